@@ -1,0 +1,26 @@
+"""What can go wrong, by whose doing: the exit codes of every command."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended; documented in the README."""
+
+    DONE = 0
+    CRASH = 1
+    USER = 2
+    SOME_JOBS_FAILED = 3
+    INTERRUPTED = 75
+
+
+class UserError(Exception):
+    """The user's mistake: one sentence that says what was found, what was expected and what to do.
+
+    Commands print it without a traceback and end with exit code 2.
+    """
+
+
+class Interrupted(Exception):
+    """Stopped from outside with everything saved: the same command continues (exit code 75)."""
