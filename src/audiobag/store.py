@@ -1,0 +1,242 @@
+"""The store: one split of a data set on disk, in one HDF5 file.
+
+Every bag's frames stand end to end in one contiguous, uncompressed data set, so that any number of processes
+can map the same pages; everything else is small and is read into memory. Clips stand in the order of their
+video ids, so that the same release gives the same `content_sha256` whatever way it was read.
+
+| data set | dtype | shape | what |
+| --- | --- | --- | --- |
+| frames | the source's own | [F, D] | all bags end to end |
+| offsets | int64 | [N + 1] | clip i has frames[offsets[i] : offsets[i + 1]] |
+| label_ids | int16 or int32 | [P] | all clips' classes end to end, ascending within a clip |
+| label_offsets | int64 | [N + 1] | clip i has label_ids[label_offsets[i] : label_offsets[i + 1]] |
+| video_id | bytes | [N] | ascending, without repeats |
+| start_seconds, end_seconds | float32 | [N] | where the clip lies in its video; NaN where unknown |
+| class_names, class_mids | bytes (UTF-8) | [K] | display name and machine id of each class |
+| witness_frames | int32 | [W] | optional: the frames (from 0 in their bag) that show a label |
+| witness_offsets | int64 | [P + 1] | label j of label_ids is shown by witness_frames[w[j] : w[j + 1]] |
+
+Attributes: `format_version`, `content_sha256` (of all data sets and of the three attributes that follow),
+`scale` and `offset` (x * scale + offset dequantises a frame; 1/128 and -1 for AudioSet), `frame_seconds` (how
+much sound a frame stands for), `source` (where it was read from; for people).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from audiobag.errors import UserError
+from audiobag.files import atomic
+from audiobag.labels import LabelTable
+
+FORMAT_VERSION = 1
+_COLUMNS = ("offsets", "label_ids", "label_offsets", "video_id", "start_seconds", "end_seconds")
+_WITNESS = ("witness_frames", "witness_offsets")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What holds for a whole store: its classes, and what the numbers of a frame mean."""
+
+    class_names: tuple[str, ...]
+    class_mids: tuple[str, ...]
+    frame_seconds: float
+    scale: float
+    offset: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Everything of N clips but their frames; the module's table gives dtypes and shapes."""
+
+    offsets: NDArray[np.int64]
+    label_ids: NDArray[np.integer[Any]]
+    label_offsets: NDArray[np.int64]
+    video_id: NDArray[np.character]
+    start_seconds: NDArray[np.float32]
+    end_seconds: NDArray[np.float32]
+    witness_frames: NDArray[np.int32] | None = None
+    witness_offsets: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.video_id)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """[N], the number of frames of each clip."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One split, opened for reading: `frames` is mapped from the file, `columns` are in memory."""
+
+    path: Path
+    frames: NDArray[Any]
+    columns: Columns
+    description: Description
+    content_sha256: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.description.class_names)
+
+    @property
+    def dim(self) -> int:
+        """D, the numbers of a frame."""
+        return int(self.frames.shape[1])
+
+    @property
+    def labels(self) -> LabelTable:
+        """The classes of each clip."""
+        return LabelTable(self.columns.label_ids, self.columns.label_offsets, self.classes)
+
+
+def write_store(
+    path: Path,
+    *,
+    frames: Iterable[NDArray[Any]],
+    dim: int,
+    dtype: np.dtype[Any],
+    columns: Columns,
+    description: Description,
+    attributes: dict[str, Any] | None = None,
+) -> str:
+    """Write a store atomically and return its `content_sha256`.
+
+    Args:
+        path: the file; its folder is made where missing.
+        frames: pieces [n, dim] of the frames, in the order of the clips; never all in memory at once.
+        dim: D.
+        dtype: of the frames.
+        columns: everything else, its clips sorted by `video_id`.
+        description: classes, dequantisation, source.
+        attributes: further attributes for the reader's information; not part of the checksum.
+    """
+    _check_columns(path, columns, len(description.class_names))
+    total = int(columns.offsets[-1])
+    digest = hashlib.sha256()
+    with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+        target = file.create_dataset("frames", (total, dim), dtype)
+        _hash_header(digest, "frames", dtype, (total, dim))
+        filled = 0
+        for piece in frames:
+            target[filled : filled + len(piece)] = piece
+            digest.update(np.ascontiguousarray(piece).data)
+            filled += len(piece)
+        if filled != total:
+            raise ValueError(f"{path}: the offsets promise {total} frames, {filled} came")
+        for name in (*_COLUMNS, *_WITNESS):
+            _write_hashed(file, digest, name, getattr(columns, name))
+        _write_hashed(file, digest, "class_names", _encode(description.class_names))
+        _write_hashed(file, digest, "class_mids", _encode(description.class_mids))
+        meaning = {k: getattr(description, k) for k in ("scale", "offset", "frame_seconds")}
+        digest.update(json.dumps(meaning, sort_keys=True).encode())
+        file.attrs.update(meaning)
+        file.attrs.update(attributes or {})
+        file.attrs["source"] = description.source
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["content_sha256"] = digest.hexdigest()
+    return digest.hexdigest()
+
+
+def open_store(path: Path) -> Store:
+    """Open a store, after checking that it is one and that it is whole.
+
+    Raises:
+        UserError: it is missing, is no store, has another format version or contradicts itself.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"no store at {path}: make it with audiobag-prepare, or point data.root to the folder that has it"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("format_version")
+            if version != FORMAT_VERSION:
+                found = "is no audiobag store" if version is None else f"has format version {version}"
+                raise UserError(f"{path} {found}; expected version {FORMAT_VERSION}: make it with audiobag-prepare")
+            columns = Columns(**{n: file[n][()] for n in (*_COLUMNS, *_WITNESS) if n in file})
+            names, mids = (tuple(x.decode() for x in file[n][()]) for n in ("class_names", "class_mids"))
+            attributes = dict(file.attrs)
+            description = Description(
+                class_names=names,
+                class_mids=mids,
+                frame_seconds=float(attributes["frame_seconds"]),
+                scale=float(attributes["scale"]),
+                offset=float(attributes["offset"]),
+                source=str(attributes["source"]),
+            )
+            frames = _map(path, file["frames"])
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged or no audiobag store ({error}): make it again") from error
+    _check_columns(path, columns, len(names))
+    if columns.offsets[-1] != len(frames):
+        raise UserError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
+    return Store(path, frames, columns, description, str(attributes["content_sha256"]), attributes)
+
+
+def _map(path: Path, frames: h5py.Dataset) -> NDArray[Any]:
+    """Map the contiguous data set straight from the file: pages shared by all processes, none copied.
+
+    Copy-on-write, since torch refuses (with a warning) to wrap what cannot be written; nobody writes.
+    """
+    start = frames.id.get_offset()
+    if start is None or not len(frames):
+        return np.empty(frames.shape, frames.dtype)
+    return np.memmap(path, frames.dtype, "c", start, frames.shape)
+
+
+def _check_columns(path: Path, columns: Columns, classes: int) -> None:
+    """Refuse columns that contradict themselves."""
+
+    def check(good: bool | np.bool_, what: str) -> None:
+        if not good:
+            raise UserError(f"{path}: {what}; the store is damaged: make it again with audiobag-prepare")
+
+    n = len(columns)
+    for name in ("offsets", "label_offsets"):
+        offsets = getattr(columns, name)
+        check(
+            offsets.shape == (n + 1,) and offsets[0] == 0,
+            f"{name} does not start at 0 or has not {n + 1} entries",
+        )
+        check(bool(np.all(np.diff(offsets) >= 0)), f"{name} falls")
+    check(bool(np.all(columns.lengths >= 1)), "a clip has no frames")
+    check(len(columns.label_ids) == columns.label_offsets[-1], "label_ids and label_offsets disagree")
+    if len(columns.label_ids):
+        low, high = int(columns.label_ids.min()), int(columns.label_ids.max())
+        check(low >= 0 and high < classes, f"labels lie in {low}..{high}, the classes in 0..{classes - 1}")
+    ids: NDArray[Any] = columns.video_id
+    check(bool(np.all(ids[1:] > ids[:-1])), "video ids are repeated or unsorted")
+
+
+def _write_hashed(file: h5py.File, digest: Any, name: str, values: NDArray[Any] | None) -> None:
+    if values is None:
+        return
+    file[name] = values
+    _hash_header(digest, name, values.dtype, values.shape)
+    digest.update(np.ascontiguousarray(values).tobytes())
+
+
+def _hash_header(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    digest.update(f"{name} {dtype.str} {list(shape)}\n".encode())
+
+
+def _encode(strings: tuple[str, ...]) -> NDArray[np.character]:
+    return np.array([s.encode() for s in strings], dtype=np.bytes_)

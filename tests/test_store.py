@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from audiobag.errors import UserError
+from audiobag.store import Store, open_store, write_store
+from tests.conftest import make_store
+
+
+def again(store: Store, path: Path, **changes: Any) -> str:
+    return write_store(
+        path,
+        frames=[np.asarray(store.frames)],
+        dim=store.dim,
+        dtype=store.frames.dtype,
+        columns=replace(store.columns, **{k: v for k, v in changes.items() if k != "description"}),
+        description=changes.get("description", store.description),
+    )
+
+
+def test_layout_is_as_documented(store: Store) -> None:
+    with h5py.File(store.path) as file:
+        assert file["frames"].chunks is None
+        assert file["frames"].dtype == np.uint8
+        assert {k: file[k].dtype.kind for k in ("offsets", "label_ids", "label_offsets", "video_id")} == {
+            "offsets": "i",
+            "label_ids": "i",
+            "label_offsets": "i",
+            "video_id": "S",
+        }
+        assert {"format_version", "content_sha256", "source", "frame_seconds", "scale", "offset"} <= set(file.attrs)
+        np.testing.assert_array_equal(file["frames"][()], store.frames)
+
+
+def test_checksum_is_of_the_content_alone(store: Store, tmp_path: Path) -> None:
+    elsewhere = replace(store.description, source="another mirror")
+    assert again(store, tmp_path / "copy.h5", description=elsewhere) == store.content_sha256
+    scaled = replace(store.description, scale=0.5)
+    assert again(store, tmp_path / "copy.h5", description=scaled) != store.content_sha256
+    times = store.columns.start_seconds + 1
+    assert again(store, tmp_path / "copy.h5", start_seconds=times) != store.content_sha256
+
+
+def test_pieces_of_any_size_give_the_same_store(store: Store, tmp_path: Path) -> None:
+    pieces = [np.asarray(store.frames[i : i + 17]) for i in range(0, len(store.frames), 17)]
+    digest = write_store(
+        tmp_path / "pieces.h5",
+        frames=pieces,
+        dim=store.dim,
+        dtype=store.frames.dtype,
+        columns=store.columns,
+        description=store.description,
+    )
+    assert digest == store.content_sha256
+
+
+def test_a_write_that_fails_leaves_what_was_there(store: Store) -> None:
+    before = store.path.read_bytes()
+    with pytest.raises(ValueError, match="promise"):
+        write_store(
+            store.path,
+            frames=[np.asarray(store.frames[:-1])],
+            dim=store.dim,
+            dtype=store.frames.dtype,
+            columns=store.columns,
+            description=store.description,
+        )
+    assert store.path.read_bytes() == before
+    assert [p.name for p in store.path.parent.iterdir()] == ["bal_train.h5"]
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no store at"):
+        open_store(tmp_path / "missing.h5")
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(UserError, match="damaged or no audiobag store"):
+        open_store(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = [1]
+    with pytest.raises(UserError, match="is no audiobag store"):
+        open_store(tmp_path / "other.h5")
+    store = make_store(tmp_path / "a.h5")
+    with h5py.File(store.path, "r+") as file:
+        file.attrs["format_version"] = 99
+    with pytest.raises(UserError, match="has format version 99; expected version 1"):
+        open_store(store.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("offsets", lambda x: x + 1, "offsets does not start at 0"),
+        ("offsets", lambda x: np.concatenate([x[:1], x[:-1]]), "a clip has no frames"),
+        ("label_ids", lambda x: x + 7, r"labels lie in 7\.\.13, the classes in 0\.\.6"),
+        ("label_ids", lambda x: x[:-1], "label_ids and label_offsets disagree"),
+        ("video_id", lambda x: x[::-1], "repeated or unsorted"),
+    ],
+)
+def test_a_store_that_contradicts_itself_is_refused(store: Store, name: str, change: Any, what: str) -> None:
+    with h5py.File(store.path, "r+") as file:
+        values = change(file[name][()])
+        del file[name]
+        file[name] = values
+    with pytest.raises(UserError, match=what):
+        open_store(store.path)
+    with pytest.raises(UserError, match=what):
+        again(store, store.path.with_name("copy.h5"), **{name: change(getattr(store.columns, name))})
+
+
+def test_a_truncated_store_is_refused(store: Store) -> None:
+    content = store.path.read_bytes()
+    store.path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        open_store(store.path)
