@@ -1,0 +1,127 @@
+"""The LightningDataModule: stores in, batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from lightning import LightningDataModule, Trainer
+
+from audiobag.data.dataset import BagDataset, check_alike
+from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
+from audiobag.data.split import held_out
+from audiobag.errors import UserError
+from audiobag.labels import LabelTable
+from audiobag.store import Store, open_store
+
+
+class BagDataModule(LightningDataModule):
+    """Stores of one data set, as batches to train on, to validate on and to score.
+
+    Args:
+        root: the folder that holds the stores.
+        train: names of the stores to train on, `bal_train` for `<root>/bal_train.h5`.
+        test: name of the store to score.
+        sampler: makes the training sampler from (labels, batch_size, seed); not needed to score.
+        batch_size: clips of a global batch, over all ranks.
+        val_fraction: how much of the training clips validates instead (see `held_out`); 0 for none.
+        seed: of the sampler.
+
+    Raises:
+        UserError: a value, or a store, that cannot be.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        train: Sequence[str],
+        test: str,
+        sampler: Callable[[LabelTable, int, int], Draw] | None = None,
+        batch_size: int = 500,
+        val_fraction: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise UserError(f"data.batch_size is {batch_size}; expected at least 1")
+        if not 0 <= val_fraction < 1:
+            raise UserError(f"data.val_fraction is {val_fraction}; expected 0 (no hold-out) or more, below 1")
+        self.root = Path(root)
+        self.train_names, self.test_name = tuple(train), test
+        self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
+        self._sampler = sampler
+
+    @cached_property
+    def train_stores(self) -> tuple[Store, ...]:
+        """The stores trained on."""
+        return tuple(open_store(self.root / f"{name}.h5") for name in self.train_names)
+
+    @cached_property
+    def test_store(self) -> Store:
+        """The store scored."""
+        return open_store(self.root / f"{self.test_name}.h5")
+
+    @cached_property
+    def train_set(self) -> BagDataset:
+        """The training clips that are not held out."""
+        return self._training_part(held=False)
+
+    @cached_property
+    def val_set(self) -> BagDataset:
+        """The training clips that are held out."""
+        return self._training_part(held=True)
+
+    @cached_property
+    def test_set(self) -> BagDataset:
+        """The clips to score, in the order of their store."""
+        return BagDataset([self.test_store])
+
+    def setup(self, stage: str) -> None:
+        """Open what the stage needs, so that what is wrong with it shows before any work."""
+        if stage == "fit":
+            check_alike(self.train_stores[0], self.test_store)
+            if not len(self.train_set) or (self.val_fraction and not len(self.val_set)):
+                raise UserError(
+                    f"data.val_fraction={self.val_fraction} cuts the training clips into {len(self.train_set)} to"
+                    f" train on and {len(self.val_set)} held out: choose another fraction, or 0 for no hold-out"
+                )
+
+    def train_dataloader(self) -> TrainingBatches:
+        """Return this rank's share of every training batch up to the trainer's last step."""
+        trainer = self._trainer
+        world_size = trainer.world_size
+        if self.batch_size % world_size:
+            raise UserError(
+                f"data.batch_size={self.batch_size} does not divide among {world_size} processes: every process"
+                " must take equally many clips of a batch"
+            )
+        if self._sampler is None:
+            raise UserError("no sampler was given, so there is nothing to train on")
+        sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
+        return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
+
+    def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
+        """Return this rank's share of the hold-out; nothing where there is none."""
+        if not self.val_fraction:
+            return []
+        return self._evaluation(self.val_set)
+
+    def test_dataloader(self) -> EvaluationBatches:
+        """Return this rank's share of the clips to score."""
+        return self._evaluation(self.test_set)
+
+    def _evaluation(self, dataset: BagDataset) -> EvaluationBatches:
+        trainer = self._trainer
+        return EvaluationBatches(dataset, self.batch_size, trainer.global_rank, trainer.world_size)
+
+    @property
+    def _trainer(self) -> Trainer:
+        if self.trainer is None:
+            raise RuntimeError("batches are cut for a trainer's ranks: give the data module to a Trainer first")
+        return self.trainer
+
+    def _training_part(self, *, held: bool) -> BagDataset:
+        video_id = np.concatenate([s.columns.video_id for s in self.train_stores])
+        return BagDataset(self.train_stores, np.flatnonzero(held_out(video_id, self.val_fraction) == held))

@@ -1,0 +1,97 @@
+"""Clips of one or more stores, fetched a whole batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiobag.bags import Bags
+from audiobag.errors import UserError
+from audiobag.labels import LabelTable
+from audiobag.store import Store
+
+
+class BagDataset:
+    """N clips, numbered from 0, out of one or more stores of the same kind.
+
+    Args:
+        stores: their clips are numbered end to end. They must agree in frame width, dtype, classes and
+            dequantisation.
+        rows: which of all these clips, in which order; all of them if not given.
+
+    Raises:
+        UserError: the stores disagree.
+    """
+
+    def __init__(self, stores: Sequence[Store], rows: NDArray[np.int64] | None = None) -> None:
+        for other in stores[1:]:
+            check_alike(stores[0], other)
+        self.stores = tuple(stores)
+        clips = np.array([len(s) for s in stores])
+        rows = np.arange(clips.sum()) if rows is None else rows
+        first = np.cumsum(clips) - clips
+        self._store = np.searchsorted(first, rows, side="right") - 1
+        lengths = np.concatenate([s.columns.lengths for s in stores])
+        starts = np.concatenate([s.columns.offsets[:-1] for s in stores])
+        self.lengths, self._starts = lengths[rows], starts[rows]
+        self.labels = LabelTable.concatenate([s.labels for s in stores]).take(rows)
+        self.video_id = np.concatenate([s.columns.video_id for s in stores])[rows]
+        self._frames = [torch.from_numpy(s.frames) for s in stores]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, index: NDArray[np.int64]) -> Bags:
+        """Return these clips as one batch: one gather, no Python per clip.
+
+        Args:
+            index: [B], numbers of clips, in any order, repeats allowed.
+        """
+        lengths = self.lengths[index]
+        t = np.arange(lengths.max(initial=1))
+        padding = t >= lengths[:, None]
+        # A bag that has ended repeats its last frame in the gather, so that no row lies outside the store.
+        rows = self._starts[index, None] + np.minimum(t, lengths[:, None] - 1)
+        frames = self._gather(self._store[index], rows)
+        if padding.any():
+            frames[torch.from_numpy(padding)] = 0
+        return Bags(
+            frames=frames,
+            lengths=torch.from_numpy(lengths),
+            labels=torch.from_numpy(self.labels.take(index).dense()),
+            index=torch.from_numpy(index),
+        )
+
+    def _gather(self, store: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return the frames [B, T, D] at `rows` [B, T] of each clip's store [B]."""
+        shape = (*rows.shape, self._frames[0].shape[1])
+        if len(self._frames) == 1:
+            return self._frames[0].index_select(0, torch.from_numpy(rows.ravel())).view(shape)
+        frames = torch.empty(shape, dtype=self._frames[0].dtype)
+        for number, source in enumerate(self._frames):
+            here = np.flatnonzero(store == number)
+            part = source.index_select(0, torch.from_numpy(rows[here].ravel()))
+            frames[torch.from_numpy(here)] = part.view(len(here), *shape[1:])
+        return frames
+
+
+def check_alike(a: Store, b: Store) -> None:
+    """Refuse two stores that one model cannot take.
+
+    Raises:
+        UserError: names the first thing in which they differ.
+    """
+    for what, of_a, of_b in (
+        ("numbers a frame", a.dim, b.dim),
+        ("dtype", a.frames.dtype.name, b.frames.dtype.name),
+        ("classes", a.classes, b.classes),
+        ("scale", a.description.scale, b.description.scale),
+        ("offset", a.description.offset, b.description.offset),
+    ):
+        if of_a != of_b:
+            raise UserError(f"{a.path} has {what} {of_a}, {b.path} has {of_b}: prepare both from one release")
+    if a.description.class_names != b.description.class_names:
+        raise UserError(f"{a.path} and {b.path} name their classes differently: prepare both from one release")

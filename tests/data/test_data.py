@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+
+from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, TrainingBatches, held_out
+from audiobag.errors import UserError
+from audiobag.sampler import Uniform
+from audiobag.store import Store
+from tests.conftest import make_store
+
+
+def reference(store: Store, i: int) -> tuple[np.ndarray, set[int]]:
+    """One clip the slow way."""
+    c = store.columns
+    frames = np.asarray(store.frames[c.offsets[i] : c.offsets[i + 1]])
+    return frames, set(c.label_ids[c.label_offsets[i] : c.label_offsets[i + 1]].tolist())
+
+
+def test_batch_equals_clip_by_clip(store: Store) -> None:
+    index = np.array([5, 0, 59, 5, 31])
+    bags = BagDataset([store]).batch(index)
+    assert bags.frames.dtype == torch.uint8
+    assert bags.index.tolist() == index.tolist()
+    for row, i in enumerate(index):
+        frames, classes = reference(store, i)
+        assert bags.lengths[row] == len(frames)
+        np.testing.assert_array_equal(bags.frames[row, : len(frames)].numpy(), frames)
+        assert not bags.frames[row, len(frames) :].any(), "padding is zero"
+        assert set(torch.nonzero(bags.labels[row]).ravel().tolist()) == classes
+        assert bags.mask[row].tolist() == [True] * len(frames) + [False] * (bags.frames.shape[1] - len(frames))
+
+
+def test_two_stores_and_a_selection_of_rows(tmp_path: Path) -> None:
+    a, b = make_store(tmp_path / "a.h5", 20, prefix="a"), make_store(tmp_path / "b.h5", 30, seed=1, prefix="b")
+    rows = np.array([3, 19, 20, 49, 25])
+    dataset = BagDataset([a, b], rows)
+    bags = dataset.batch(np.array([4, 1, 2, 0, 3]))
+    for row, i in enumerate(rows[[4, 1, 2, 0, 3]]):
+        frames, classes = reference(*((a, i) if i < 20 else (b, i - 20)))
+        np.testing.assert_array_equal(bags.frames[row, : len(frames)].numpy(), frames)
+        assert set(torch.nonzero(bags.labels[row]).ravel().tolist()) == classes
+    assert dataset.video_id[1] == b"a000019"
+    assert dataset.video_id[2] == b"b000000"
+
+
+def test_stores_that_differ_are_refused_by_name(tmp_path: Path) -> None:
+    a, b = make_store(tmp_path / "a.h5"), make_store(tmp_path / "b.h5", classes=8)
+    with pytest.raises(UserError, match=r"a\.h5 has classes 7, .*b\.h5 has 8"):
+        BagDataset([a, b])
+
+
+def test_frames_are_mapped_not_read(store: Store) -> None:
+    assert isinstance(store.frames, np.memmap)
+    assert BagDataset([store])._frames[0].data_ptr() == store.frames.ctypes.data
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [1, 7, 60, 500])
+def test_evaluation_visits_each_clip_once_in_equal_steps(store: Store, world_size: int, batch_size: int) -> None:
+    dataset = BagDataset([store])
+    ranks = [EvaluationBatches(dataset, batch_size, rank, world_size) for rank in range(world_size)]
+    visits = [[bags.index for bags in rank] for rank in ranks]
+    assert len({len(v) for v in visits}) == 1, "a rank with fewer steps would leave the others waiting"
+    assert all(len(index) for v in visits for index in v)
+    assert sorted(torch.cat([i for v in visits for i in v]).tolist()) == list(range(60))
+    if world_size == 1:
+        assert torch.cat(visits[0]).tolist() == list(range(60)), "in order"
+
+
+def test_more_ranks_than_clips_is_refused(store: Store) -> None:
+    with pytest.raises(UserError, match="60 clips cannot be scored by 61 processes"):
+        EvaluationBatches(BagDataset([store]), 10, 0, 61)
+
+
+def test_ranks_together_see_the_global_batches(store: Store) -> None:
+    dataset = BagDataset([store])
+    sampler = Uniform(dataset.labels, 12, seed=0)
+    whole = [bags.index for bags in TrainingBatches(dataset, sampler, 9)]
+    shares = [list(TrainingBatches(dataset, sampler, 9, rank, 3)) for rank in range(3)]
+    assert len(whole) == 9
+    for step in range(9):
+        joined = torch.stack([shares[rank][step].index for rank in range(3)], 1).ravel()
+        assert joined.tolist() == whole[step].tolist()
+
+
+def test_training_continues_where_a_checkpoint_stood(store: Store) -> None:
+    dataset = BagDataset([store])
+    sampler = Uniform(dataset.labels, 12, seed=0)
+    whole = [bags.index.tolist() for bags in TrainingBatches(dataset, sampler, 9)]
+    first = TrainingBatches(dataset, sampler, 9)
+    iterator = iter(first)
+    for _ in range(4):
+        next(iterator)
+    second = TrainingBatches(dataset, sampler, 9)
+    second.load_state_dict(first.state_dict())
+    assert [bags.index.tolist() for bags in second] == whole[4:]
+
+
+def test_hold_out_depends_on_the_id_alone() -> None:
+    ids = np.array([f"{i:x}" for i in range(20_000)], np.bytes_)
+    held = held_out(ids, 0.1)
+    assert held.mean() == pytest.approx(0.1, abs=0.01)
+    some = np.arange(0, 20_000, 7)
+    np.testing.assert_array_equal(held_out(ids[some], 0.1), held[some])
+    np.testing.assert_array_equal(held_out(ids.astype("S32"), 0.1), held)  # a wider array changes nothing
+    assert not held_out(ids, 0.0).any()
+    assert np.all(held_out(ids, 0.2)[held]), "a larger hold-out contains the smaller"
+
+
+def test_hold_out_is_the_documented_hash() -> None:
+    """A change of the hash would silently change everybody's hold-out."""
+
+    def share(video_id: bytes) -> float:
+        h, bits = 0xCBF29CE484222325, 2**64
+        for byte in video_id:
+            h = ((h ^ byte) * 0x100000001B3) % bits
+        h = ((h ^ (h >> 30)) * 0xBF58476D1CE4E5B9) % bits
+        h = ((h ^ (h >> 27)) * 0x94D049BB133111EB) % bits
+        return (h ^ (h >> 31)) / bits
+
+    ids = [b"--PJHxphWEs", b"ZZ", b"video", b"b"]
+    assert [round(share(i), 4) for i in ids] == [0.1335, 0.0870, 0.0804, 0.2430]
+    for fraction in (0.05, 0.083, 0.1, 0.2, 0.3):
+        assert held_out(np.array(ids), fraction).tolist() == [share(i) < fraction for i in ids]
+
+
+def module(root: Path, **options: object) -> BagDataModule:
+    data = BagDataModule(root, ["bal_train"], "eval", sampler=Uniform, **{"batch_size": 12, **options})  # type: ignore[arg-type]
+    data.trainer = create_autospec(Trainer, instance=True, world_size=1, global_rank=0, max_steps=3)
+    return data
+
+
+def test_data_module_parts_the_training_split(tmp_path: Path) -> None:
+    make_store(tmp_path / "bal_train.h5")
+    make_store(tmp_path / "eval.h5", 25, seed=1)
+    data = module(tmp_path, val_fraction=0.3)
+    data.setup("fit")
+    ids = set(data.train_set.video_id) | set(data.val_set.video_id)
+    assert len(data.train_set) + len(data.val_set) == len(ids) == 60
+    assert sum(len(b) for b in data.val_dataloader()) == len(data.val_set) > 0
+    assert sum(len(b) for b in data.test_dataloader()) == 25
+    assert [len(b) for b in data.train_dataloader()] == [12, 12, 12]
+    assert module(tmp_path, val_fraction=0).val_dataloader() == []
+
+
+def test_data_module_refuses_what_cannot_be(tmp_path: Path) -> None:
+    make_store(tmp_path / "bal_train.h5")
+    with pytest.raises(UserError, match=r"no store at .*eval\.h5: make it with audiobag-prepare"):
+        module(tmp_path).setup("fit")
+    make_store(tmp_path / "eval.h5", classes=9)
+    with pytest.raises(UserError, match=r"bal_train\.h5 has classes 7, .*eval\.h5 has 9"):
+        module(tmp_path).setup("fit")
+    make_store(tmp_path / "eval.h5")
+    with pytest.raises(UserError, match="leaves|cuts"):
+        module(tmp_path, val_fraction=1e-9).setup("fit")
+    for options, what in [({"batch_size": 0}, "batch_size is 0"), ({"val_fraction": 1.0}, "val_fraction is 1.0")]:
+        with pytest.raises(UserError, match=what):
+            module(tmp_path, **options)
+    data = module(tmp_path)
+    data.trainer.world_size = 5  # type: ignore[misc, union-attr]
+    with pytest.raises(UserError, match="does not divide among 5 processes"):
+        data.train_dataloader()
