@@ -1,0 +1,35 @@
+"""The paper's view of pooling: a bag's probability is an expectation over its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from audiobag.bags import BagPrediction
+from audiobag.pooling.measure import Measure
+
+
+class Expectation(nn.Module):
+    """F_k(B) = sum_t p_k(x_t) f_k(x_t) with f = sigmoid(W_f h + b_f) (eq. 4 and 7).
+
+    Everything after the two matrix products is in fp32 under any precision: 1 - 1e-7 is 1 in bf16.
+
+    Args:
+        in_features: H.
+        classes: K.
+        measure: makes p from (in_features, classes).
+    """
+
+    def __init__(self, in_features: int, classes: int, measure: Callable[[int, int], Measure]) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(in_features, classes)
+        self.measure = measure(in_features, classes)
+
+    def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
+        """Return F, f and p."""
+        f = torch.sigmoid(self.classifier(h).float())
+        p = self.measure(h, f, mask)
+        return BagPrediction(clip=(p * f).sum(1), frame=f, measure=p)

@@ -1,0 +1,88 @@
+"""The LightningModule: steps and optimiser, no architecture and no metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from audiobag.bags import BagPrediction, Bags
+from audiobag.model import BagClassifier
+
+
+class TaggingSystem(LightningModule):
+    """Trains a `BagClassifier` on `Bags`; callbacks score what its evaluation steps return.
+
+    Dropout is drawn from a generator seeded anew in each step by (seed, step, rank): a run that was interrupted
+    continues with the very numbers it would have had, and nothing of a generator's state has to be kept.
+
+    Args:
+        model: the classifier.
+        loss: (prediction, labels, mask) -> scalar.
+        optimizer: makes the optimiser from the parameters.
+        scheduler: makes a schedule, stepped once a batch, from the optimiser; or none.
+        seed: of dropout.
+        checkpoint_extra: plain containers that go into each checkpoint under the key `audiobag`, so that the
+            checkpoint alone tells how to build the model and which classes it knows.
+    """
+
+    def __init__(
+        self,
+        model: BagClassifier,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        seed: int = 0,
+        checkpoint_extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+        self._seed = seed
+        self._checkpoint_extra = checkpoint_extra or {}
+
+    def forward(self, bags: Bags) -> BagPrediction:
+        """Return the model's prediction."""
+        prediction: BagPrediction = self.model(bags.frames, bags.mask)
+        return prediction
+
+    def on_train_batch_start(self, batch: Bags, batch_idx: int) -> None:
+        """Seed this step's dropout."""
+        seed = (self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+        torch.manual_seed(seed % 2**63)
+
+    def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
+        """Return the loss; log it and the learning rate every `log_every_n_steps`, since logging costs time."""
+        loss: Tensor = self.loss(self(batch), batch.labels, batch.mask)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
+        """Return the prediction, for callbacks."""
+        return {"prediction": self(batch)}
+
+    def test_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
+        """Return the prediction, for callbacks."""
+        return {"prediction": self(batch)}
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and its schedule."""
+        optimizer = self._make_optimizer(self.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the weights alone do not tell."""
+        checkpoint["audiobag"] = self._checkpoint_extra
