@@ -1,0 +1,1 @@
+"""The configuration: one root per command, one folder per component."""

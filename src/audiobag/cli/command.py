@@ -1,0 +1,112 @@
+"""What all commands share: a Hydra root, the exit codes, one sentence for the user's mistakes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from audiobag.errors import ExitCode, Interrupted, UserError
+from audiobag.sweep import some_failed
+from audiobag.sweep.child import die_with_parent
+from hydra_plugins.audiobag_launcher import PoolLauncher
+
+# Run directories named by the second alone collide.
+OmegaConf.register_new_resolver("unique", lambda: uuid4().hex[:6], use_cache=True, replace=True)
+
+
+def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
+    """Return a command's `main`.
+
+    Args:
+        root: the root configuration, `train` for conf/train.yaml.
+        run: does the work, given the resolved configuration in plain containers.
+    """
+    entered = False
+
+    def task(config: DictConfig) -> object:
+        nonlocal entered
+        entered = True
+        return _guarded(run, config)
+
+    Plugins.instance().register(PoolLauncher)  # Hydra finds it by itself in a wheel, not in an editable install
+    main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
+
+    def entry() -> None:
+        die_with_parent()
+        try:
+            main()
+        except SystemExit as end:
+            # Hydra ends with 1 when it refuses an override, an option or a file: before the work has begun,
+            # that is the user's to mend.
+            raise SystemExit(ExitCode.USER if end.code == 1 and not entered else end.code) from None
+        if some_failed:
+            raise SystemExit(ExitCode.SOME_JOBS_FAILED)
+
+    return entry
+
+
+def run_directory() -> str:
+    """Return this run's own folder, wherever Hydra was told to put it."""
+    return str(HydraConfig.get().runtime.output_dir)
+
+
+def choices() -> dict[str, str]:
+    """Return the option chosen of each configuration group, Hydra's own left out."""
+    return {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v and "hydra" not in k}
+
+
+def _guarded(run: Callable[[dict[str, Any]], object], config: DictConfig) -> object:
+    """Run, and end the process with the exit code of whatever went wrong.
+
+    By SystemExit, which Hydra lets pass: any exception would become exit code 1.
+    """
+    try:
+        return run(_plain(config))
+    except (KeyboardInterrupt, Interrupted):
+        _say("interrupted; the same command with the same run directory continues")
+        raise SystemExit(ExitCode.INTERRUPTED) from None
+    except Exception as error:
+        mistake = _users_mistake(error)
+        if mistake is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        if mistake is None:
+            raise SystemExit(ExitCode.CRASH) from None
+        logging.getLogger(__name__).debug("refused", exc_info=error)
+        _say(mistake)
+        raise SystemExit(ExitCode.USER) from None
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def _users_mistake(error: BaseException) -> str | None:
+    """Return the sentence for an error that is the user's, None for one that is ours.
+
+    Hydra wraps what a constructor raises, so the chain of causes is searched.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError | OmegaConfBaseException):
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, hydra.errors.HydraException):
+        return str(error).replace("\n", " ")
+    return None
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"audiobag: {sentence}\n")

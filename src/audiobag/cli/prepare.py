@@ -1,0 +1,22 @@
+"""audiobag-prepare: published records, packed features or a user's own embeddings to stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from audiobag.cli.command import command
+
+
+def _prepare(config: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from audiobag.prepare import default_out, prepare
+
+    out = config.pop("out")
+    where = default_out(config["source"], config["size"]) if out is None else Path(out)
+    console = Console(stderr=True)
+    console.print(prepare(**config, out=where, console=console))
+
+
+main = command("prepare", _prepare)

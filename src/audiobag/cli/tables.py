@@ -1,0 +1,30 @@
+"""What a command shows at its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
+
+
+def show_scores(record: Mapping[str, Any], run: Path) -> None:
+    """Print mAP, AUC and d-prime of a run, and where it is; on the first of several processes only."""
+    if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("RANK", "0") != "0":
+        return
+    table = Table(title=None)
+    table.add_column("scored")
+    for name in ("mAP", "AUC", "d-prime", "classes"):
+        table.add_column(name, justify="right")
+    for key, title in _ROWS.items():
+        if scores := record.get(key):
+            numbers = (scores[k] for k in ("mAP", "AUC", "d_prime"))
+            table.add_row(title, *("-" if n is None else f"{n:.4f}" for n in numbers), str(scores["classes"]))
+    console = Console()
+    console.print(table)
+    console.print(f"Run directory: {run}", soft_wrap=True, highlight=False)

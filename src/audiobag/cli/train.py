@@ -1,0 +1,53 @@
+"""audiobag-train: train and score one run, or with -m a sweep of them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from audiobag.cli.command import choices, command, run_directory
+from audiobag.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+
+def _train(config: dict[str, Any]) -> float | None:
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return _run_as_process()
+    if preset := choices().get("sweep"):
+        raise UserError(f"sweep={preset} is a sweep of several runs: give -m too")
+    from audiobag.cli.tables import show_scores
+    from audiobag.runs import RunDirectory, config_hash
+
+    run = RunDirectory(Path(run_directory()))
+    record = run.finished(config_hash(config))
+    if record is None:
+        # Torch and Lightning take seconds to import: only once there is something to train.
+        from audiobag.experiment import train
+
+        record = train(config, run, choices())
+    else:
+        _LOG.info("complete already, so there was nothing to do")
+    show_scores(record, run.path)
+    value = record.get("val", {}).get("mAP")
+    return None if value is None else float(value)
+
+
+def _run_as_process() -> float | None:
+    """Run this job of another launcher's sweep as `pool` would: as a single run, in a process of its own.
+
+    Whatever process that run starts for another rank then runs it again, and not the launcher's own command.
+    """
+    from audiobag.sweep.launch import run_one
+
+    return run_one(HydraConfig.get(), Path(run_directory()))
+
+
+main = command("train", _train)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What this machine can do of what a configuration asks: refused in one sentence, never silently changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from audiobag.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+def check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse a device or a precision that is not to be had here.
+
+    Args:
+        trainer: the `trainer` part of the configuration.
+    """
+    accelerator, precision = trainer["accelerator"], trainer["precision"]
+    if precision not in PRECISIONS:
+        raise UserError(f"trainer.precision={precision} is not known; expected one of {', '.join(PRECISIONS)}")
+    if not isinstance(steps := trainer["max_steps"], int) or steps < 1:
+        raise UserError(f"trainer.max_steps={steps}; expected a whole number of at least 1")
+    if accelerator == "cpu":
+        if precision == "16-mixed":
+            raise UserError("trainer.precision=16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true")
+        if precision == "bf16-mixed" and not _cpu_multiplies_bf16():
+            _LOG.warning("this CPU has no bf16 instructions: bf16-mixed will be slower than 32-true here")
+        return
+    found = torch.cuda.device_count()
+    if not found:
+        raise UserError(f"trainer.accelerator={accelerator}, but torch finds no GPU here; take trainer=cpu")
+    wanted = trainer["devices"]
+    if isinstance(wanted, int) and wanted > found:
+        raise UserError(f"trainer.devices={wanted}, but this machine has {found} GPU(s)")
+    if precision == "bf16-mixed" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UserError("trainer.precision=bf16-mixed is beyond this GPU; take 16-mixed or 32-true")
+
+
+def _cpu_multiplies_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,80 @@
+"""Every YAML of every group composes and instantiates; every experiment is the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+import audiobag.conf
+from audiobag.experiment import build_system
+from audiobag.store import Store
+from tests.composing import composed
+
+CONF = Path(audiobag.conf.__file__).parent
+GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "__pycache__"))
+OPTIONS = [(str(p.parent.relative_to(CONF)), p.stem) for g in GROUPS for p in sorted(g.rglob("*.yaml"))]
+ROOTS = sorted(p.stem for p in CONF.glob("*.yaml"))
+
+
+def override(group: str, option: str) -> str:
+    top, _, rest = group.partition("/")
+    return f"{top}={rest}/{option}" if rest else f"{top}={option}"
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda x: str(x))
+def test_option_composes_and_instantiates(group: str, option: str, store: Store, tmp_path: Path) -> None:
+    if (group, option) in [("data", "base"), ("experiment/paper", "recipe")]:
+        pytest.skip("what other options share: not one by itself")
+    window = [f"callbacks.averaging.{k}=1" for k in ("first", "last", "every")]
+    extra = window if (group, option) == ("callbacks", "averaging") else []
+    config = composed("train", override(group, option), f"paths.run={tmp_path}", *extra)
+    system = build_system(config, store)
+    assert sum(p.numel() for p in system.parameters()) > 0
+    assert system.configure_optimizers() is not None
+    for part in ("data", "sampler", "loss"):
+        assert instantiate(config[part]) is not None
+    for group_of_many in ("callbacks", "logger"):
+        for one in (config[group_of_many] or {}).values():
+            assert one is None or instantiate(one) is not None
+    if config["trainer"]["accelerator"] == "cpu" or torch.cuda.is_available():
+        assert instantiate(config["trainer"], logger=False).max_steps == config["trainer"]["max_steps"]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_root_composes(root: str, tmp_path: Path) -> None:
+    assert composed(root, *([f"paths.run={tmp_path}"] if root in ("train", "evaluate") else []))
+
+
+PAPER = {
+    "average_unbalanced": ("Uniform", "MLP", "Average", "ClipBCE"),
+    "average": ("Balanced", "MLP", "Average", "ClipBCE"),
+    "max": ("Balanced", "MLP", "Max", "ClipBCE"),
+    "attention_relu": ("Balanced", "MLP", "ReLUAttention", "ClipBCE"),
+    "attention_sigmoid": ("Balanced", "MLP", "SigmoidAttention", "ClipBCE"),
+    "attention_softmax": ("Balanced", "MLP", "SoftmaxAttention", "ClipBCE"),
+    "google_baseline": ("Balanced", "MLP", "Average", "FrameBCE"),
+    "rnn_average": ("Balanced", "GRU", "Average", "ClipBCE"),
+}
+
+
+def test_all_eight_systems_have_an_experiment() -> None:
+    assert {p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml")} - {"recipe"} == PAPER.keys()
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
+    config = composed("train", f"experiment=paper/{name}", f"paths.run={tmp_path}")
+    targets = (config["sampler"], config["embedding"], config["pooling"]["measure"], config["loss"])
+    assert tuple(t["_target_"].rsplit(".", 1)[1] for t in targets) == PAPER[name]
+    assert config["data"]["batch_size"] == 500
+    assert config["data"]["val_fraction"] == 0
+    assert config["optimizer"] == {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001, "weight_decay": 0.0}
+    assert config["trainer"]["max_steps"] == 31_000
+    averaging = config["callbacks"]["averaging"]
+    window = range(averaging["first"], averaging["last"] + 1, averaging["every"])
+    assert list(window) == list(range(20_000, 30_001, 1_000))
+    if name != "rnn_average":
+        assert [config["embedding"][k] for k in ("depth", "width", "dropout")] == [3, 500, 0.2]

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from audiobag.callbacks import RunCheckpoints
+from audiobag.checkpoint import load_checkpoint, newest_whole
+from audiobag.errors import UserError
+from audiobag.experiment import evaluate, train
+from audiobag.runs import RunDirectory
+from audiobag.store import open_store
+from tests.composing import composed, small_training
+from tests.conftest import make_store
+
+WINDOW = (
+    "callbacks=averaging",
+    "callbacks.averaging.first=4",
+    "callbacks.averaging.last=8",
+    "callbacks.averaging.every=2",
+)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    make_store(folder / "bal_train.h5", clips=80, classes=5)
+    make_store(folder / "eval.h5", clips=40, classes=5, seed=1)
+    return folder
+
+
+def run(data: Path, folder: Path, *overrides: str) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return train(small_training(data, folder, *overrides), RunDirectory(folder), {"pooling": "attention_softmax"})
+
+
+def results(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: record[k] for k in ("config_hash", "val", "test", "test_averaged") if k in record}
+
+
+def probabilities(folder: Path, name: str = "probability") -> np.ndarray:
+    with h5py.File(folder / "predictions.h5") as file:
+        return np.asarray(file[name][()])
+
+
+def test_run_directory_is_the_contract(data: Path, tmp_path: Path) -> None:
+    record = run(data, tmp_path, *WINDOW)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == record
+    assert record["status"] == "done"
+    assert record["train"].keys() >= {"steps", "seconds", "clips_per_second", "precision", "devices", "threads"}
+    assert record["train"]["steps"] == 8
+    assert record["stores"]["eval"] == open_store(data / "eval.h5").content_sha256
+    assert record["versions"]["torch"] == torch.__version__
+    store = open_store(data / "eval.h5")
+    with h5py.File(tmp_path / "predictions.h5") as file:
+        assert file["probability"].dtype == np.float32
+        np.testing.assert_array_equal(file["video_id"][()], store.columns.video_id)
+    labels = store.labels.dense()
+    for key, name in (("test", "probability"), ("test_averaged", "probability_averaged")):
+        mean = average_precision_score(labels, probabilities(tmp_path, name), average="macro")
+        assert record[key]["mAP"] == pytest.approx(mean, abs=1e-9)
+    with (tmp_path / "per_class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["name"] for r in rows] == list(store.description.class_names)
+    assert [int(r["positives"]) for r in rows] == labels.sum(0).tolist()
+    assert np.mean([float(r["AP"]) for r in rows]) == pytest.approx(record["test"]["mAP"], abs=1e-12)
+
+
+def test_same_seed_same_numbers_other_seed_others(data: Path, tmp_path: Path) -> None:
+    first, again, other = (run(data, tmp_path / name, f"seed={seed}") for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert results(first) == results(again)
+    assert results(first)["test"] != results(other)["test"]
+
+
+def test_averaged_predictions_are_the_mean_over_the_window(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "whole", *WINDOW, "data.val_fraction=0")
+    at_step = []
+    for steps in (4, 6, 8):
+        run(data, tmp_path / str(steps), "data.val_fraction=0", f"trainer.max_steps={steps}")
+        at_step.append(probabilities(tmp_path / str(steps)))
+    np.testing.assert_allclose(
+        probabilities(tmp_path / "whole", "probability_averaged"), np.mean(at_step, 0), rtol=1e-6
+    )
+    np.testing.assert_array_equal(probabilities(tmp_path / "whole"), at_step[-1])
+
+
+@pytest.mark.parametrize("step", [3, 6])
+def test_interrupted_run_ends_with_the_same_numbers(
+    data: Path, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a checkpoint before the averaging window and from one within it."""
+    monkeypatch.setattr(RunCheckpoints, "KEEP", 9)
+    whole = run(data, tmp_path / "whole", *WINDOW)
+    halved = tmp_path / "halved"
+    shutil.copytree(tmp_path / "whole", halved)
+    for later in ("metrics.json", "predictions.h5", "per_class.csv"):
+        (halved / later).unlink()
+    for checkpoint in (halved / "checkpoints").glob("*.ckpt"):
+        if checkpoint.name != f"step-{step:08d}.ckpt":
+            checkpoint.unlink()
+    assert results(run(data, halved, *WINDOW)) == results(whole)
+    for name in ("probability", "probability_averaged"):
+        np.testing.assert_array_equal(probabilities(halved, name), probabilities(tmp_path / "whole", name))
+    final = "checkpoints/step-00000008.ckpt"
+    weights, expected = (load_checkpoint(f / final)["state_dict"] for f in (halved, tmp_path / "whole"))
+    assert all(torch.equal(weights[k], expected[k]) for k in expected)
+
+
+def test_damaged_checkpoint_falls_back_to_the_one_before(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = run(data, tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    last = tmp_path / "checkpoints" / "step-00000008.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert newest_whole(tmp_path / "checkpoints") == tmp_path / "checkpoints" / "step-00000006.ckpt"
+    assert results(run(data, tmp_path)) == results(whole)
+    assert "continuing from the one before" in caplog.text
+
+
+def test_checkpoints_hold_plain_containers_and_two_are_kept(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path)
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "step-00000006.ckpt", "step-00000008.ckpt"]
+    content = load_checkpoint(tmp_path / "checkpoints" / names[-1])  # weights_only=True
+    assert content["audiobag"]["class_names"] == [f"class {k}" for k in range(5)]
+    assert content["audiobag"]["config"]["embedding"]["width"] == 8
+
+
+def test_another_configuration_in_the_same_folder_is_refused(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    with pytest.raises(UserError, match="belongs to another configuration"):
+        run(data, tmp_path, "optimizer.lr=0.1")
+
+
+def test_best_weights_are_those_of_the_best_validation(data: Path, tmp_path: Path) -> None:
+    """A learning rate that ruins the model after a good start makes the two differ."""
+    ruin = ("optimizer.lr=0.3", "trainer.val_check_interval=1", "seed=3")
+    best = run(data, tmp_path / "best", "select=best", *ruin)
+    with (tmp_path / "best" / "csv" / "version_0" / "metrics.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["val/mAP"]]
+    curve = [float(r["val/mAP"]) for r in rows]
+    assert best["val"]["mAP"] == pytest.approx(max(curve), abs=1e-6)
+    assert max(curve) > run(data, tmp_path / "last", *ruin)["val"]["mAP"]
+
+
+def test_no_hold_out_needs_no_validation(data: Path, tmp_path: Path) -> None:
+    record = run(data, tmp_path, "data.val_fraction=0")
+    assert "val" not in record
+    assert record["test"]["classes"] == 5
+
+
+def test_evaluate_reproduces_the_test_to_the_last_digit(data: Path, tmp_path: Path) -> None:
+    record = run(data, tmp_path / "train")
+    checkpoint = tmp_path / "train" / "checkpoints" / "step-00000008.ckpt"
+    config = composed("evaluate", f"checkpoint={checkpoint}", f"paths.run={tmp_path}")
+    (tmp_path / "again").mkdir()
+    again = evaluate(config, RunDirectory(tmp_path / "again"))
+    assert again["test"] == record["test"]
+    assert again["step"] == 8
+    np.testing.assert_array_equal(probabilities(tmp_path / "again"), probabilities(tmp_path / "train"))
+
+
+def test_evaluate_refuses_a_store_of_other_classes(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "train")
+    make_store(tmp_path / "other" / "eval.h5", classes=6)
+    config = composed(
+        "evaluate",
+        f"checkpoint={tmp_path}/train/checkpoints/step-00000008.ckpt",
+        "data=synthetic",
+        f"data.root={tmp_path}/other",
+        f"paths.run={tmp_path}",
+    )
+    with pytest.raises(UserError, match=r"step-00000008\.ckpt knows 5 classes, .*eval\.h5 has 6"):
+        evaluate(config, RunDirectory(tmp_path))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"])
+def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "some.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"some\.ckpt"):
+        evaluate(composed("evaluate", f"checkpoint={path}", f"paths.run={tmp_path}"), RunDirectory(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "what"),
+    [
+        ((*WINDOW[:2], "callbacks.averaging.last=9", WINDOW[3]), "the averaging window ends at step 9, training at"),
+        ((*WINDOW[:2], "callbacks.averaging.last=3", WINDOW[3]), "first=4, last=3"),
+        (("trainer.precision=16-mixed",), "16-mixed needs a GPU"),
+        (("trainer.precision=64",), "precision=64 is not known"),
+        (("trainer=gpu",), "finds no GPU"),
+        (("trainer.max_steps=0",), "max_steps=0"),
+        (("select=best", "data.val_fraction=0"), "needs a hold-out"),
+        (("threads=0",), "threads=0"),
+        (("data.root=nowhere",), "no store at nowhere/bal_train.h5"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(
+    data: Path, tmp_path: Path, overrides: tuple[str, ...], what: str
+) -> None:
+    if "gpu" in what.lower() and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(Exception, match=what) as caught:
+        run(data, tmp_path, *overrides)
+    assert isinstance(caught.value, UserError) or isinstance(caught.value.__cause__, UserError)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("pooling=max", "sampler=uniform"),
+        ("loss=frame", "pooling=average", "scheduler=cosine"),
+        ("embedding=gru", "pooling=attention_relu", "sampler=weighted"),
+        ("embedding.batch_norm=true", "pooling=attention_sigmoid", "optimizer=adamw"),
+    ],
+)
+def test_components_train_together(data: Path, tmp_path: Path, options: tuple[str, ...], precision: str) -> None:
+    record = run(data, tmp_path, "trainer.max_steps=2", f"trainer.precision={precision}", *options)
+    assert 0 < record["test"]["mAP"] <= 1
+    assert record["train"]["precision"] == precision

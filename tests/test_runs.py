@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from audiobag.errors import UserError
+from audiobag.runs import RunDirectory, config_hash
+
+CONFIG = {
+    "seed": 0,
+    "threads": 2,
+    "paths": {"run": "a"},
+    "data": {"root": "here", "batch_size": 500},
+    "trainer": {"max_steps": 10, "precision": "32-true", "devices": 1, "strategy": "auto"},
+    "callbacks": {"averaging": None, "checkpoints": {"every": 5}},
+    "logger": {"csv": {}},
+}
+
+
+def changed(group: str | None, key: str, value: object) -> dict[str, object]:
+    if group is None:
+        return {**CONFIG, key: value}
+    return {**CONFIG, group: {**CONFIG[group], key: value}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        (None, "seed", 1),
+        (None, "an_option_of_tomorrow", 1),
+        ("data", "batch_size", 250),
+        ("trainer", "max_steps", 11),
+        ("trainer", "precision", "bf16-mixed"),
+        ("callbacks", "averaging", {"first": 1}),
+    ],
+)
+def test_hash_follows_what_decides_the_result(group: str | None, key: str, value: object) -> None:
+    assert config_hash(changed(group, key, value)) != config_hash(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        (None, "paths", {"run": "b"}),
+        (None, "logger", None),
+        (None, "threads", 1),
+        ("data", "root", "there"),
+        ("trainer", "devices", 8),
+        ("trainer", "strategy", "ddp"),
+        ("callbacks", "checkpoints", {"every": 7}),
+    ],
+)
+def test_hash_ignores_where_and_how(group: str | None, key: str, value: object) -> None:
+    assert config_hash(changed(group, key, value)) == config_hash(CONFIG)
+
+
+def test_hash_is_stable_over_releases() -> None:
+    """A changed hash makes every finished run of every user look unfinished."""
+    assert config_hash(CONFIG) == "e1cadd851f7fab65"
+
+
+def test_metrics_json_is_strict_json_and_absent_until_the_end(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert run.metrics() is None
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_metrics({"status": "done", "mAP": math.nan})
+    assert list(tmp_path.iterdir()) == []
+    run.write_metrics({"status": "done", "mAP": None})
+    assert run.metrics() == {"status": "done", "mAP": None}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_foreign_metrics_json_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError, match=r"metrics\.json"):
+        RunDirectory(tmp_path).metrics()
+
+
+def test_predictions_and_classes_read_back(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    probability = np.random.default_rng(0).random((3, 2), dtype=np.float32)
+    run.write_predictions(np.array([b"a", b"b", b"c"]), probability)
+    run.write_per_class(["x, y", "z"], [1, 0], {"AP": [0.25, math.nan], "d_prime": [math.inf, 1.5]})
+    with h5py.File(run.predictions) as file:
+        assert set(file) == {"video_id", "probability"}
+        np.testing.assert_array_equal(file["probability"][()], probability)
+        assert file["video_id"][()].tolist() == [b"a", b"b", b"c"]
+    with (tmp_path / "per_class.csv").open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"index": "0", "name": "x, y", "positives": "1", "AP": "0.25", "d_prime": ""},
+            {"index": "1", "name": "z", "positives": "0", "AP": "", "d_prime": "1.5"},
+        ]
