@@ -21,7 +21,8 @@ def folder_name(text: str) -> str:
     the name is long, a hash of the text keeps names apart.
     """
     plain = text.replace("/", "-").replace("+", "-")
-    name = _WILD.sub("-", plain) or "job"
+    plain = plain or "job"
+    name = _WILD.sub("-", plain)
     if name != plain or len(name) > LONGEST:
         name = f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name

@@ -41,13 +41,12 @@ def run_jobs(
     waiting = [job for job in jobs if job.state is State.WAITING]
     free = list(slots)
     running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]] = {}
-    with _sigterm_as_interrupt():
-        try:
-            while waiting or running:
+    try:
+        with _interruptible() as interrupted:
+            while (waiting or running) and not interrupted():
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
-                    command = job_command(job.overrides, job.folder, flags)
-                    process = start(command, job.folder, slot.environment())
+                    process = start(job_command(job.overrides, job.folder, flags), job.folder, slot.environment())
                     job.state = State.RUNNING
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):
@@ -56,18 +55,14 @@ def run_jobs(
                         free.append(slot)
                         del running[pid]
                         if fail_fast and job.state is State.FAILED:
-                            waiting.clear()
-                            _stop_all(running)
-                            running.clear()
+                            return
                 watch()
                 time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            _stop_all(running)
-            watch()
-            raise Interrupted from None
-        except BaseException:
-            _stop_all(running)
-            raise
+            if interrupted():
+                raise Interrupted
+    finally:  # nothing is left to stop unless something went wrong
+        _stop_all(running)
+        watch()
 
 
 def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
@@ -89,14 +84,18 @@ def _stop_all(running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]]) -> 
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C while jobs run."""
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C or SIGTERM has come; a second one is KeyboardInterrupt at once."""
+    came: list[int] = []
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def note(number: int, _: Any) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

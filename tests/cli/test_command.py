@@ -1,0 +1,101 @@
+"""Exit codes and sentences, in process; the commands themselves are run in test_end_to_end.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
+
+from audiobag.cli import command
+from audiobag.errors import ExitCode, Interrupted, UserError
+
+
+def wrapped(cause: Exception) -> InstantiationException:
+    """What Hydra makes of an exception in a constructor."""
+    error = InstantiationException("Error in call to target 'x'")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("no store at x"), ExitCode.USER, "audiobag: no store at x\n"),
+        (wrapped(UserError("no store at x")), ExitCode.USER, "audiobag: no store at x\n"),
+        (wrapped(TypeError("bad")), ExitCode.USER, "audiobag: Error in call to target 'x'\n"),
+        (Interrupted(), ExitCode.INTERRUPTED, "continues"),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "continues"),
+        (RuntimeError("ours"), ExitCode.CRASH, "RuntimeError: ours"),
+    ],
+)
+def test_whatever_goes_wrong_has_its_exit_code(
+    error: BaseException, code: ExitCode, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: dict[str, Any]) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        command._guarded(run, OmegaConf.create({}))
+    assert end.value.code == code
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert ("Traceback" in shown) == (code is ExitCode.CRASH)
+
+
+def test_traceback_of_a_users_mistake_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: dict[str, Any]) -> None:
+        raise UserError("no store at x")
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(SystemExit) as end:
+        command._guarded(run, OmegaConf.create({}))
+    assert end.value.code == ExitCode.USER
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_missing_value_is_the_users(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command._guarded(lambda _: None, OmegaConf.create({"checkpoint": "???"}))
+    assert end.value.code == ExitCode.USER
+    assert "checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pooling=nope"], "Could not find 'pooling/nope'"),
+        (["nope=3"], "Key 'nope' is not in struct"),
+        (["-m", "pooling=average,nope"], "Could not find 'pooling/nope'"),
+        (["-m", "embedding.depht=1,2"], "Key 'depht' is not in struct"),
+        (["sweep=table2"], "give -m too"),
+    ],
+)
+def test_hydras_own_refusals_are_the_users_mistake(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from audiobag.cli.train import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["audiobag-train", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == ExitCode.USER
+    assert said in capfd.readouterr().err
+    assert not list(tmp_path.rglob("metrics.json"))
+
+
+def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from audiobag.cli.train import main
+
+    monkeypatch.setattr(sys, "argv", ["audiobag-train", "--help"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    for text in ("audiobag-train -m pooling=", "sampler: balanced, uniform, weighted", "75 interrupted"):
+        assert text in shown

@@ -1,0 +1,95 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import make_store
+
+SMALL = (
+    "data.batch_size=16",
+    "embedding.width=8",
+    "trainer.max_steps=6",
+    "trainer.val_check_interval=3",
+    "callbacks.checkpoints.every=3",
+)
+
+
+def type_command(name: str, *arguments: str, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run an installed command in a folder of its own; a multi-process one must end in time."""
+    program = Path(sys.executable).with_name(f"audiobag-{name}")
+    return subprocess.run(
+        [str(program), *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ.copy()
+    )
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    record = json.loads((folder / "metrics.json").read_text())
+    assert isinstance(record, dict)
+    return record
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores")
+    make_store(folder / "bal_train.h5", clips=80, classes=5)
+    make_store(folder / "eval.h5", clips=41, classes=5, seed=1)
+    return folder
+
+
+def test_prepare_train_evaluate(tmp_path: Path) -> None:
+    """The whole way, through published records."""
+    prepared = type_command("prepare", "source=synthetic", "size=tiny", cwd=tmp_path)
+    assert prepared.returncode == 0, prepared.stderr
+    again = type_command("prepare", "source=synthetic", "size=tiny", cwd=tmp_path)
+    assert again.returncode == 0
+    root = "data.root=data/synthetic/tiny"
+    trained = type_command("train", root, *SMALL, "hydra.run.dir=run", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "eval, final weights" in trained.stdout
+    assert str(tmp_path / "run") in trained.stdout.replace("\n", "")
+    evaluated = type_command(
+        "evaluate", "checkpoint=run/checkpoints/step-00000006.ckpt", "hydra.run.dir=again", cwd=tmp_path
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert metrics(tmp_path / "again")["test"] == metrics(tmp_path / "run")["test"]
+    finished = (tmp_path / "run" / "metrics.json").stat().st_mtime_ns
+    repeated = type_command("train", root, *SMALL, "hydra.run.dir=run", cwd=tmp_path)
+    assert repeated.returncode == 0
+    assert "complete already" in repeated.stderr
+    assert (tmp_path / "run" / "metrics.json").stat().st_mtime_ns == finished
+
+
+def test_missing_store_is_one_sentence(tmp_path: Path) -> None:
+    refused = type_command("train", "data.root=nowhere", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.strip().splitlines()[-1].startswith("audiobag: no store at nowhere/bal_train.h5")
+    assert "Traceback" not in refused.stderr
+
+
+def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path: Path) -> None:
+    """Exactly two jobs of two ranks each, and the numbers of one process with the same global batch."""
+    common = (*SMALL, f"data.root={data}", "embedding.dropout=0", "-m", "pooling=average,max")
+    two = type_command("train", *common, "trainer=ddp_cpu", "hydra.sweep.dir=two", cwd=tmp_path)
+    assert two.returncode == 0, two.stdout + two.stderr
+    one = type_command("train", *common, "hydra.sweep.dir=one", cwd=tmp_path)
+    assert one.returncode == 0, one.stdout + one.stderr
+    jobs = sorted(str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("metrics.json"))
+    assert jobs == ["one/pooling-average", "one/pooling-max", "two/pooling-average", "two/pooling-max"]
+    for pooling in ("pooling-average", "pooling-max"):
+        ranks, single = metrics(tmp_path / "two" / pooling), metrics(tmp_path / "one" / pooling)
+        assert ranks["train"]["devices"] == 2
+        assert ranks["config_hash"] == single["config_hash"]
+        for part in ("val", "test"):
+            for name in ("mAP", "AUC", "d_prime"):
+                assert ranks[part][name] == pytest.approx(single[part][name], abs=1e-4)
+    again = type_command("train", *common, "hydra.sweep.dir=one", cwd=tmp_path)
+    assert again.returncode == 0
+    assert "0 jobs to run, 2 done before" in again.stderr + again.stdout

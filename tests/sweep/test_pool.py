@@ -1,0 +1,193 @@
+"""The pool with made-up jobs: processes that do in milliseconds what a training does in hours."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from audiobag.errors import Interrupted, UserError
+from audiobag.files import locked
+from audiobag.sweep import pool
+from audiobag.sweep.child import job_command, last_lines
+from audiobag.sweep.display import Display
+from audiobag.sweep.jobs import Job, State
+from audiobag.sweep.slots import Slot
+
+# What a made-up job does, by its first override; it notes what it saw and when.
+JOB = """
+import json, os, sys, time
+from pathlib import Path
+folder, what = Path(sys.argv[1]), sys.argv[2]
+began = time.time()
+note = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ["OMP_NUM_THREADS"], "began": began}
+print("started", what, flush=True)
+if what == "crash":
+    print("it broke", flush=True); sys.exit(1)
+if what == "killed":
+    os.kill(os.getpid(), 9)
+if what == "silent":
+    sys.exit(0)
+time.sleep(30 if what == "long" else 0.3)
+(folder / "note.json").write_text(json.dumps({**note, "ended": time.time()}))
+(folder / "metrics.json").write_text(json.dumps({"status": "done", "config_hash": "h", "val": {"mAP": 0.5}}))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _made_up_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        pool, "job_command", lambda overrides, folder, flags: [sys.executable, "-c", JOB, str(folder), overrides[0]]
+    )
+    monkeypatch.setattr(pool, "GRACE_SECONDS", 0.5)
+
+
+def jobs(folder: Path, *what: str) -> list[Job]:
+    return [Job(f"{i}-{w}", (w,), folder / f"{i}-{w}", "h") for i, w in enumerate(what)]
+
+
+def note(job: Job) -> dict[str, object]:
+    read = json.loads((job.folder / "note.json").read_text())
+    assert isinstance(read, dict)
+    return read
+
+
+def test_each_job_sees_its_slot_alone(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, *["good"] * 5)
+    pool.run_jobs(todo, [Slot(("GPU-8a2c",), 3), Slot(("0", "1"), 3)])
+    notes = [note(job) for job in todo]
+    assert {str(n["gpu"]) for n in notes} == {"GPU-8a2c", "0,1"}
+    assert {n["threads"] for n in notes} == {"3"}
+    for gpu in ("GPU-8a2c", "0,1"):  # never two at once in a slot
+        spans = sorted((n["began"], n["ended"]) for n in notes if n["gpu"] == gpu)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))  # type: ignore[operator]
+    assert min(n["ended"] for n in notes) > sorted(n["began"] for n in notes)[1], "both slots work at once"  # type: ignore[type-var]
+
+
+def test_a_job_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, "crash", "killed", "silent", "good")
+    pool.run_jobs(todo, [Slot((), 1)])
+    assert [(j.state, j.exit_code) for j in todo] == [
+        (State.FAILED, 1),
+        (State.FAILED, -9),
+        (State.FAILED, 0),
+        (State.DONE, 0),
+    ]
+    assert last_lines(todo[0].folder) == ["started crash", "it broke"]
+    console = Console(record=True, width=200)
+    Display(todo, console).summary()
+    shown = console.export_text()
+    assert "0-crash failed (exit code 1)" in shown
+    assert "it broke" in shown
+    assert "killed by signal 9" in shown
+    assert "ended without results" in shown
+    assert "3 failed, 1 done" in shown
+
+
+def test_fail_fast_stops_the_others(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, "long", "crash", "good")
+    began = time.monotonic()
+    pool.run_jobs(todo, [Slot((), 1), Slot((), 1)], fail_fast=True)
+    assert time.monotonic() - began < 15
+    assert [j.state for j in todo] == [State.INTERRUPTED, State.FAILED, State.WAITING]
+
+
+def test_interruption_stops_the_children(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, "long", "good")
+
+    def interrupt() -> None:
+        if todo[0].state is State.RUNNING and todo[1].state is State.DONE:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        pool.run_jobs(todo, [Slot((), 1), Slot((), 1)], watch=interrupt)
+    assert [j.state for j in todo] == [State.INTERRUPTED, State.DONE]
+    assert todo[0].exit_code == -signal.SIGTERM
+
+
+def test_what_is_done_is_skipped_and_what_has_changed_is_refused(tmp_path: Path) -> None:
+    first, second = jobs(tmp_path, "good", "good")
+    pool.run_jobs([first], [Slot((), 1)])
+    again = Job(first.name, first.overrides, first.folder, "h")
+    again.look()
+    second.look()
+    assert (again.state, second.state) == (State.SKIPPED, State.WAITING)
+    assert again.value() == 0.5
+    written = (first.folder / "metrics.json").stat().st_mtime_ns
+    pool.run_jobs([again, second], [Slot((), 1)])
+    assert (first.folder / "metrics.json").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match="belongs to another configuration"):
+        Job(first.name, first.overrides, first.folder, "other").look()
+    second.run.write_metrics({"status": "done", "config_hash": "h"})
+    (second.folder / "metrics.json").unlink()
+    (second.folder / "run.json").write_text('{"config_hash": "begun"}')
+    with pytest.raises(UserError, match="its hash is begun"):
+        second.look()
+
+
+def test_children_die_with_their_parent(tmp_path: Path) -> None:
+    """kill -9 of the sweep: its job must not go on alone."""
+    script = textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        from audiobag.sweep.child import start
+        child = "import os, time; from audiobag.sweep.child import die_with_parent; die_with_parent();"
+        child += "print(os.getpid(), flush=True); time.sleep(60)"
+        start([sys.executable, "-c", child], Path({str(tmp_path)!r}), {{}}).wait()
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 60
+    while not last_lines(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(last_lines(tmp_path)[0])
+    parent.kill()
+    parent.wait()
+    while time.monotonic() < deadline:
+        state = Path(f"/proc/{child}/stat")
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the child outlived its parent")
+
+
+def test_two_copies_of_a_sweep_do_not_run_at_once(tmp_path: Path) -> None:
+    holder = f"""
+import sys, time
+from pathlib import Path
+from audiobag.files import locked
+with locked(Path({str(tmp_path / ".lock")!r}), ""):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    other = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(UserError, match="is running"), locked(tmp_path / ".lock", "another copy is running"):
+        pytest.fail("two hold the lock")
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    with locked(tmp_path / ".lock", "a dead process holds no lock"):
+        assert (tmp_path / ".lock").exists()
+
+
+def test_command_of_a_job_is_a_single_run(tmp_path: Path) -> None:
+    command = job_command(("pooling=max", "seed=0"), tmp_path / "it's", ("--config-dir", "mine"))
+    assert command[1:] == [
+        "-m",
+        "audiobag.cli.train",
+        "--config-dir",
+        "mine",
+        "pooling=max",
+        "seed=0",
+        f"hydra.run.dir='{tmp_path}/it\\'s'",
+    ]
