@@ -76,7 +76,7 @@ def test_missing_store_is_one_sentence(tmp_path: Path) -> None:
 
 def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path: Path) -> None:
     """Exactly two jobs of two ranks each, and the numbers of one process with the same global batch."""
-    common = (*SMALL, f"data.root={data}", "embedding.dropout=0", "-m", "pooling=average,max")
+    common = ("-m", *SMALL, f"data.root={data}", "embedding.dropout=0", "pooling=average,max")
     two = type_command("train", *common, "trainer=ddp_cpu", "hydra.sweep.dir=two", cwd=tmp_path)
     assert two.returncode == 0, two.stdout + two.stderr
     one = type_command("train", *common, "hydra.sweep.dir=one", cwd=tmp_path)
