@@ -32,11 +32,8 @@ def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], 
         root: the root configuration, `train` for conf/train.yaml.
         run: does the work, given the resolved configuration in plain containers.
     """
-    entered = False
 
     def task(config: DictConfig) -> object:
-        nonlocal entered
-        entered = True
         return _guarded(run, config)
 
     Plugins.instance().register(PoolLauncher)  # Hydra finds it by itself in a wheel, not in an editable install
@@ -47,9 +44,7 @@ def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], 
         try:
             main()
         except SystemExit as end:
-            # Hydra ends with 1 when it refuses an override, an option or a file: before the work has begun,
-            # that is the user's to mend.
-            raise SystemExit(ExitCode.USER if end.code == 1 and not entered else end.code) from None
+            raise SystemExit(_hydras_exit_code(end)) from None
         if some_failed:
             raise SystemExit(ExitCode.SOME_JOBS_FAILED)
 
@@ -64,6 +59,17 @@ def run_directory() -> str:
 def choices() -> dict[str, str]:
     """Return the option chosen of each configuration group, Hydra's own left out."""
     return {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v and "hydra" not in k}
+
+
+def _hydras_exit_code(end: SystemExit) -> int | str | None:
+    """Return the exit code for what ended the command outside of its work, by the exception Hydra reported."""
+    reported = end.__context__
+    if end.code != 1 or reported is None:
+        return end.code
+    if isinstance(reported, hydra.errors.HydraException | OmegaConfBaseException):
+        return ExitCode.USER  # it refuses an override, an option or a file
+    # What else Hydra reports comes from a launcher: a job of its own that failed.
+    return ExitCode.SOME_JOBS_FAILED if {"-m", "--multirun"} & set(sys.argv) else ExitCode.CRASH
 
 
 def _guarded(run: Callable[[dict[str, Any]], object], config: DictConfig) -> object:
