@@ -108,3 +108,12 @@ def test_attention_softmax_runs_over_the_classes() -> None:
     nn.init.constant_(measure.linear.bias, 0.0)
     v = measure.unnormalised(torch.randn(1, 4, 2), torch.zeros(1, 4, 3), torch.ones(1, 4, dtype=torch.bool))
     torch.testing.assert_close(v.sum(2), torch.ones(1, 4))
+
+
+def test_certainty_stays_a_probability(name: str) -> None:
+    torch.manual_seed(0)
+    pooling = Expectation(6, 40, MEASURES[name])
+    nn.init.constant_(pooling.classifier.bias, 60.0)  # f = 1 everywhere; the measure's sum rounds up here and there
+    found = pooling(torch.randn(50, 10, 6), torch.ones(50, 10, dtype=torch.bool))
+    assert found.clip.max() <= 1
+    assert found.clip.min() > 1 - 1e-6

@@ -32,4 +32,5 @@ class Expectation(nn.Module):
         """Return F, f and p."""
         f = torch.sigmoid(self.classifier(h).float())
         p = self.measure(h, f, mask)
-        return BagPrediction(clip=(p * f).sum(1), frame=f, measure=p)
+        # Rounding can carry a mean of ones a bit above 1, which neither loss nor metric takes for a probability.
+        return BagPrediction(clip=(p * f).sum(1).clamp(max=1), frame=f, measure=p)
