@@ -67,15 +67,20 @@ class Display:
                 self.console.print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
                 for line in last_lines(job.folder):
                     self.console.print(f"  {line}", markup=False, highlight=False)
+        self.console.print(self._counts(), highlight=False)
+
+    def _counts(self) -> str:
         counts = Counter(job.state.value for job in self.jobs)
-        self.console.print(", ".join(f"{n} {state}" for state, n in counts.items()), highlight=False)
+        return ", ".join(f"{n} {state}" for state, n in counts.items())
 
     def table(self) -> Table:
-        """Return the table of all jobs as they stand."""
-        table = Table("job", "state", title=None)
+        """Return the table of the jobs as they stand; where the screen is too low for all, of those at work."""
+        table = Table("job", "state", title=None, caption=self._counts())
         for name in ("step", "val/mAP", "left"):
             table.add_column(name, justify="right")
-        for job in self.jobs:
+        room = self.console.height - 6  # what the table's own lines leave
+        shown = [j for j in self.jobs if j.state is State.RUNNING] if len(self.jobs) > room else self.jobs
+        for job in shown:
             said = job.progress() if job.state is State.RUNNING else {}
             step = f"{said['step']}/{said['max_steps']}" if said else ""
             value = said.get("val_mAP") if said else job.value()
