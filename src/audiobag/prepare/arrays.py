@@ -1,0 +1,98 @@
+"""Sources that are files of arrays, each one a split; `tables` says what they hold."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from audiobag.errors import UserError
+from audiobag.prepare.records import Clip, Reject
+from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
+from audiobag.prepare.tables import Table, read_table
+
+SUFFIXES = (".h5", ".hdf5", ".npz")
+_BLOCK_BYTES = 2**24
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+class ArrayFiles:
+    """HDF5 or NPZ files, each one a split with the file's name.
+
+    Args:
+        paths: the files, of one folder.
+        source: what the stores are to say of where they come from.
+    """
+
+    def __init__(self, paths: Sequence[Path], source: str) -> None:
+        self.paths = tuple(sorted(paths))
+        self._source = source
+        stems = [path.stem for path in self.paths]
+        for path in self.paths:
+            if stems.count(path.stem) > 1:
+                raise UserError(f"{path.parent} has several files named {path.stem}: a split is one, remove the others")
+        folder = self.paths[0].resolve().parent
+        self.fingerprint, self.size = fingerprint_files(folder, (path.name for path in self.paths))
+
+    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
+        """Yield a part for each file."""
+        for path in self.paths:
+            with ExitStack() as files:
+                table = _open(path, files, self._source)
+
+                def reject(record: int | None, finding: str, path: Path = path) -> None:
+                    rejects.add(path.stem, path.name, record, finding)
+
+                clips = _clips(path, table, reject)
+                yield Part(path.stem, path.name, clips, table.dim, table.dtype, table.description)
+            advance(path.stat().st_size)
+
+
+def _open(path: Path, files: ExitStack, source: str) -> Table:
+    try:
+        if path.suffix == ".npz":
+            archive = np.load(files.enter_context(path.open("rb")), allow_pickle=False)
+            if not isinstance(archive, Mapping):
+                raise ValueError("it is no archive of arrays")
+            return read_table(path, dict(archive), {}, source)
+        file = files.enter_context(h5py.File(path, "r"))
+        return read_table(path, file, file.attrs, source)
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); expected HDF5 or NPZ without pickles: save it again"
+        ) from error
+
+
+def _clips(path: Path, table: Table, reject: Reject) -> Iterator[tuple[int, Clip]]:
+    """Yield (number from 1, clip), reading a bounded number of bytes at a time, but a clip at least."""
+    per_block = max(1, _BLOCK_BYTES // (table.dim * table.dtype.itemsize))
+    first = 0
+    while first < len(table):
+        limit = table.offsets[first] + per_block
+        last = max(first + 1, int(np.searchsorted(table.offsets, limit, side="right")) - 1)
+        try:
+            frames, labels = table.frames(first, last), table.labels(first, last)
+        except _UNREADABLE as error:
+            raise UserError(f"{path} cannot be read beyond clip {first} ({error}): save it again") from error
+        # NaN and infinity spread through every sum: one look at the sums of finite numbers would overflow float16.
+        finite = np.isfinite(frames).all(axis=1) if frames.dtype.kind == "f" else None
+        for clip in range(first, last):
+            start, end = table.offsets[clip : clip + 2] - table.offsets[first]
+            try:
+                if start == end:
+                    raise BadRecord("the clip has no frames")
+                if finite is not None and not finite[start:end].all():
+                    frame = int(np.argmin(finite[start:end]))
+                    raise BadRecord(f"frame {frame} holds NaN or infinity")
+                label_ids = labels(clip)
+            except BadRecord as finding:
+                reject(clip + 1, f"video id {table.video_id[clip].decode(errors='replace')}: {finding}")
+                continue
+            times = float(table.start_seconds[clip]), float(table.end_seconds[clip])
+            yield clip + 1, Clip(table.video_id[clip], frames[start:end], label_ids, *times)
+        first = last

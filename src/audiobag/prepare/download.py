@@ -1,0 +1,128 @@
+"""Downloading a source: resumed where it was interrupted, whole or absent under its final name."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from audiobag.errors import UserError
+from audiobag.files import write_json
+
+_BLOCK = 2**20
+_TIMEOUT = 60.0
+_ATTEMPTS = 5
+
+Report = Callable[[int, int | None], None]
+"""Takes the bytes that are here and those there will be, where the server says so."""
+
+
+def is_address(source: str) -> bool:
+    """Say whether a source is an http(s) address."""
+    return source.startswith(("http://", "https://"))
+
+
+def download(address: str, folder: Path, report: Report, *, wait: float = 1.0) -> Path:
+    """Return the file at `address`, downloaded into `folder` unless it is there already.
+
+    What an interrupted download left is continued with a `Range` request; where the server knows no ranges, or
+    has another version by now, it starts again.
+
+    Args:
+        address: http or https.
+        folder: keeps the file, and what is there of it until then.
+        report: is told of the progress.
+        wait: seconds before the second attempt; doubled before each further one.
+
+    Raises:
+        UserError: there is no such file, or the connection breaks again and again.
+    """
+    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
+    if not name or name.startswith("."):
+        raise UserError(f"{address} names no file; expected an address that ends in one, such as features.tar.gz")
+    final = folder / name
+    if final.exists():
+        return final
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{name}.part"
+    failures = 0
+    while failures < _ATTEMPTS:
+        before = _size(part)
+        try:
+            _fetch(address, part, report)
+            part.replace(final)
+            _state(part).unlink(missing_ok=True)
+            return final
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                raise UserError(f"{address}: the server says {error.code} {error.reason}: check the address") from error
+            failures = 1 if _size(part) > before else failures + 1
+            reason = error
+            time.sleep(wait * 2 ** (failures - 1))
+    raise UserError(f"{address} broke off {_ATTEMPTS} times ({reason}); run the command again to go on from there")
+
+
+def _fetch(address: str, part: Path, report: Report) -> None:
+    """Bring `part` nearer to its end; raise OSError where that is not reached."""
+    have, validator = _size(part), _read_validator(part, address)
+    # Without this, a server may compress once more what is compressed.
+    headers = {"Accept-Encoding": "identity"}
+    if have and validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink(missing_ok=True)
+            raise ConnectionError("the file on the server has changed") from error
+        raise
+    with response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another range than was asked for")
+        have = have if resumed else 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        _write_validator(part, address, response.headers)
+        with part.open("ab" if resumed else "wb") as file:
+            report(have, total)
+            while block := response.read(_BLOCK):
+                file.write(block)
+                have += len(block)
+                report(have, total)
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and have != total:
+        raise ConnectionError(f"{have:,} of {total:,} bytes came")
+
+
+def _state(part: Path) -> Path:
+    return part.with_suffix(".json")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _read_validator(part: Path, address: str) -> str:
+    """Return what tells whether the server still has the version that `part` is a piece of, empty if nothing does."""
+    try:
+        state = json.loads(_state(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(state["validator"]) if state.get("address") == address else ""
+
+
+def _write_validator(part: Path, address: str, headers: http.client.HTTPMessage) -> None:
+    tag = headers.get("ETag", "")
+    # A weak tag promises the same meaning, not the same bytes.
+    validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+    write_json(_state(part), {"address": address, "validator": validator})

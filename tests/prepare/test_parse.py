@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiobag.prepare.messages import FeatureLists, Features, Halves, SequenceExample
+from audiobag.prepare.parse import Parser
+from audiobag.prepare.records import Clip, serialise
+from audiobag.prepare.source import BadRecord
+
+DIM, CLASSES = 4, 527
+
+
+def in_order(clip: Clip, order: tuple[str, ...]) -> bytes:
+    """The clip's payload with its context's entries in this order."""
+    plain = SequenceExample.FromString(serialise(clip))
+    entries = (Features(feature={name: plain.context.feature[name]}).SerializeToString() for name in order)
+    lists = plain.feature_lists.SerializeToString()
+    return Halves(context=b"".join(entries), feature_lists=lists).SerializeToString()
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> Clip:
+    n = draw(st.integers(1, 3))
+    frames = np.frombuffer(draw(st.binary(min_size=n * DIM, max_size=n * DIM)), np.uint8).reshape(n, DIM)
+    labels = draw(st.lists(st.sampled_from([0, 1, 127, 128, 300, 526, 527, -1, 2**40]), max_size=3))
+    seconds = draw(st.sampled_from([0.0, -0.0, 30.0, 1e-3]))
+    return Clip(draw(st.sampled_from([b"a", b"bb", b"video_id"])), frames, labels, seconds, seconds + 1)
+
+
+ORDERS = list(itertools.permutations(("video_id", "start_time_seconds", "end_time_seconds", "labels")))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(clips(), st.sampled_from(ORDERS[:3])), min_size=2, max_size=30))
+def test_layouts_and_protobuf_agree(items: list[tuple[Clip, tuple[str, ...]]]) -> None:
+    by_layout = Parser(DIM, CLASSES)
+    for clip, order in items:
+        payload = in_order(clip, order)
+        # A fresh parser has learnt nothing: it asks protobuf.
+        assert outcome(by_layout, payload) == outcome(Parser(DIM, CLASSES), payload)
+
+
+def outcome(parser: Parser, payload: bytes) -> object:
+    try:
+        clip = parser(payload)
+    except BadRecord as finding:
+        return str(finding)
+    return clip._replace(frames=(clip.frames.shape, clip.frames.dtype, clip.frames.tobytes()))  # type: ignore[arg-type]
+
+
+CLIP = Clip(b"abc", np.arange(12, dtype=np.uint8).reshape(3, DIM), (1, 128), 1.0, 2.0)
+
+
+def test_published_records_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = Parser(DIM, CLASSES)
+    for order in ORDERS:
+        parser(in_order(CLIP, order))
+    monkeypatch.setattr(Parser, "_parse", None)
+    found = parser(in_order(CLIP._replace(video_id=b"xyz", label_ids=(200, 3)), ORDERS[0]))
+    assert (found.video_id, found.label_ids) == (b"xyz", (3, 200))
+
+
+@pytest.mark.parametrize("place", range(5, len(serialise(CLIP)), 7))
+def test_damage_is_read_alike_both_ways(place: int) -> None:
+    parser = Parser(DIM, CLASSES)
+    parser(serialise(CLIP))
+    for bit in range(8):
+        damaged = bytearray(serialise(CLIP))
+        damaged[place] ^= 1 << bit
+        assert outcome(parser, bytes(damaged)) == outcome(Parser(DIM, CLASSES), bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    "packed", [b"\x80" * 11 + b"\0", b"\x80" * 9 + b"\0\1\2", b"\1" * 11 + b"\x80", b"\x8f\x04" * 6]
+)
+def test_odd_labels_are_read_alike_both_ways(packed: bytes) -> None:
+    parser = Parser(DIM, CLASSES)
+    payload = serialise(CLIP._replace(label_ids=range(12)))
+    parser(payload)
+    odd = payload.replace(bytes(range(12)), packed)
+    assert odd != payload
+    assert outcome(parser, odd) == outcome(Parser(DIM, CLASSES), odd)
+
+
+def test_unusual_encodings_are_read() -> None:
+    payload = serialise(CLIP)
+    parser = Parser(DIM, CLASSES)
+    parser(payload)
+    example = SequenceExample.FromString(payload)
+    example.context.feature["extra"].int64_list.value.append(1)
+    example.feature_lists.feature_list["rgb"].feature.add().bytes_list.value.append(b"x")
+    halves = Halves.FromString(payload)
+    # Messages that come twice are merged: one list of frames in two pieces of the wire.
+    first, second = FeatureLists(), FeatureLists()
+    first.feature_list["other"].feature.add()
+    second.MergeFromString(halves.feature_lists)
+    twice = (
+        Halves(context=halves.context, feature_lists=first.SerializeToString()).SerializeToString()
+        + Halves(feature_lists=halves.feature_lists).SerializeToString()
+    )
+    for unusual in (example.SerializeToString(), twice):
+        assert outcome(parser, unusual) == outcome(parser, payload)
+
+
+def test_witness_follows_its_label() -> None:
+    clip = CLIP._replace(label_ids=(128, 1, 128), witness=[[2], [1], [0, 2]])
+    found = Parser(DIM, CLASSES)(serialise(clip))
+    assert found.label_ids == (1, 128)
+    assert found.witness == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (lambda e: e.context.feature.pop("labels"), "no labels"),
+        (lambda e: e.context.feature.pop("video_id"), "no video_id"),
+        (lambda e: e.context.feature["labels"].bytes_list.value.append(b"1"), "labels is a bytes_list"),
+        (lambda e: e.context.feature["video_id"].bytes_list.value.append(b"2"), "video_id has 2 values"),
+        (lambda e: e.context.feature["labels"].int64_list.value.append(527), "label 527 lies outside 0..526"),
+        (lambda e: e.context.feature["labels"].int64_list.value.append(-3), "label -3 lies outside 0..526"),
+        (lambda e: e.ClearField("feature_lists"), "no audio_embedding"),
+        (lambda e: embedding(e).add(), "frame 3 of its audio_embedding has 0 values"),
+        (lambda e: embedding(e)[1].bytes_list.value.__setitem__(0, b"abc"), "frame 1 .* has 3 bytes, expected .* 4"),
+        (lambda e: witness(e, [0]), "1 lists of witness frames for 2 labels"),
+        (lambda e: witness(e, [0], [3]), "witness frame 3 lies outside the clip's 3 frames"),
+    ],
+)
+def test_bad_records_are_refused(change, finding: str) -> None:
+    example = SequenceExample.FromString(serialise(CLIP))
+    change(example)
+    with pytest.raises(BadRecord, match=finding):
+        Parser(DIM, CLASSES)(example.SerializeToString())
+
+
+def test_records_without_times_have_nan() -> None:
+    example = SequenceExample.FromString(serialise(CLIP))
+    example.context.feature.pop("start_time_seconds")
+    assert np.isnan(Parser(DIM, CLASSES)(example.SerializeToString()).start_seconds)
+
+
+def embedding(example):
+    return example.feature_lists.feature_list["audio_embedding"].feature
+
+
+def witness(example, *shown_by: list[int]) -> None:
+    for frames in shown_by:
+        example.feature_lists.feature_list["witness"].feature.add().int64_list.value.extend(frames)
