@@ -21,6 +21,7 @@ from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_w
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
 from audiobag.hardware import check_trainer
+from audiobag.interruption import deferred, requested
 from audiobag.metrics import TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
 from audiobag.runs import RunDirectory, config_hash
@@ -137,12 +138,10 @@ def build_system(config: Mapping[str, Any], store: Store) -> TaggingSystem:
 
 
 def _fit(trainer: Trainer, system: TaggingSystem, data: BagDataModule, checkpoint: Path | None) -> None:
-    try:
+    with deferred():
         trainer.fit(system, data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:  # what Lightning makes of a Ctrl-C
-        if trainer.interrupted:
-            raise Interrupted from None
-        raise
+    if requested():  # between two steps, where Lightning noticed first and merely returned
+        raise Interrupted
 
 
 def _score(

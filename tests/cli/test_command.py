@@ -26,17 +26,21 @@ def wrapped(cause: Exception) -> InstantiationException:
         (UserError("no store at x"), ExitCode.USER, "audiobag: no store at x\n"),
         (wrapped(UserError("no store at x")), ExitCode.USER, "audiobag: no store at x\n"),
         (wrapped(TypeError("bad")), ExitCode.USER, "audiobag: Error in call to target 'x'\n"),
-        (Interrupted(), ExitCode.INTERRUPTED, "continues"),
-        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "continues"),
+        (Interrupted(), ExitCode.INTERRUPTED, "hydra.run.dir=here"),
         (RuntimeError("ours"), ExitCode.CRASH, "RuntimeError: ours"),
     ],
 )
 def test_whatever_goes_wrong_has_its_exit_code(
-    error: BaseException, code: ExitCode, said: str, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    code: ExitCode,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run(_: dict[str, Any]) -> None:
         raise error
 
+    monkeypatch.setattr(command, "run_directory", lambda: "here")
     with pytest.raises(SystemExit) as end:
         command._guarded(run, OmegaConf.create({}))
     assert end.value.code == code

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,28 @@ def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path
     again = type_command("train", *common, "hydra.sweep.dir=one", cwd=tmp_path)
     assert again.returncode == 0
     assert "0 jobs to run, 2 done before" in again.stderr + again.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_interrupted_training_saves_and_continues_to_the_same_numbers(
+    number: signal.Signals, data: Path, tmp_path: Path
+) -> None:
+    """Under two ranks the signal comes to one of them alone."""
+    ranks = ("trainer=ddp_cpu",) if number is signal.SIGTERM else ()
+    options = [*SMALL[:2], "trainer.max_steps=400", "trainer.val_check_interval=150", f"data.root={data}", *ranks]
+    command = [str(Path(sys.executable).with_name("audiobag-train")), *options, "hydra.run.dir=cut"]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "cut" / "progress.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 75, said
+    assert "continue with the same command and hydra.run.dir=" in said
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    (saved,) = (tmp_path / "cut" / "checkpoints").glob("step-*.ckpt")
+    assert 0 < int(saved.stem.removeprefix("step-")) < 400
+    for folder in ("cut", "whole"):
+        assert type_command("train", *options, f"hydra.run.dir={folder}", cwd=tmp_path).returncode == 0
+    for part in ("val", "test"):
+        assert metrics(tmp_path / "cut")[part] == metrics(tmp_path / "whole")[part]

@@ -9,6 +9,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from audiobag.checkpoint import resumable
+from audiobag.errors import Interrupted
+from audiobag.interruption import install, requested
 
 
 class RunCheckpoints(Checkpoint):
@@ -34,12 +36,20 @@ class RunCheckpoints(Checkpoint):
         """The weights with the highest val/mAP, where there is a hold-out."""
         return self.folder / "best.ckpt"
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put our signal handlers back; Lightning restores what was there before when it ends.
+
+        Its own for SIGTERM broadcasts to the other ranks from within the handler, which can wait for ever, and ends
+        the training as if it were done.
+        """
+        install()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Save if it is time; where the step is validated first, leave it to `on_validation_end`."""
+        """Save if it is time or a signal came; where the step is validated first, leave it to `on_validation_end`."""
         interval = trainer.val_check_batch
         validates = trainer.enable_validation and interval is not None and trainer.global_step % interval == 0
-        if self._due(trainer) and not validates:
-            self._save(trainer)
+        if not validates:
+            self._step_done(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the weights if none before were better on the hold-out; save if it is time."""
@@ -49,11 +59,16 @@ class RunCheckpoints(Checkpoint):
         if score is not None and float(score) > self.best_score:
             self.best_score = float(score)
             trainer.save_checkpoint(self.best_path)
-        if self._due(trainer):
-            self._save(trainer)
+        self._step_done(trainer)
 
-    def _due(self, trainer: Trainer) -> bool:
-        return trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps
+    def _step_done(self, trainer: Trainer) -> None:
+        step, last = trainer.global_step, trainer.max_steps
+        # A signal may have come to one rank alone: all must save, and stop, after the same step.
+        stop = trainer.strategy.reduce_boolean_decision(requested(), all=False) and step < last
+        if stop or step % self.every == 0 or step == last:
+            self._save(trainer)
+        if stop:
+            raise Interrupted
 
     def _save(self, trainer: Trainer) -> None:
         """Save the present state, then remove those it makes superfluous."""

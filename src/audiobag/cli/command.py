@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from audiobag import interruption
 from audiobag.errors import ExitCode, Interrupted, UserError
 from audiobag.sweep import some_failed
 from audiobag.sweep.child import die_with_parent
@@ -40,6 +41,7 @@ def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], 
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
     def entry() -> None:
+        interruption.install()
         die_with_parent()
         try:
             main()
@@ -79,9 +81,12 @@ def _guarded(run: Callable[[dict[str, Any]], object], config: DictConfig) -> obj
     """
     try:
         return run(_plain(config))
-    except (KeyboardInterrupt, Interrupted):
-        _say("interrupted; the same command with the same run directory continues")
-        raise SystemExit(ExitCode.INTERRUPTED) from None
+    except Interrupted:
+        # A rank that another process started leaves the verdict to that one, which would take it for a crash.
+        started_by_a_rank = os.environ.get("LOCAL_RANK", "0") != "0"
+        if not started_by_a_rank:
+            _say(f"interrupted; continue with the same command and hydra.run.dir={run_directory()}")
+        raise SystemExit(ExitCode.DONE if started_by_a_rank else ExitCode.INTERRUPTED) from None
     except Exception as error:
         mistake = _users_mistake(error)
         if mistake is None or os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -15,7 +15,7 @@ from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
 
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 30.0
 
 
 def run_jobs(
