@@ -33,7 +33,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 
 acceptance: .venv/.ready
-	@echo "nothing here yet: every test runs in make test"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m acceptance
 
 # Write the versions in use to constraints.txt, after a deliberate upgrade.
 constraints: .venv/.ready

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import audiobag.conf
 import pytest
 import torch
 from hydra.utils import instantiate
 
-import audiobag.conf
 from audiobag.experiment import build_system
 from audiobag.store import Store
 from tests.composing import composed

@@ -236,7 +236,7 @@ class RunDirectory:
                         points[int(row["step"])] = float(row[name])
         return dict(sorted(points.items()))
 
-    def read_predictions(self, averaged: bool = False) -> tuple[NDArray[np.bytes_], NDArray[np.float32]]:
+    def read_predictions(self, averaged: bool = False) -> tuple[NDArray[np.character], NDArray[np.float32]]:
         """Return video_id [N] and probability [N, K], or with `averaged` probability_averaged.
 
         Raises:

@@ -1,0 +1,76 @@
+"""audiobag-report: tables, pictures and a page of the runs that are complete."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiobag.cli.command import command
+
+if TYPE_CHECKING:
+    from audiobag.report import Report
+
+# Hydra's own flags that take the next argument as their value.
+_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+
+
+def main() -> None:
+    """Run the command; folders may stand on the command line as they are."""
+    sys.argv[1:] = name_folders(sys.argv[1:])
+    _main()
+
+
+def name_folders(arguments: Sequence[str]) -> list[str]:
+    """Gather bare folders into Hydra's `runs=[...]`: `table2 out=docs` becomes `out=docs runs=['table2']`.
+
+    What has a `=` is an override, unless it exists: a job's folder may be called `pooling=max,seed=0`.
+    """
+    kept: list[str] = []
+    folders: list[str] = []
+    for argument in arguments:
+        override = "=" in argument and not Path(argument).exists()
+        value_of_flag = bool(kept) and kept[-1] in _WITH_VALUE
+        hydras = override or value_of_flag or argument.startswith(("-", "~"))
+        (kept if hydras else folders).append(argument)
+    return [*kept, f"runs=[{','.join(map(_quoted, folders))}]"] if folders else kept
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as Hydra reads it back: `${` begins no reference, and a backslash counts where it escapes."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
+
+
+def _report(config: dict[str, Any]) -> None:
+    from audiobag.report import report
+
+    _show(report(**config))
+
+
+_main = command("report", _report)
+
+
+def _show(written: Report) -> None:
+    """Print the tables, what to mind, what was left out, and where the page lies."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for table in written.tables:
+        shown = Table(title=Text(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for i, column in enumerate(table.columns[: table.essential]):
+            shown.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+        for row in table.rows:
+            shown.add_row(*map(Text, row[: table.essential]))
+        console.print(shown)
+    for notice in written.notices:
+        console.print(f"Mind: {notice}", style="yellow", markup=False, highlight=False)
+    for each in written.left_out:
+        console.print(f"Left out: {each.path}: {each.reason}", style="yellow", markup=False, highlight=False)
+    console.print(f"Report: {written.page}", soft_wrap=True, markup=False, highlight=False)

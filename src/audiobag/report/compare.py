@@ -1,0 +1,120 @@
+"""Systems against a baseline, and what stands in the way of comparing them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiobag.report.collect import SCORED, Run
+from audiobag.report.evidence import Evidence
+from audiobag.report.statistics import bootstrap_classes, interval
+from audiobag.report.systems import System
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """mAP of a system less mAP of the baseline, each the mean over its seeds.
+
+    Attributes:
+        system: its name.
+        scored: test or test_averaged.
+        mean: the difference.
+        clips: 95 % interval when the scored clips are drawn anew, the same for both; None where it is not known.
+        classes: the same for the classes; of the final weights alone.
+        better: how many classes have a higher AP, the final weights'.
+        worse: a lower one.
+    """
+
+    system: str
+    scored: str
+    mean: float
+    clips: tuple[float, float] | None
+    classes: tuple[float, float] | None
+    better: int | None
+    worse: int | None
+
+
+def differences(systems: Sequence[System], baseline: System, evidence: Mapping[str, Evidence]) -> list[Difference]:
+    """Compare every other system to the baseline, under each score that both have."""
+    out = []
+    for scored in SCORED:
+        for system in systems:
+            ours, theirs = system.values(scored, "mAP"), baseline.values(scored, "mAP")
+            if system is not baseline and ours and theirs:
+                out.append(_difference(system, baseline, scored, float(np.mean(ours) - np.mean(theirs)), evidence))
+    return out
+
+
+def _difference(
+    system: System, baseline: System, scored: str, mean: float, evidence: Mapping[str, Evidence]
+) -> Difference:
+    ours, theirs = (evidence[s.name].mAP.get(scored) if s.name in evidence else None for s in (system, baseline))
+    same_clips = _scored_store(system) == _scored_store(baseline)
+    clips = interval(ours - theirs) if ours is not None and theirs is not None and same_clips else None
+    if scored != "test" or not comparable(system, baseline):
+        return Difference(system.name, scored, mean, clips, None, None, None)
+    gain = system.average_precision - baseline.average_precision
+    gain = gain[np.isfinite(gain)]
+    classes = bootstrap_classes(gain) if len(gain) > 1 else None
+    return Difference(system.name, scored, mean, clips, classes, int((gain > 0).sum()), int((gain < 0).sum()))
+
+
+def comparable(system: System, baseline: System) -> bool:
+    """True where both were scored on the same classes."""
+    return system.runs[0].classes.names == baseline.runs[0].classes.names
+
+
+def best(systems: Sequence[System], baseline: System) -> System | None:
+    """Return the system to hold against the baseline: the best attention, else the best other; None of no other."""
+    others = [s for s in systems if s is not baseline and comparable(s, baseline) and s.values("test", "mAP")]
+    attention = [s for s in others if s.runs[0].choices.get("pooling", "").startswith("attention")]
+    return max(attention or others, key=lambda s: float(np.mean(s.values("test", "mAP"))), default=None)
+
+
+def flags(systems: Sequence[System]) -> list[str]:
+    """Return a sentence for everything that makes rows of one table hard to compare."""
+    runs = [run for system in systems for run in system.runs]
+    sentences = []
+    for name in sorted({name for run in runs for name in run.stores}):
+        versions = _who([(run, run.stores[name]) for run in runs if name in run.stores])
+        if len(versions) > 1:
+            listed = "; ".join(f"{checksum[:8]}: {who}" for checksum, who in versions.items())
+            sentences.append(f"Mixed data: {len(versions)} different contents of {name} ({listed}).")
+    parts = _who([(run, " + ".join(run.stores)) for run in runs])
+    if len(parts) > 1:
+        sentences.append(f"Mixed data: {'; '.join(f'{what}: {who}' for what, who in parts.items())}.")
+    revisions = _who([(run, run.revision or "unknown") for run in runs])
+    if len(revisions) > 1:
+        listed = "; ".join(f"{short(revision)}: {who}" for revision, who in revisions.items())
+        sentences.append(f"Mixed code: {len(revisions)} revisions ({listed}).")
+    if dirty := [run.directory.path.name for run in runs if (run.revision or "").endswith("-dirty")]:
+        sentences.append(f"Uncommitted code: {_some(dirty)}.")
+    if len({system.seeds for system in systems}) > 1:
+        listed = "; ".join(f"{system.name}: {', '.join(map(str, system.seeds))}" for system in systems)
+        sentences.append(f"Uneven seeds: {listed}.")
+    return sentences
+
+
+def short(revision: str) -> str:
+    """Return a revision in eight digits, still saying where it had changes."""
+    commit, dash, dirty = revision.partition("-")
+    return commit[:8] + dash + dirty
+
+
+def _scored_store(system: System) -> str | None:
+    run = system.runs[0]
+    return run.stores.get(run.config.get("data", {}).get("test", "eval"))
+
+
+def _who(pairs: Iterable[tuple[Run, str]]) -> dict[str, str]:
+    members: dict[str, list[str]] = defaultdict(list)
+    for run, value in pairs:
+        members[value].append(run.directory.path.name)
+    return {value: _some(names) for value, names in sorted(members.items())}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"

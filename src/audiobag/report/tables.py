@@ -1,0 +1,210 @@
+"""Tables as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from audiobag.report.collect import METRICS, SCORED
+from audiobag.report.compare import Difference, short
+from audiobag.report.statistics import estimate
+from audiobag.report.systems import System
+
+TITLES = {"test": "Final weights", "test_averaged": "Averaged predictions"}
+_HEADS = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d'"}
+NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Text in rows and columns; the first column names the row.
+
+    Attributes:
+        title: what it shows.
+        columns: heads.
+        rows: of as many cells.
+        essential: how many columns, from the left, a narrow terminal should show.
+        note: what the numbers are.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    essential: int
+    note: str
+
+
+def score_tables(systems: Sequence[System]) -> list[Table]:
+    """Return a table of means, deviations and intervals for each of test and test_averaged that there is."""
+    return [_scores(systems, scored) for scored in SCORED if any(s.values(scored, "mAP") for s in systems)]
+
+
+def _scores(systems: Sequence[System], scored: str) -> Table:
+    paper = any(s.published for s in systems)
+    stores = _letters(systems)
+    revisions = {s.name: ", ".join(sorted({short(r.revision or "unknown") for r in s.runs})) for s in systems}
+    columns = ["System", "Seeds"]
+    for metric in METRICS:
+        columns += [_HEADS[metric], "95 %", *(["paper"] if paper else [])]
+    columns += ["Data"] if len(set(stores.values())) > 1 else []
+    columns += ["Code"] if len(set(revisions.values())) > 1 else []
+    rows = []
+    for system in systems:
+        row = [system.name, str(len(system.runs))]
+        for metric in METRICS:
+            row += _cells(system, scored, metric)
+            if paper:
+                row.append(f"{getattr(system.published, metric):.3f}" if system.published else NONE)
+        row += [stores[system.name]] if "Data" in columns else []
+        row += [revisions[system.name]] if "Code" in columns else []
+        rows.append(tuple(row))
+    note = "Mean ± standard deviation over seeds; 95 %: Student's t interval of the mean over seeds."
+    if paper:
+        data = ", ".join(sorted({s.runs[0].choices.get("data", "?") for s in systems}))
+        note += (
+            " Paper: AudioSet, 2,063,949 training clips, averaged predictions of 31,000 steps;"
+            f" the runs here: data={data}."
+        )
+    return Table(TITLES[scored], tuple(columns), tuple(rows), 5 if paper else 4, note)
+
+
+def _cells(system: System, scored: str, metric: str) -> list[str]:
+    found = estimate(system.values(scored, metric))
+    digits = 3 if metric == "d_prime" else 4
+    if found is None:
+        return [NONE, NONE]
+    mean = f"{found.mean:.{digits}f}"
+    if found.deviation is None or found.low is None or found.high is None:
+        return [mean, NONE]
+    return [f"{mean} ± {found.deviation:.{digits}f}", f"{found.low:.{digits}f} to {found.high:.{digits}f}"]
+
+
+def _letters(systems: Sequence[System]) -> dict[str, str]:
+    """Name each combination of stores by a letter."""
+    kinds = [tuple(sorted(s.runs[0].stores.items())) for s in systems]
+    order = list(dict.fromkeys(kinds))
+    return {s.name: chr(ord("A") + order.index(kind)) for s, kind in zip(systems, kinds, strict=True)}
+
+
+def difference_tables(found: Sequence[Difference], baseline: System, replicates: int) -> list[Table]:
+    """Return a table of differences in mAP for each of test and test_averaged that there is."""
+    columns = ("System", "Δ mAP", "95 % over clips", "95 % over classes", "Classes better", "worse")
+    notes = {
+        2: f" Over clips: paired bootstrap over the scored clips, {replicates} replicates, percentile interval.",
+        3: " Over classes: paired bootstrap over the classes, 10,000 replicates, percentile interval.",
+    }
+    tables = []
+    for scored in SCORED:
+        of = [d for d in found if d.scored == scored]
+        if not of:
+            continue
+        rows = [_difference(d) for d in of]
+        shown = [i for i in range(len(columns)) if any(row[i] != NONE for row in rows)]
+        title = f"{TITLES[scored]}, difference to {baseline.name}"
+        note = "Means over seeds." + "".join(notes[i] for i in shown if i in notes)
+        cells = tuple(tuple(row[i] for i in shown) for row in rows)
+        tables.append(Table(title, tuple(columns[i] for i in shown), cells, 4, note))
+    return tables
+
+
+def _difference(d: Difference) -> tuple[str, ...]:
+    counts = (NONE if count is None else str(count) for count in (d.better, d.worse))
+    return d.system, f"{d.mean:+.4f}", _range(d.clips), _range(d.classes), *counts
+
+
+def _range(ends: tuple[float, float] | None) -> str:
+    return NONE if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+
+
+def markdown(table: Table) -> str:
+    """Return a table in Markdown."""
+
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
+
+    align = "| " + " | ".join(["---", *["---:"] * (len(table.columns) - 1)]) + " |"
+    head = f"### {markdown_text(table.title)}"
+    return "\n".join([head, "", line(table.columns), align, *map(line, table.rows), "", table.note, ""])
+
+
+def markdown_text(text: str) -> str:
+    """Escape what Markdown would read as anything but text."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text).replace("\n", " ")
+
+
+def latex(table: Table) -> str:
+    """Return a table in LaTeX, for a document that uses booktabs."""
+
+    def line(cells: Iterable[str]) -> str:
+        return " & ".join(latex_text(cell) for cell in cells) + r" \\"
+
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(table.title)}. {latex_text(table.note)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"\toprule",
+            line(table.columns),
+            r"\midrule",
+            *map(line, table.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+}
+
+
+def latex_text(text: str) -> str:
+    """Escape what LaTeX would read as anything but text; a number's minus becomes a minus sign."""
+    escaped = "".join(_LATEX.get(c, c) for c in text)
+    return re.sub(r"(?<![\w-])([-+])(?=\d)", r"$\1$", escaped)
+
+
+def scores_csv(systems: Sequence[System]) -> str:
+    """Return every mean, deviation and interval, one row a system, score and metric."""
+    rows: list[list[object]] = []
+    for system in systems:
+        for scored in SCORED:
+            for metric in METRICS:
+                e = estimate(system.values(scored, metric))
+                if e is not None:
+                    paper = getattr(system.published, metric) if system.published else None
+                    rows.append([system.name, scored, metric, e.n, e.mean, e.deviation, e.low, e.high, paper])
+    return csv_text(["system", "scored", "metric", "seeds", "mean", "deviation", "low", "high", "paper"], rows)
+
+
+def differences_csv(found: Sequence[Difference], baseline: System) -> str:
+    """Return every difference to the baseline with its intervals."""
+    head = ["system", "baseline", "scored", "difference", "clips_low", "clips_high", "classes_low", "classes_high"]
+    none = (None, None)
+    return csv_text(
+        [*head, "better", "worse"],
+        [
+            [d.system, baseline.name, d.scored, d.mean, *(d.clips or none), *(d.classes or none), d.better, d.worse]
+            for d in found
+        ],
+    )
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV; None, a number that does not exist, is left empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()

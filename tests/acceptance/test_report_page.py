@@ -1,0 +1,115 @@
+"""The page in a real browser: Debian's chromium and chromium-driver."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from audiobag.report import report
+from tests.conftest import make_store
+from tests.report.fabricate import make_run
+
+pytestmark = pytest.mark.acceptance
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1366,900",
+)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.fail("needs a browser: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A report of two systems, three seeds each, and a broken folder, on data with twelve classes."""
+    store = make_store(tmp_path / "data" / "eval.h5", clips=300, classes=12)
+    make_store(tmp_path / "data" / "bal_train.h5", clips=300, classes=12, seed=1)
+    for seed in range(3):
+        for pooling, quality in (("average", 0.8), ("attention_softmax", 1.6)):
+            curves = {0: {step: quality * step / 1000 for step in range(9, 100, 10)}}
+            path = tmp_path / "sweep" / f"pooling={pooling},seed={seed}"
+            make_run(path, store, seed, pooling, quality, curves=curves)
+    (tmp_path / "sweep" / "broken").mkdir()
+    (tmp_path / "sweep" / "broken" / "metrics.json").write_text("{")
+    return report([tmp_path / "sweep"], replicates=20).page
+
+
+def shown(browser: webdriver.Chrome, column: int) -> list[str]:
+    """The cells of one column of the table of classes, as a reader sees them."""
+    rows = browser.find_elements(By.CSS_SELECTOR, "#classes tbody tr")
+    return [row.find_elements(By.CSS_SELECTOR, "th, td")[column].text for row in rows if row.is_displayed()]
+
+
+def test_the_page_works_in_a_browser(browser: webdriver.Chrome, page: Path) -> None:
+    browser.get(page.as_uri())
+    assert len(shown(browser, 0)) == 12
+
+    find = browser.find_element(By.ID, "find")
+    find.send_keys("CLASS 7")
+    assert shown(browser, 0) == ["class 7"]
+    assert browser.find_element(By.ID, "shown").text == "1 of 12 classes"
+    find.clear()
+    find.send_keys(" ")
+    assert len(shown(browser, 0)) == 12
+
+    heads = browser.find_elements(By.CSS_SELECTOR, "#classes thead th")
+    column = next(i for i, head in enumerate(heads) if head.text.startswith("attention_softmax"))
+    button = heads[column].find_element(By.TAG_NAME, "button")
+    for direction in ("descending", "ascending"):
+        button.click()
+        values = [float(text) for text in shown(browser, column)]
+        assert heads[column].get_attribute("aria-sort") == direction
+        assert values == sorted(values, reverse=direction == "descending")
+        assert len(set(values)) > 5
+    heads[0].find_element(By.TAG_NAME, "button").click()
+    assert shown(browser, 0) == [f"class {k}" for k in range(12)]  # 10 after 9, not after 1
+    assert heads[column].get_attribute("aria-sort") is None
+
+    pictures = browser.find_elements(By.CSS_SELECTOR, ".pictures img")
+    assert len(pictures) == 5
+    assert all(browser.execute_script("return arguments[0].naturalWidth", picture) > 500 for picture in pictures)
+    width = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert width == 0, "the page scrolls sideways"
+
+    assert browser.get_log("browser") == []
+    fetched = [entry["message"] for entry in browser.get_log("performance") if "requestWillBeSent" in entry["message"]]
+    assert not [message for message in fetched if '"url":"http' in message]
+    screenshot = page.with_name("screenshot.png")
+    browser.set_window_size(1366, browser.execute_script("return document.documentElement.scrollHeight") + 100)
+    assert browser.save_screenshot(str(screenshot))
+    assert screenshot.stat().st_size > 50_000
+
+
+def test_hostile_names_stay_text(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "data" / "eval.h5", clips=60, classes=3)
+    name = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
+    make_run(tmp_path / "s" / "a", store, experiment=name)
+    browser.get(report([tmp_path / "s"], replicates=0).page.as_uri())
+    assert browser.title.startswith("s ")
+    assert name in browser.find_element(By.TAG_NAME, "body").text
+    assert browser.get_log("browser") == []

@@ -1,0 +1,88 @@
+"""Made-up run directories: random predictions of a random store, scored by scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from audiobag.runs import RunDirectory
+from audiobag.store import Store
+
+REVISION = "0123456789abcdef" * 2 + "01234567"
+
+
+def make_run(
+    path: Path,
+    store: Store,
+    seed: int = 0,
+    pooling: str = "average",
+    quality: float = 1.0,
+    *,
+    experiment: str | None = None,
+    averaged: bool = False,
+    revision: str = REVISION,
+    options: Mapping[str, Any] | None = None,
+    overrides: tuple[str, ...] = (),
+    curves: Mapping[int, Mapping[int, float]] | None = None,
+) -> RunDirectory:
+    """Write a complete run scored on `store`; the higher the quality the better its ranking."""
+    rng = np.random.default_rng([seed, sum(pooling.encode())])
+    labels = store.labels.dense()
+    score = rng.normal(size=labels.shape) + quality * labels
+    probability = (1 / (1 + np.exp(-score))).astype(np.float32)
+    run = RunDirectory(path)
+    path.mkdir(parents=True)
+    write_hydra(run, seed, pooling, store, options or {}, overrides)
+    for version, points in (curves or {}).items():
+        folder = path / "csv" / f"version_{version}"
+        folder.mkdir(parents=True)
+        rows = "".join(f",{step},{value}\n" for step, value in points.items())
+        (folder / "metrics.csv").write_text(f"epoch,step,val/mAP\n{rows}")
+    AP = [average_precision_score(y, p) for y, p in zip(labels.T, probability.T)]
+    AUC = [roc_auc_score(y, p) for y, p in zip(labels.T, probability.T)]
+    run.write_predictions(store.columns.video_id, probability, probability[:, :] if averaged else None)
+    columns = {"AP": AP, "AUC": AUC, "d_prime": [2**0.5 * float(norm.ppf(v)) for v in AUC]}
+    run.write_per_class(store.description.class_names, labels.sum(0).tolist(), columns)
+    scores = {
+        "mAP": float(np.mean(AP)),
+        "AUC": float(np.mean(AUC)),
+        "d_prime": 2**0.5 * float(norm.ppf(np.mean(AUC))),
+        "classes": len(AP),
+        "classes_left_out": 0,
+    }
+    chosen = {"data": "balanced", "sampler": "balanced", "embedding": "mlp", "pooling": pooling, "loss": "clip"}
+    record = {
+        "status": "done",
+        "seed": seed,
+        "choices": {**chosen, **({"experiment": experiment} if experiment else {})},
+        "test": scores,
+        "train": {"steps": 10},
+        "stores": {store.path.stem: store.content_sha256},
+        "git_revision": revision,
+    }
+    run.write_metrics({**record, **({"test_averaged": scores} if averaged else {})})
+    return run
+
+
+def write_hydra(
+    run: RunDirectory, seed: int, pooling: str, store: Store, options: Mapping[str, Any], overrides: tuple[str, ...]
+) -> None:
+    """Write .hydra as Hydra does: unresolved."""
+    config = {
+        "seed": seed,
+        "data": {"root": str(store.path.parent), "train": ["bal_train"], "test": store.path.stem, "seed": "${seed}"},
+        "pooling": {"_target_": f"audiobag.pooling.{pooling}"},
+        "paths": {"run": "${hydra:runtime.output_dir}"},
+        **options,
+    }
+    folder = run.path / ".hydra"
+    folder.mkdir()
+    OmegaConf.save(config, folder / "config.yaml")
+    OmegaConf.save({"hydra": {"runtime": {"output_dir": str(run.path)}}}, folder / "hydra.yaml")
+    OmegaConf.save(list(overrides), folder / "overrides.yaml")

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiobag.report.collect import collect
+from audiobag.report.compare import best, differences, flags
+from audiobag.report.evidence import Labels, examine
+from audiobag.report.statistics import bootstrap_classes, bootstrap_map
+from audiobag.report.systems import System, group
+from audiobag.store import Store
+from tests.conftest import make_store
+from tests.report.fabricate import make_run
+
+
+def systems(folder: Path) -> list[System]:
+    return group(collect([folder])[0])[0]
+
+
+def test_a_difference_is_paired_and_its_seeds_averaged(sweep: Path, scored: Store) -> None:
+    average, attention = found = systems(sweep)
+    (difference,) = differences(found, average, examine(found, Labels(), [], 40)[0])
+    mAP = {s.name: [r.metrics["test"]["mAP"] for r in s.runs] for s in found}
+    assert difference.mean == pytest.approx(np.mean(mAP["attention_softmax"]) - np.mean(mAP["average"]))
+    labels = scored.labels.dense()
+    one, other = (
+        np.mean([bootstrap_map(run.directory.read_predictions()[1], labels, 40) for run in s.runs], axis=0)
+        for s in (attention, average)
+    )
+    assert difference.clips == pytest.approx(tuple(np.quantile(one - other, [0.025, 0.975])))
+    gain = attention.average_precision - average.average_precision
+    assert difference.classes == pytest.approx(bootstrap_classes(gain))
+    assert (difference.better, difference.worse) == ((gain > 0).sum(), (gain < 0).sum())
+
+
+def test_without_evidence_there_is_a_difference_but_no_interval_over_clips(sweep: Path) -> None:
+    found = systems(sweep)
+    (difference,) = differences(found, found[0], {})
+    assert difference.clips is None
+    assert difference.classes is not None
+
+
+def test_averaged_predictions_are_compared_where_both_have_them(tmp_path: Path, scored: Store) -> None:
+    for pooling, averaged in (("average", True), ("attention_relu", True), ("max", False)):
+        make_run(tmp_path / "s" / pooling, scored, pooling=pooling, averaged=averaged)
+    found = systems(tmp_path / "s")
+    base = next(s for s in found if s.name == "average")
+    compared = differences(found, base, examine(found, Labels(), [], 5)[0])
+    assert {(d.system, d.scored, d.clips is not None) for d in compared} == {
+        ("attention_relu", "test", True),
+        ("max", "test", True),
+        ("attention_relu", "test_averaged", True),
+    }
+
+
+def test_systems_scored_on_other_classes_are_not_paired(tmp_path: Path, scored: Store) -> None:
+    other = make_store(tmp_path / "other" / "eval.h5", clips=50, classes=3)
+    make_run(tmp_path / "s" / "a", scored)
+    make_run(tmp_path / "s" / "b", other, pooling="max")
+    found = systems(tmp_path / "s")
+    base = next(s for s in found if s.name == "average")
+    (difference,) = differences(found, base, examine(found, Labels(), [], 5)[0])
+    assert (difference.clips, difference.classes) == (None, None)
+    assert best(found, base) is None
+    (mixed,) = flags(found)
+    assert mixed.startswith("Mixed data: 2 different contents of eval (")
+    assert scored.content_sha256[:8] in mixed
+    assert other.content_sha256[:8] in mixed
+
+
+def test_the_best_attention_is_held_against_the_baseline(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "max", scored, pooling="max", quality=4.0)
+    found = systems(sweep)
+    chosen = best(found, found[0])
+    assert chosen is not None
+    assert chosen.name == "attention_softmax"
+
+
+def test_even_runs_of_one_revision_on_one_data_set_raise_no_flag(sweep: Path) -> None:
+    assert flags(systems(sweep)) == []
+
+
+def test_code_and_seeds_that_differ_are_flagged(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "late", scored, pooling="max", revision="f" * 40 + "-dirty")
+    code, dirty, seeds = flags(systems(sweep))
+    assert code.startswith("Mixed code: 2 revisions (01234567:")
+    assert "ffffffff-dirty: late" in code
+    assert dirty == "Uncommitted code: late."
+    assert "max: 0" in seeds

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audiobag.errors import UserError
+from audiobag.report.collect import collect
+from audiobag.report.systems import System, choose, group
+from audiobag.store import Store
+from tests.conftest import make_store
+from tests.report.fabricate import make_run
+
+
+def systems(folder: Path) -> list[System]:
+    return group(collect([folder])[0])[0]
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_system(sweep: Path) -> None:
+    found = systems(sweep)
+    assert [(s.name, s.seeds) for s in found] == [("average", (0, 1, 2)), ("attention_softmax", (0, 1, 2))]
+    assert found[1].differences == {"pooling._target_": "audiobag.pooling.attention_softmax"}
+
+
+def test_where_and_how_a_run_happened_makes_no_system_of_its_own(tmp_path: Path, scored: Store) -> None:
+    for seed in range(2):
+        options = {"threads": seed, "trainer": {"devices": seed + 1, "max_steps": 10}}
+        make_run(tmp_path / "sweep" / str(seed), scored, seed, options=options)
+    assert [s.seeds for s in systems(tmp_path / "sweep")] == [(0, 1)]
+
+
+def test_experiments_are_named_by_themselves_and_by_what_was_changed_in_them(tmp_path: Path, scored: Store) -> None:
+    given = ("experiment=paper/average", "data=balanced", "seed=0")
+    make_run(tmp_path / "s" / "a", scored, experiment="paper/average", overrides=given)
+    options = {"embedding": {"width": 1024}}
+    overrides = (*given, "embedding.width=1024", "threads=1")
+    make_run(tmp_path / "s" / "b", scored, experiment="paper/average", overrides=overrides, options=options)
+    assert {s.name for s in systems(tmp_path / "s")} == {"paper/average", "paper/average embedding.width=1024"}
+
+
+def test_systems_of_one_choice_are_told_apart_by_their_options(tmp_path: Path, scored: Store) -> None:
+    for width in (500, 1024):
+        make_run(tmp_path / "s" / str(width), scored, options={"embedding": {"width": width}})
+    assert {s.name for s in systems(tmp_path / "s")} == {"average embedding.width=500", "average embedding.width=1024"}
+
+
+def test_the_same_configuration_on_other_data_is_another_system(tmp_path: Path, scored: Store) -> None:
+    other = make_store(tmp_path / "other" / "eval.h5", clips=80, classes=5, seed=4)
+    for name, store in (("a", scored), ("b", other)):
+        make_run(tmp_path / "s" / name, store)
+    expected = {f"average eval={store.content_sha256[:8]}" for store in (scored, other)}
+    assert {s.name for s in systems(tmp_path / "s")} == expected
+
+
+def test_a_seed_counts_once(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "z_again", scored, 1, "average", quality=0.8)
+    found, repeats = group(collect([sweep])[0])
+    assert [len(s.runs) for s in found] == [3, 3]
+    assert [r.path.name for r in repeats] == ["z_again"]
+    assert "seed 1" in repeats[0].reason
+
+
+def test_the_papers_row_follows_the_choices(sweep: Path) -> None:
+    rows = [s.published for s in systems(sweep)]
+    assert [(r.mAP, r.AUC, r.d_prime) for r in rows if r] == [(0.296, 0.960, 2.473), (0.327, 0.965, 2.558)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"), [(None, "average"), ("attention_softmax", "attention_softmax"), ("deep", "mine/deep")]
+)
+def test_baseline(sweep: Path, scored: Store, wanted: str | None, chosen: str) -> None:
+    make_run(sweep / "deep", scored, experiment="mine/deep", options={"embedding": {"depth": 9}})
+    assert choose(systems(sweep), wanted).name == chosen
+
+
+def test_a_part_of_a_name_is_no_baseline(sweep: Path) -> None:
+    with pytest.raises(UserError, match=r"baseline=max names none .* choose of average, attention_softmax"):
+        choose(systems(sweep), "max")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiobag.report.collect import collect
+from audiobag.report.systems import group
+from audiobag.report.tables import Table, csv_text, latex, latex_text, markdown, markdown_text, score_tables, scores_csv
+from audiobag.store import Store
+from tests.report.fabricate import make_run
+
+TABLE = Table("A_title", ("System", "mAP"), (("a|b_c", "0.1 ± 0.2"), ("100 % & more", "-0.3")), 2, "A note.")
+
+
+def test_markdown() -> None:
+    lines = markdown(TABLE).splitlines()
+    assert lines[:4] == ["### A\\_title", "", "| System | mAP |", "| --- | ---: |"]
+    assert lines[4:6] == ["| a\\|b\\_c | 0.1 ± 0.2 |", "| 100 % & more | -0.3 |"]
+    assert lines[-1] == "A note."
+
+
+def test_latex_is_booktabs_and_escaped() -> None:
+    text = latex(TABLE)
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(f"\\{rule}") == 1
+    assert r"a|b\_c & 0.1 $\pm$ 0.2 \\" in text
+    assert r"100 \% \& more & $-$0.3 \\" in text
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("\\", r"\textbackslash{}"),
+        ("~^", r"\textasciitilde{}\textasciicircum{}"),
+        ("{#$}", r"\{\#\$\}"),
+        ("a-1", "a-1"),
+    ],
+)
+def test_latex_text(text: str, escaped: str) -> None:
+    assert latex_text(text) == escaped
+
+
+def test_markdown_text_makes_no_markup() -> None:
+    assert markdown_text("<b>*x*</b>\n[y](z)") == "\\<b\\>\\*x\\*\\</b\\> \\[y\\](z)"
+
+
+def test_csv_leaves_out_what_does_not_exist() -> None:
+    assert csv_text(["a", "b"], [["x,y", None], ["z", 0.5]]) == 'a,b\n"x,y",\nz,0.5\n'
+
+
+def test_scores_are_those_of_metrics_json_beside_the_papers(sweep: Path) -> None:
+    systems, _ = group(collect([sweep])[0])
+    rows = list(csv.DictReader(io.StringIO(scores_csv(systems))))
+    assert [(r["system"], r["metric"]) for r in rows[:3]] == [("average", m) for m in ("mAP", "AUC", "d_prime")]
+    values = [run.metrics["test"]["AUC"] for run in systems[0].runs]
+    assert float(rows[1]["mean"]) == pytest.approx(np.mean(values))
+    assert float(rows[1]["deviation"]) == pytest.approx(np.std(values, ddof=1))
+    assert rows[1]["paper"] == "0.96"
+    (table,) = score_tables(systems)
+    assert table.rows[0][:2] == ("average", "3")
+    assert table.rows[0][2] == f"{float(rows[0]['mean']):.4f} ± {float(rows[0]['deviation']):.4f}"
+    assert table.rows[0][4] == "0.296"
+    assert "Data" not in table.columns
+    assert "Code" not in table.columns
+
+
+def test_mixed_rows_are_marked_in_the_table(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "new", scored, pooling="mine", revision="f" * 40)
+    systems, _ = group(collect([sweep])[0])
+    (table,) = score_tables(systems)
+    assert table.columns[-1] == "Code"
+    assert {row[0]: row[-1] for row in table.rows}["mine"] == "ffffffff"
+    one = next(row for row in table.rows if row[0] == "mine")
+    assert re.fullmatch(r"0\.\d{4}", one[2])
+    assert one[3:5] == ("-", "-")  # no interval of one seed, and no such system in the paper
