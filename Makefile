@@ -37,7 +37,7 @@ acceptance: .venv/.ready
 
 # Write the versions in use to constraints.txt, after a deliberate upgrade.
 constraints: .venv/.ready
-	{ head -n 1 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	{ head -n 1 constraints.txt; $(BIN)/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:

@@ -134,7 +134,7 @@ def test_some_classes_last_and_most_are_brief() -> None:
     childless = np.bincount(sounds().parent, minlength=CLASSES)[chunk.label_ids] == 0
     brief = childless & (extent == 3) & (chunk.lengths[clip] == MAX_FRAMES)
     assert share[brief].max() < 0.7
-    assert share[brief].mean() < 0.25
+    assert share[brief].mean() < 0.35
     assert np.mean(sounds().longest == 3) > 0.5
     assert 0.05 < np.mean(sounds().longest == MAX_FRAMES) < 0.25
 
