@@ -97,7 +97,7 @@ def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path
     assert "0 jobs to run, 2 done before" in again.stderr + again.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_training_saves_and_continues_to_the_same_numbers(
     number: signal.Signals, data: Path, tmp_path: Path
 ) -> None:

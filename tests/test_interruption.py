@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from audiobag import interruption
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_the_tests() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    interruption.install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    interruption._Note.came = False
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_outside_a_training_a_signal_ends_the_command(number: signal.Signals) -> None:
+    with pytest.raises(SystemExit) as end:
+        os.kill(os.getpid(), number)
+    assert end.value.code == 75
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_within_a_training_it_leaves_a_note(number: signal.Signals) -> None:
+    assert not interruption.requested()
+    with interruption.deferred():
+        os.kill(os.getpid(), number)
+        assert interruption.requested()
+
+
+def test_a_second_one_ends_the_command_at_once() -> None:
+    code = (
+        "import os, signal; from audiobag import interruption as i; i.install()\n"
+        "with i.deferred():\n"
+        "    [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)]; print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (75, "")
