@@ -7,6 +7,8 @@ from itertools import pairwise
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from audiobag.linear import dense
+
 
 class Identity(nn.Module):
     """h = x: pool the frames as they are."""
@@ -43,15 +45,15 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         widths = [in_features] + [width] * depth
-        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.dense = nn.ModuleList(dense(a, b) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(depth if batch_norm else 0))
         self.activation = nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
         self.out_features = widths[-1]
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
         """Return h; on padding it is finite and means nothing."""
-        for i, dense in enumerate(self.dense):
-            x = dense(x)
+        for i, layer in enumerate(self.dense):
+            x = layer(x)
             if self.norm:
                 # Padding must not count in the statistics.
                 x = x.masked_scatter(mask[..., None], self.norm[i](x[mask]))

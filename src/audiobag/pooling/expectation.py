@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
+from audiobag.linear import dense
 from audiobag.pooling.measure import Measure
 
 
@@ -25,7 +26,7 @@ class Expectation(nn.Module):
 
     def __init__(self, in_features: int, classes: int, measure: Callable[[int, int], Measure]) -> None:
         super().__init__()
-        self.classifier = nn.Linear(in_features, classes)
+        self.classifier = dense(in_features, classes)
         self.measure = measure(in_features, classes)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from audiobag.linear import dense
+
 EPSILON = 1e-7  # the authors' code clips v to [1e-7, 1 - 1e-7]: no instance is ignored altogether
 
 
@@ -80,7 +82,7 @@ class Attention(Measure):
 
     def __init__(self, in_features: int, classes: int, phi: Callable[[Tensor], Tensor]) -> None:
         super().__init__(in_features, classes)
-        self.linear = nn.Linear(in_features, classes)
+        self.linear = dense(in_features, classes)
         self.phi = phi
 
     def unnormalised(
