@@ -5,6 +5,7 @@
 | `.hydra/` | the configuration, by Hydra |
 | `train.log` | what the command logged |
 | `run.json` | written first: the hash of the configuration |
+| `.lock` | held while a process is at work here |
 | `progress.json` | how far a run at work is: step, max_steps, val_mAP, seconds_left |
 | `csv/` | the curves, one folder a start of the command |
 | `checkpoints/` | `step-*.ckpt` to continue from, `best.ckpt` where there is a hold-out |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 
 from audiobag.cli import command
 from audiobag.errors import ExitCode, Interrupted, UserError
+from audiobag.files import locked
 
 
 def wrapped(cause: Exception) -> InstantiationException:
@@ -103,3 +105,16 @@ def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     for text in ("audiobag-train -m pooling=", "sampler: balanced, uniform, weighted", "75 interrupted"):
         assert text in shown
+
+
+def test_a_run_directory_in_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from audiobag.cli.train import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["audiobag-train", "hydra.run.dir=run"])
+    with locked(tmp_path / "run" / ".lock", ""), pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == ExitCode.USER
+    assert "another audiobag-train is at work in" in capfd.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hydra.types import RunMode
 
 from audiobag.cli.command import choices, command, run_directory
 from audiobag.errors import UserError
+from audiobag.files import locked
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,15 +29,23 @@ def _train(config: dict[str, Any]) -> float | None:
     run = RunDirectory(Path(run_directory()))
     record = run.finished(config_hash(config))
     if record is None:
-        # Torch and Lightning take seconds to import: only once there is something to train.
-        from audiobag.experiment import train
+        with _alone(run.path):
+            # Torch and Lightning take seconds to import: only once there is something to train.
+            from audiobag.experiment import train
 
-        record = train(config, run, choices())
+            record = train(config, run, choices())
     else:
         _LOG.info("complete already, so there was nothing to do")
     show_scores(record, run.path)
     value = record.get("val", {}).get("mAP")
     return None if value is None else float(value)
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other runs out of the run directory; the first rank does, for all of them."""
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+        return nullcontext()
+    return locked(folder / ".lock", f"another audiobag-train is at work in {folder}: let it end, or stop it")
 
 
 def _run_as_process() -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from audiobag.errors import UserError
+from audiobag.files import locked
 from audiobag.prepare.gather import Split
 from audiobag.prepare.locate import Located, locate
 from audiobag.prepare.source import Rejects, Source
@@ -59,7 +59,10 @@ def prepare(
         raise UserError(f"on_error is {on_error!r}, expected stop or skip")
     started = time.perf_counter()
     located = locate(source, size)
-    with _locked(out):
+    _make_folder(out)
+    with locked(
+        out / ".prepare.lock", f"another audiobag-prepare writes into {out}: wait for it, or give another out="
+    ):
         stores = {} if force else _prepared(out, located.fingerprint, on_error)
         if stores:
             splits, rejected = _summarise(stores)
@@ -143,19 +146,11 @@ def _check_target(target: Path, source: Source) -> None:
         raise UserError(f"the store would replace its own source, {target}: give another folder with out=")
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep other runs of prepare out of `out`."""
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"out={out} cannot be made ({error.strerror}): give a folder that can") from error
-    with (out / ".prepare.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another audiobag-prepare writes into {out}: wait for it, or give another out=") from error
-        yield
 
 
 @contextmanager
