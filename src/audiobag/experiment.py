@@ -108,7 +108,8 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     check_scorable(path, known, data.test_store)
     system = build_system(known["config"], data.test_store)
     system.load_state_dict(checkpoint["state_dict"])
-    trainer = _trainer({**config, "callbacks": {"score": known["config"]["callbacks"]["score"]}, "logger": None}, [])
+    callbacks = {k: v for k, v in known["config"]["callbacks"].items() if k in ("score", "progress")}
+    trainer = _trainer({**config, "callbacks": callbacks, "logger": None}, [])
     trainer.test(system, data, verbose=False)
     record = {
         "status": "done",
