@@ -1,0 +1,1 @@
+"""A local web page over runs: classes, clips, and where attention went."""

@@ -1,0 +1,1 @@
+"""A checkpoint over new bags: probabilities, segments, pictures."""
