@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from audiobag.embedding import GRU, MLP, Identity
+from audiobag.embedding.dropout import Dropout
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ ALL = [
 @pytest.mark.parametrize("training", [False, True])
 def test_padding_changes_nothing(embedding: nn.Module, training: bool, bags: tuple[Tensor, Tensor]) -> None:
     x, mask = bags
-    for dropout in (m for m in embedding.modules() if isinstance(m, nn.Dropout)):
-        dropout.p = 0.0
+    for dropout in (m for m in embedding.modules() if isinstance(m, Dropout)):
+        dropout.rate = 0.0
     if isinstance(embedding, GRU):
         embedding.gru.dropout = 0.0
     embedding.train(training)
@@ -46,7 +47,7 @@ def test_mlp_is_the_papers() -> None:
     torch.manual_seed(0)
     mlp = MLP(128).eval()
     assert [tuple(layer.weight.shape) for layer in mlp.dense] == [(500, 128), (500, 500), (500, 500)]
-    assert [m.p for m in mlp.modules() if isinstance(m, nn.Dropout)] == [0.2]
+    assert [m.rate for m in mlp.modules() if isinstance(m, Dropout)] == [0.2]
     x = torch.randn(2, 3, 128)
     expected = x.numpy()
     for layer in mlp.dense:

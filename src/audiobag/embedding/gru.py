@@ -6,6 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from audiobag.embedding.dropout import Dropout
+
 
 class GRU(nn.Module):
     """h_t = GRU(x_1 .. x_t), or with the frames after t as well when bidirectional.
@@ -42,7 +44,7 @@ class GRU(nn.Module):
             dropout=dropout if depth > 1 else 0.0,
             bidirectional=bidirectional,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.out_features = width
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
