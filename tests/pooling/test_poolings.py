@@ -106,7 +106,7 @@ def test_max_takes_the_first_of_several_largest() -> None:
 def test_attention_softmax_runs_over_the_classes() -> None:
     measure = SoftmaxAttention(2, 3)
     nn.init.constant_(measure.linear.bias, 0.0)
-    v = measure.unnormalised(torch.randn(1, 4, 2), torch.zeros(1, 4, 3), torch.ones(1, 4, dtype=torch.bool))
+    v = measure(torch.randn(1, 4, 2), torch.zeros(1, 4, 3), torch.ones(1, 4, dtype=torch.bool))
     torch.testing.assert_close(v.sum(2), torch.ones(1, 4))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
 from audiobag.linear import dense
+from audiobag.pooling.mean import weighted_mean
 from audiobag.pooling.measure import Measure
 
 
@@ -21,7 +22,7 @@ class Expectation(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        measure: makes p from (in_features, classes).
+        measure: makes what gives v from (in_features, classes).
     """
 
     def __init__(self, in_features: int, classes: int, measure: Callable[[int, int], Measure]) -> None:
@@ -32,6 +33,6 @@ class Expectation(nn.Module):
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F, f and p."""
         f = torch.sigmoid(self.classifier(h).float())
-        p = self.measure(h, f, mask)
+        mean, p = weighted_mean(f, self.measure(h, f, mask), mask)
         # Rounding can carry a mean of ones a bit above 1, which neither loss nor metric takes for a probability.
-        return BagPrediction(clip=(p * f).sum(1).clamp(max=1), frame=f, measure=p)
+        return BagPrediction(clip=mean.clamp(max=1), frame=f, measure=p)

@@ -1,7 +1,7 @@
 """Measures: how much each instance of a bag counts for each class.
 
-A measure gives v_k(x_t) >= 0 for each instance; normalised over the real frames of a bag it is the probability
-measure p_k(x_t) = v_k(x_t) / sum_s v_k(x_s) (eq. 6 and 9). Padding has measure exactly 0.
+A measure gives v_k(x_t) >= 0 for each instance; normalised over the real frames of a bag, which `weighted_mean`
+does, it is the probability measure p_k(x_t) = v_k(x_t) / sum_s v_k(x_s) (eq. 6 and 9).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EPSILON = 1e-7  # the authors' code clips v to [1e-7, 1 - 1e-7]: no instance is 
 
 
 class Measure(nn.Module, ABC):
-    """A probability measure p over the instances of a bag.
+    """What gives the weights v of a bag's instances, before they are normalised.
 
     Args:
         in_features: H.
@@ -30,37 +30,33 @@ class Measure(nn.Module, ABC):
         super().__init__()
         self.in_features, self.classes = in_features, classes
 
+    @abstractmethod
     def forward(
         self, h: Float[Tensor, "B T H"], f: Float[Tensor, "B T K"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T K"]:
-        """Return p: 1 when summed over the real frames of a bag, 0 on padding."""
-        v = self.unnormalised(h, f, mask) * mask[..., None]
-        return v / v.sum(1, keepdim=True)
+    ) -> Float[Tensor, "B T #K"]:
+        """Return v in fp32, non-negative and somewhere positive on real frames; anything finite on padding.
 
-    @abstractmethod
-    def unnormalised(
-        self, h: Float[Tensor, "B T H"], f: Float[Tensor, "B T K"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "B T K"]:
-        """Return v in fp32, non-negative and somewhere positive on real frames; anything finite on padding."""
+        One column, without a gradient, where all classes have the same.
+        """
 
 
 class Average(Measure):
     """v = 1: all instances count the same (the collective assumption, eq. 1)."""
 
-    def unnormalised(
+    def forward(
         self,
         h: Float[Tensor, "B T H"],
         f: Float[Tensor, "B T K"],
         mask: Bool[Tensor, "B T"],
-    ) -> Float[Tensor, "B T K"]:
+    ) -> Float[Tensor, "B T 1"]:
         """Return ones."""
-        return torch.ones_like(f)
+        return torch.ones_like(f[..., :1])
 
 
 class Max(Measure):
     """v = 1 on the instance of the largest f, 0 elsewhere (maximum selection, eq. 2); the first where several tie."""
 
-    def unnormalised(
+    def forward(
         self,
         h: Float[Tensor, "B T H"],
         f: Float[Tensor, "B T K"],
@@ -85,7 +81,7 @@ class Attention(Measure):
         self.linear = dense(in_features, classes)
         self.phi = phi
 
-    def unnormalised(
+    def forward(
         self,
         h: Float[Tensor, "B T H"],
         f: Float[Tensor, "B T K"],
