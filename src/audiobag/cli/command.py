@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +23,8 @@ from audiobag.sweep import some_failed
 from audiobag.sweep.child import die_with_parent
 from hydra_plugins.audiobag_launcher import PoolLauncher
 
+# Hydra copies this singleton, which it only reads, for every configuration group that --help lists.
+setattr(ConfigStore, "__deepcopy__", lambda self, memo: self)  # noqa: B010 - it has no such attribute to assign to
 # Run directories named by the second alone collide.
 OmegaConf.register_new_resolver("unique", lambda: uuid4().hex[:6], use_cache=True, replace=True)
 
