@@ -133,6 +133,7 @@ def test_hold_out_is_the_documented_hash() -> None:
 def module(root: Path, **options: object) -> BagDataModule:
     data = BagDataModule(root, ["bal_train"], "eval", sampler=Uniform, **{"batch_size": 12, **options})  # type: ignore[arg-type]
     data.trainer = create_autospec(Trainer, instance=True, world_size=1, global_rank=0, max_steps=3)
+    data.trainer.strategy.root_device = torch.device("cpu")
     return data
 
 

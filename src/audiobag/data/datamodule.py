@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning import LightningDataModule, Trainer
 
+from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset, check_alike
 from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
+from audiobag.data.placement import Placement
 from audiobag.data.split import held_out
 from audiobag.errors import UserError
 from audiobag.labels import LabelTable
@@ -28,6 +31,7 @@ class BagDataModule(LightningDataModule):
         batch_size: clips of a global batch, over all ranks.
         val_fraction: how much of the training clips validates instead (see `held_out`); 0 for none.
         seed: of the sampler.
+        placement: where the frames lie: mapped, memory or device (see `Placement`).
 
     Raises:
         UserError: a value, or a store, that cannot be.
@@ -42,6 +46,7 @@ class BagDataModule(LightningDataModule):
         batch_size: int = 500,
         val_fraction: float = 0.1,
         seed: int = 0,
+        placement: str = "mapped",
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -52,6 +57,7 @@ class BagDataModule(LightningDataModule):
         self.train_names, self.test_name = tuple(train), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
         self._sampler = sampler
+        self._placement = Placement(placement)
 
     @cached_property
     def train_stores(self) -> tuple[Store, ...]:
@@ -99,6 +105,7 @@ class BagDataModule(LightningDataModule):
             )
         if self._sampler is None:
             raise UserError("no sampler was given, so there is nothing to train on")
+        self._place(self.train_set)
         sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
         return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
 
@@ -112,9 +119,20 @@ class BagDataModule(LightningDataModule):
         """Return this rank's share of the clips to score."""
         return self._evaluation(self.test_set)
 
+    def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
+        """Return the batch on `device`; from page-locked memory to a GPU, which need not wait for it."""
+        if device.type == "cuda" and batch.frames.device.type == "cpu":
+            batch = batch.pin_memory()
+        return batch.to(device, non_blocking=True)
+
     def _evaluation(self, dataset: BagDataset) -> EvaluationBatches:
         trainer = self._trainer
+        self._place(dataset)
         return EvaluationBatches(dataset, self.batch_size, trainer.global_rank, trainer.world_size)
+
+    def _place(self, dataset: BagDataset) -> None:
+        device = self._trainer.strategy.root_device
+        dataset.place([self._placement.frames(store, device) for store in dataset.stores])
 
     @property
     def _trainer(self) -> Trainer:

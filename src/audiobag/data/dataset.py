@@ -44,8 +44,14 @@ class BagDataset:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def place(self, frames: Sequence[torch.Tensor]) -> None:
+        """Gather from these copies of the stores' frames from now on; see `Placement`."""
+        self._frames = list(frames)
+
     def batch(self, index: NDArray[np.int64]) -> Bags:
         """Return these clips as one batch: one gather, no Python per clip.
+
+        The frames are where the stores' are; the rest, which is small, is on the CPU.
 
         Args:
             index: [B], numbers of clips, in any order, repeats allowed.
@@ -57,7 +63,7 @@ class BagDataset:
         rows = self._starts[index, None] + np.minimum(t, lengths[:, None] - 1)
         frames = self._gather(self._store[index], rows)
         if padding.any():
-            frames[torch.from_numpy(padding)] = 0
+            frames *= torch.from_numpy(~padding[..., None]).to(frames.device)
         return Bags(
             frames=frames,
             lengths=torch.from_numpy(lengths),
@@ -67,14 +73,15 @@ class BagDataset:
 
     def _gather(self, store: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
         """Return the frames [B, T, D] at `rows` [B, T] of each clip's store [B]."""
-        shape = (*rows.shape, self._frames[0].shape[1])
+        first = self._frames[0]
+        shape = (*rows.shape, first.shape[1])
         if len(self._frames) == 1:
-            return self._frames[0].index_select(0, torch.from_numpy(rows.ravel())).view(shape)
-        frames = torch.empty(shape, dtype=self._frames[0].dtype)
+            return first.index_select(0, torch.from_numpy(rows.ravel()).to(first.device)).view(shape)
+        frames = torch.empty(shape, dtype=first.dtype, device=first.device)
         for number, source in enumerate(self._frames):
             here = np.flatnonzero(store == number)
-            part = source.index_select(0, torch.from_numpy(rows[here].ravel()))
-            frames[torch.from_numpy(here)] = part.view(len(here), *shape[1:])
+            part = source.index_select(0, torch.from_numpy(rows[here].ravel()).to(source.device))
+            frames[torch.from_numpy(here).to(first.device)] = part.view(len(here), *shape[1:])
         return frames
 
 
