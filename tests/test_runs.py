@@ -50,6 +50,7 @@ def test_hash_follows_what_decides_the_result(group: str | None, key: str, value
         (None, "logger", None),
         (None, "threads", 1),
         ("data", "root", "there"),
+        ("data", "placement", "device"),
         ("trainer", "devices", 8),
         ("trainer", "strategy", "ddp"),
         ("callbacks", "checkpoints", {"every": 7}),

@@ -24,3 +24,22 @@ class UserError(Exception):
 
 class Interrupted(Exception):
     """Stopped from outside with everything saved: the same command continues (exit code 75)."""
+
+
+def exit_code(end: BaseException | None) -> int:
+    """Return the exit code of a command whose work ended with this exception, or without any.
+
+    What a constructor raises comes wrapped, so the chain of causes is searched for the user's mistake.
+    """
+    if end is None:
+        return ExitCode.DONE
+    if isinstance(end, Interrupted):
+        return ExitCode.INTERRUPTED
+    if isinstance(end, SystemExit):
+        return end.code if isinstance(end.code, int) else ExitCode.CRASH
+    cause: BaseException | None = end
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return ExitCode.USER
+        cause = cause.__cause__
+    return ExitCode.CRASH

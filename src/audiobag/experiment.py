@@ -27,6 +27,7 @@ from audiobag.model import BagClassifier
 from audiobag.runs import RunDirectory, config_hash
 from audiobag.store import Store
 from audiobag.system import TaggingSystem
+from audiobag.tracking import Observer, Subject, mirror, tracked
 
 _LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
@@ -69,23 +70,30 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     seed_everything(config["seed"], verbose=False)
     system = build_system(config, data.test_store)
     without_validation = {} if data.val_fraction else {"limit_val_batches": 0}
-    trainer = _trainer(config, [Timer()], **without_validation)
+    trainer = _trainer(config, [Timer(), Observer()], **without_validation)
     resumed = newest_whole(run.checkpoints)
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)
-    _fit(trainer, system, data, resumed)
-    record = {
-        "status": "done",
+    stores = (*data.train_stores, data.test_store)
+    origin = {
         "config_hash": hashed,
-        "seed": config["seed"],
         "choices": dict(choices),
-        **_score(trainer, system, data, run, config["select"]),
-        "train": _training_record(trainer, data.batch_size),
-        "stores": {s.path.stem: s.content_sha256 for s in (*data.train_stores, data.test_store)},
+        "stores": {s.path.stem: s.content_sha256 for s in stores},
         **_provenance(),
     }
-    if trainer.is_global_zero:
-        run.write_metrics(record)
+    loggers = trainer.loggers if trainer.is_global_zero else []
+    with tracked(loggers, Subject(run, {**config, **origin}, stores)) as trackers:
+        _fit(trainer, system, data, resumed)
+        record = {
+            "status": "done",
+            "seed": config["seed"],
+            **_score(trainer, system, data, run, config["select"]),
+            "train": _training_record(trainer, data.batch_size),
+            **origin,
+        }
+        if trainer.is_global_zero:
+            run.write_metrics(record)
+        mirror(trackers, run, data.test_store, data.train_set.labels.counts, config["select"])
     return record
 
 

@@ -8,6 +8,8 @@
 | `.lock` | held while a process is at work here |
 | `progress.json` | how far a run at work is: step, max_steps, val_mAP, seconds_left |
 | `csv/` | the curves, one folder a start of the command |
+| `tracking.json` | by which id each tracker knows the run |
+| `wandb/`, `tensorboard/`, `mlruns/` | the trackers' own files |
 | `checkpoints/` | `step-*.ckpt` to continue from, `best.ckpt` where there is a hold-out |
 | `predictions.h5` | of the scored set: video_id [N], probability [N, K], probability_averaged where there is one |
 | `per_class.csv` | index, name, positives, AP, AUC, d_prime of each class |
@@ -41,7 +43,7 @@ from audiobag.files import atomic, write_json, write_text
 # an option nobody thought of here can cause a run too many, never a wrong skip.
 _INDIFFERENT: Mapping[str, frozenset[str]] = {
     "": frozenset({"paths", "logger", "threads"}),
-    "data": frozenset({"root"}),
+    "data": frozenset({"root", "placement"}),
     "trainer": frozenset(
         {
             "accelerator",
@@ -191,6 +193,20 @@ class RunDirectory:
             rows.writerow([k, name, count, *(repr(v) if math.isfinite(v) else "" for v in values)])
         write_text(self.path / "per_class.csv", text.getvalue())
 
+    def note_tracked(self, tracker: str, known: Mapping[str, Any]) -> None:
+        """Note by which id, and in which place, a tracker knows this run."""
+        write_json(self._tracking, {**self._tracked(), tracker: dict(known)})
+
+    def tracked(self, tracker: str) -> dict[str, Any]:
+        """Return what was noted of a tracker; nothing where it has not seen this run."""
+        found = self._tracked().get(tracker, {})
+        return found if isinstance(found, dict) else {}
+
+    def unsent(self) -> list[Path]:
+        """Return the folders of offline W&B starts that `wandb sync` has not sent yet, in their order."""
+        starts = sorted((self.path / "wandb").glob("offline-run-*"))
+        return [start for start in starts if any(start.glob("*.wandb")) and not any(start.glob("*.wandb.synced"))]
+
     def write_metrics(self, content: Mapping[str, Any]) -> None:
         """Write metrics.json, which makes the run complete."""
         write_json(self.path / "metrics.json", content)
@@ -269,6 +285,18 @@ class RunDirectory:
             )
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path} is not a run's table of classes ({_first_line(error)})") from error
+
+    @property
+    def _tracking(self) -> Path:
+        return self.path / "tracking.json"
+
+    def _tracked(self) -> dict[str, Any]:
+        """Return what tracking.json says; a tracker can begin anew, so a damaged one counts for nothing."""
+        try:
+            content = json.loads(self._tracking.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def _read(self, name: str, key: str) -> dict[str, Any] | None:
         """Return a JSON file of ours, which has at least `key`; None where there is none."""

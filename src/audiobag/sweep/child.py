@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOG = "job.log"
+SWEEP = "AUDIOBAG_SWEEP"  # names a job's sweep to whoever tracks the job; conf/logger reads it
 _PARENT = "AUDIOBAG_PARENT"
 _PR_SET_PDEATHSIG = 1
 

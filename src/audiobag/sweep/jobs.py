@@ -47,6 +47,11 @@ class Job:
         """Its run directory."""
         return RunDirectory(self.folder)
 
+    @property
+    def sweep(self) -> str:
+        """The sweep's name: that of the folder in which its jobs' folders are."""
+        return self.folder.parents[len(Path(self.name).parts) - 1].name
+
     def look(self) -> None:
         """Find out whether it has been done before.
 

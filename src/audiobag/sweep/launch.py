@@ -17,7 +17,7 @@ from audiobag.errors import ExitCode, Interrupted, UserError
 from audiobag.files import locked
 from audiobag.runs import config_hash
 from audiobag.sweep import some_failed
-from audiobag.sweep.child import job_command, last_lines, start, stopping
+from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
 from audiobag.sweep.display import Display
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.pool import run_jobs
@@ -94,7 +94,8 @@ def run_one(hydra: Any, folder: Path) -> float | None:
         SystemExit: with the exit code of the job's process, where that is not 0.
     """
     overrides = _single_run(hydra.overrides.task, hydra)
-    process = start(job_command(overrides, folder, _flags(hydra)), folder, {})
+    sweep = Path(hydra.sweep.dir).resolve().name
+    process = start(job_command(overrides, folder, _flags(hydra)), folder, {SWEEP: sweep})
     with stopping(process):
         code = process.wait()
     if code:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from audiobag.errors import ExitCode, Interrupted
-from audiobag.sweep.child import job_command, reap_group, start, stop
+from audiobag.sweep.child import SWEEP, job_command, reap_group, start, stop
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
 
@@ -46,7 +46,8 @@ def run_jobs(
             while (waiting or running) and not interrupted():
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
-                    process = start(job_command(job.overrides, job.folder, flags), job.folder, slot.environment())
+                    environment = {**slot.environment(), SWEEP: job.sweep}
+                    process = start(job_command(job.overrides, job.folder, flags), job.folder, environment)
                     job.state = State.RUNNING
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):

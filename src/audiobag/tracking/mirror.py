@@ -1,0 +1,73 @@
+"""The end of a run as its directory tells it, handed to the trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiobag.checkpoint import resumable
+from audiobag.runs import RunDirectory
+from audiobag.store import Store
+from audiobag.tracking.pictures import ap_against_frequency, precision_recall
+from audiobag.tracking.tracker import Tracker
+
+_SCORED = ("val", "test", "test_averaged")
+_METRICS = ("mAP", "AUC", "d_prime")
+
+
+def mirror(
+    trackers: Sequence[Tracker], run: RunDirectory, store: Store, training_clips: NDArray[np.int64], select: str
+) -> None:
+    """Hand a complete run to the trackers: scores, the table of classes, pictures, checkpoint and predictions.
+
+    Args:
+        trackers: those at work.
+        run: complete.
+        store: that was scored.
+        training_clips: [K], how many clips of the training set each class has.
+        select: which weights were scored, those of the `last` step or the `best` on the hold-out.
+    """
+    metrics = run.metrics()
+    if not trackers or metrics is None:
+        return
+    step = metrics["train"]["steps"]
+    weights = [run.checkpoints / "best.ckpt"] if select == "best" else resumable(run.checkpoints)[:1]
+    classes = run.read_per_class()
+    _, probability = run.read_predictions()
+    positive = store.labels.dense()
+    AP = classes.average_precision
+    curves = partial(precision_recall, probability, positive, classes.names, training_clips, AP)
+    rows = [
+        [k, name, trained, scored, ap if np.isfinite(ap) else None]
+        for k, (name, trained, scored, ap) in enumerate(
+            zip(classes.names, training_clips.tolist(), classes.positives.tolist(), AP.tolist(), strict=True)
+        )
+    ]
+    numbers = summary(metrics)
+    averaged = {name: value for name, value in numbers.items() if name.startswith("test_averaged/")}
+    about = {"step": step, "config_hash": metrics["config_hash"], "stores": metrics["stores"]}
+    for tracker in trackers:
+        if averaged:  # the rest came by Lightning
+            tracker.log_metrics(averaged, step)
+        tracker.table("per_class", ("index", "class", "training clips", "eval clips", "AP"), rows, step)
+        tracker.picture("precision_recall", curves, step)
+        tracker.picture("ap_against_frequency", partial(ap_against_frequency, AP, training_clips, classes.names), step)
+        tracker.summarise(numbers)
+        for path in weights:
+            tracker.file("model", path, {**about, "test": metrics["test"]})
+        tracker.file("predictions", run.predictions, about)
+
+
+def summary(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers that a run comes down to: `test/mAP` and the like, and how fast it trained."""
+    numbers = {
+        f"{scored}/{metric}": float(value)
+        for scored in _SCORED
+        for metric in _METRICS
+        if (value := metrics.get(scored, {}).get(metric)) is not None
+    }
+    return {**numbers, **{k: float(metrics["train"][k]) for k in ("seconds", "clips_per_second")}}

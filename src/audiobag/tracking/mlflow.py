@@ -1,0 +1,104 @@
+"""MLflow: one run a run directory, on a server or in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from audiobag.errors import ExitCode
+from audiobag.tracking.tracker import Subject, Tracker, need
+
+_STATUS: Mapping[int, str] = {ExitCode.DONE: "FINISHED", ExitCode.INTERRUPTED: "KILLED"}
+_LONGEST = 5000  # characters of a tag
+
+
+class MLflowTracker(Tracker):
+    """Mirrors a run to MLflow; the id is kept in tracking.json, so that an interrupted run goes on as the same one.
+
+    Args:
+        tracking_uri: of a server; None for MLFLOW_TRACKING_URI, or where that is not set either, for `mlruns/` in the
+            run directory.
+        experiment: what the runs are gathered under.
+        group: a tag that the runs of one sweep share.
+        tags: further tags.
+
+    Raises:
+        UserError: the extra is not installed.
+    """
+
+    title = "mlflow"
+
+    def __init__(
+        self,
+        tracking_uri: str | None = None,
+        experiment: str = "audiobag",
+        group: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        need("mlflow", "mlflow")
+        self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        self._experiment, self._group, self._tags = experiment, group, dict(tags or {})
+        self._client: Any = None
+        self._id = ""
+
+    def _start(self, subject: Subject) -> None:
+        from mlflow import MlflowClient
+
+        if self._uri is None:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the one store that needs no database
+        uri = self._uri or (subject.run.path / "mlruns").resolve().as_uri()
+        client = MlflowClient(uri)
+        before = subject.run.tracked(self.title)
+        if before.get("uri") == uri:
+            self._id = before["id"]
+            client.update_run(self._id, status="RUNNING")
+        else:
+            self._id = self._create(client, subject)
+            subject.run.note_tracked(self.title, {"id": self._id, "uri": uri})
+        self._client = client
+
+    def _create(self, client: Any, subject: Subject) -> str:
+        found = client.get_experiment_by_name(self._experiment)
+        experiment = found.experiment_id if found else client.create_experiment(self._experiment)
+        tags = {**self._tags, **({"group": self._group} if self._group else {})}
+        tags |= {f"store.{s.path.stem}": f"{s.path.resolve()} sha256:{s.content_sha256}" for s in subject.stores}
+        run = client.create_run(experiment, tags=tags, run_name=subject.name)
+        for key, value in subject.config.items():
+            client.set_tag(run.info.run_id, key, (value if isinstance(value, str) else json.dumps(value))[:_LONGEST])
+        client.log_dict(run.info.run_id, dict(subject.config), "config.json")
+        return str(run.info.run_id)
+
+    def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._client.log_batch(self._id, [Metric(name, float(value), now, step) for name, value in metrics.items()])
+
+    def _picture(self, name: str, figure: Figure, step: int) -> None:
+        self._client.log_figure(self._id, figure, f"{name}/{step:08d}.png")
+
+    def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        content = {"columns": list(columns), "data": [list(row) for row in rows]}
+        self._client.log_dict(self._id, content, f"{name}.json")  # the layout of log_table, which needs pandas
+
+    def _summarise(self, numbers: Mapping[str, float]) -> None:
+        self._client.log_dict(self._id, dict(numbers), "summary.json")
+
+    def _file(self, kind: str, path: Path, about: Mapping[str, Any]) -> None:
+        if self._uri is None:  # both lie in the run directory: a copy would only take room
+            self._client.set_tag(self._id, kind, str(path.resolve()))
+        else:
+            self._client.log_artifact(self._id, str(path), kind)
+        self._client.log_dict(self._id, dict(about), f"{kind}/about.json")
+
+    def _finish(self, code: int) -> None:
+        if self._client is not None:
+            self._client.set_tag(self._id, "exit_code", str(code))
+            self._client.set_terminated(self._id, _STATUS.get(code, "FAILED"))

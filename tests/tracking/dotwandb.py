@@ -1,0 +1,110 @@
+"""Reads a .wandb file: LevelDB's log format around W&B's own messages."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import Record
+
+_BLOCK = 32 * 1024
+_HEAD = struct.Struct("<IHB")  # checksum, length, type
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+@dataclass
+class Tracked:
+    """What one start of a run wrote.
+
+    Attributes:
+        run: the message that began it.
+        config: as it stands at the end.
+        history: a mapping of names to values for each step logged.
+        summary: as it stands at the end.
+        artifacts: in the order in which they were logged.
+        exit_code: None where the run was never finished.
+        folder: where the file lies; media below `files`.
+    """
+
+    folder: Path
+    run: Any = None
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[Any] = field(default_factory=list)
+    exit_code: int | None = None
+
+    def curve(self, name: str) -> dict[int, Any]:
+        return {row["trainer/global_step"]: row[name] for row in self.history if name in row}
+
+    def table(self, name: str) -> dict[str, Any]:
+        (found,) = self.curve(name).values()
+        content = json.loads((self.folder / "files" / found["path"]).read_text())
+        assert isinstance(content, dict)
+        return content
+
+    def images(self, name: str) -> dict[int, Path]:
+        return {step: self.folder / "files" / found["path"] for step, found in self.curve(name).items()}
+
+
+def starts(run: Path) -> list[Tracked]:
+    """Return what each start of the run in this directory wrote offline, the first first."""
+    return [read(path) for path in sorted((run / "wandb").glob("offline-run-*/*.wandb"))]
+
+
+def read(path: Path) -> Tracked:
+    """Return what a .wandb file says."""
+    tracked = Tracked(path.parent)
+    for record in records(path.read_bytes()):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            tracked.run = record.run
+            _update(tracked.config, record.run.config.update)
+        elif kind == "config":
+            _update(tracked.config, record.config.update)
+        elif kind == "history":
+            row: dict[str, Any] = {}
+            _update(row, record.history.item)
+            tracked.history.append(row)
+        elif kind == "summary":
+            _update(tracked.summary, record.summary.update)
+        elif kind == "artifact":
+            tracked.artifacts.append(record.artifact)
+        elif kind == "exit":
+            tracked.exit_code = record.exit.exit_code
+    return tracked
+
+
+def records(content: bytes) -> Iterator[Any]:
+    """Yield the messages; a torn end, as a killed process leaves, ends them."""
+    assert content[:4] == b":W&B"
+    at, pieces = 7, b""
+    while at + _HEAD.size <= len(content):
+        left = _BLOCK - at % _BLOCK
+        if left < _HEAD.size:  # a head never spans two blocks
+            at += left
+            continue
+        checksum, length, kind = _HEAD.unpack_from(content, at)
+        at += _HEAD.size
+        piece = content[at : at + length]
+        at += length
+        if len(piece) < length:
+            return
+        assert checksum == zlib.crc32(bytes([kind]) + piece)
+        pieces = piece if kind in (_FULL, _FIRST) else pieces + piece
+        if kind in (_FULL, _LAST):
+            yield Record.FromString(pieces)
+
+
+def _update(into: dict[str, Any], items: Iterable[Any]) -> None:
+    for item in items:
+        *parents, last = item.nested_key or [item.key]
+        inner = into
+        for key in parents:
+            inner = inner.setdefault(key, {})
+        inner[last] = json.loads(item.value_json)
