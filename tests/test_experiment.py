@@ -126,6 +126,29 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
     assert "continuing from the one before" in caplog.text
 
 
+def test_threads_are_those_the_run_began_with(data: Path, tmp_path: Path) -> None:
+    """The last digits can depend on them: a run that continues elsewhere takes as many as before."""
+    here = torch.get_num_threads()
+    try:
+        assert run(data, tmp_path, "threads=3")["train"]["threads"] == 3
+        (tmp_path / "metrics.json").unlink()
+        torch.set_num_threads(1)
+        assert run(data, tmp_path)["train"]["threads"] == 3
+    finally:
+        torch.set_num_threads(here)
+
+
+def test_first_lines_say_what_the_training_takes(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run(data, tmp_path)
+    # 80 clips of which a third is held out; 6 numbers a frame; 3 x 8 units, 2 heads of 5 classes.
+    weights, biases = 6 * 8 + 2 * 8 * 8 + 2 * 8 * 5, 3 * 8 + 2 * 5
+    assert "clips to train on" in caplog.text
+    assert "40 to score" in caplog.text
+    assert "mapped from the file" in caplog.text
+    assert f"{weights + biases:,} parameters" in caplog.text
+
+
 def test_checkpoints_hold_plain_containers_and_two_are_kept(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path)
     names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())

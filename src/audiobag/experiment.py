@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import subprocess
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,18 +18,20 @@ from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import Timer
 
-from audiobag.callbacks import PredictionAveraging, RunCheckpoints, TaggingScore
+from audiobag.budget import budget
+from audiobag.callbacks import PredictionAveraging, Progress, RunCheckpoints, TaggingScore
 from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_whole
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
 from audiobag.hardware import check_trainer
 from audiobag.interruption import deferred, requested
-from audiobag.metrics import TaggingScores, tagging_scores
+from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
 from audiobag.runs import RunDirectory, config_hash
 from audiobag.store import Store
 from audiobag.system import TaggingSystem
 from audiobag.tracking import Observer, Subject, mirror, tracked
+from audiobag.trust import instantiate_trusted
 
 _LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
@@ -60,15 +64,18 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
         UserError: something in the configuration or the data cannot be.
     """
     hashed = config_hash(config)
-    run.begin(hashed)
+    run.check_begun(hashed)
     check_trainer(config["trainer"])
+    threads = run.threads() if config["threads"] is None else config["threads"]
+    run.begin(hashed, _set_threads(threads, config["trainer"]["devices"]))
     if config["select"] == "best" and not config["data"]["val_fraction"]:
         raise UserError("select=best needs a hold-out: set data.val_fraction above 0, or take select=last")
-    _set_threads(config["threads"])
     data: BagDataModule = instantiate(config["data"])
     data.setup("fit")
     seed_everything(config["seed"], verbose=False)
     system = build_system(config, data.test_store)
+    for sentence in budget(system, data):
+        _LOG.info(sentence)
     without_validation = {} if data.val_fraction else {"limit_val_batches": 0}
     trainer = _trainer(config, [Timer(), Observer()], **without_validation)
     resumed = newest_whole(run.checkpoints)
@@ -101,7 +108,8 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     """Score a checkpoint, on its own eval set or another; return its metrics.json.
 
     Args:
-        config: `checkpoint`, `trainer`, `threads`, and `data` unless it is the checkpoint's own.
+        config: `checkpoint`, `trainer`, `threads`, `allow` (packages whose classes a checkpoint may name), and
+            `data` unless it is the checkpoint's own.
         run: where everything goes.
 
     Raises:
@@ -111,13 +119,15 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     checkpoint = load_checkpoint(path)
     known = checkpoint["audiobag"]
     check_trainer(config["trainer"])
-    _set_threads(config["threads"])
-    data: BagDataModule = instantiate(config.get("data") or known["config"]["data"])
+    _set_threads(config["threads"], config["trainer"]["devices"])
+    data: BagDataModule = instantiate(config["data"]) if config.get("data") else _own_eval_set(path, known)
     check_scorable(path, known, data.test_store)
-    system = build_system(known["config"], data.test_store)
-    system.load_state_dict(checkpoint["state_dict"])
-    callbacks = {k: v for k, v in known["config"]["callbacks"].items() if k in ("score", "progress")}
-    trainer = _trainer({**config, "callbacks": callbacks, "logger": None}, [])
+    system = build_system(known["config"], data.test_store, partial(instantiate_trusted, allow=config["allow"]))
+    try:
+        system.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit the model that it describes: choose another") from error
+    trainer = _trainer({**config, "callbacks": {}, "logger": None}, [TaggingScore(Tagging), Progress()])
     trainer.test(system, data, verbose=False)
     record = {
         "status": "done",
@@ -132,18 +142,33 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     return record
 
 
-def build_system(config: Mapping[str, Any], store: Store) -> TaggingSystem:
-    """Return the model, loss and optimiser of a configuration, for frames and classes like those of `store`."""
-    embedding = instantiate(config["embedding"], in_features=store.dim)
-    pooling = instantiate(config["pooling"], in_features=embedding.out_features, classes=store.classes)
+def build_system(config: Mapping[str, Any], store: Store, build: Callable[..., Any] = instantiate) -> TaggingSystem:
+    """Return the model, loss and optimiser of a configuration, for frames and classes like those of `store`.
+
+    Args:
+        config: in plain containers.
+        store: what the frames and classes are like.
+        build: makes an object from a part of the configuration; `instantiate_trusted` where a file brought it.
+    """
+    embedding = build(config["embedding"], in_features=store.dim)
+    pooling = build(config["pooling"], in_features=embedding.out_features, classes=store.classes)
     return TaggingSystem(
         BagClassifier(embedding, pooling, store.description.scale, store.description.offset),
-        loss=instantiate(config["loss"]),
-        optimizer=instantiate(config["optimizer"]),
-        scheduler=instantiate(config["scheduler"]),
+        loss=build(config["loss"]),
+        optimizer=build(config["optimizer"]),
+        scheduler=build(config["scheduler"]) if config["scheduler"] else None,
         seed=config["seed"],
         checkpoint_extra=about(config, store),
     )
+
+
+def _own_eval_set(path: Path, known: Mapping[str, Any]) -> BagDataModule:
+    """Return the eval set that a checkpoint names; only values are taken from it, nothing that would be called."""
+    try:
+        own = known["config"]["data"]
+        return BagDataModule(str(own["root"]), train=(), test=str(own["test"]), batch_size=int(own["batch_size"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} names no eval set ({error}): give data=... and data.root=...") from error
 
 
 def _fit(trainer: Trainer, system: TaggingSystem, data: BagDataModule, checkpoint: Path | None) -> None:
@@ -212,11 +237,18 @@ def _callbacks(trainer: Trainer) -> list[Callback]:
     return callbacks
 
 
-def _set_threads(threads: int | None) -> None:
-    if threads is not None:
-        if threads < 1:
-            raise UserError(f"threads={threads}; expected at least 1, or null for torch's choice")
-        torch.set_num_threads(threads)
+def _set_threads(threads: int | None, devices: object) -> int:
+    """Set the CPU threads of this process, by default its share of the cores, and return their number."""
+    if threads is None:
+        shared = isinstance(devices, int) and devices > 1 and "OMP_NUM_THREADS" not in os.environ
+        threads = max(1, torch.get_num_threads() // int(str(devices))) if shared else torch.get_num_threads()
+    if threads < 1:
+        raise UserError(f"threads={threads}; expected at least 1, or null for torch's choice")
+    torch.set_num_threads(threads)
+    if devices != 1:
+        # Where there are several processes Lightning chooses too, unless this says that the choice is made.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    return threads
 
 
 def _training_record(trainer: Trainer, batch_size: int) -> dict[str, Any]:

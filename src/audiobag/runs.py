@@ -4,7 +4,7 @@
 | --- | --- |
 | `.hydra/` | the configuration, by Hydra |
 | `train.log` | what the command logged |
-| `run.json` | written first: the hash of the configuration |
+| `run.json` | written first: the hash of the configuration, and the CPU threads it began with |
 | `.lock` | held while a process is at work here |
 | `progress.json` | how far a run at work is: step, max_steps, val_mAP, seconds_left |
 | `csv/` | the curves, one folder a start of the command |
@@ -23,8 +23,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from audiobag.errors import UserError
 from audiobag.files import atomic, write_json, write_text
+from audiobag.hdf5 import read_whole
 
 # What says where or how a run happens but decides nothing about its result. All else is in the hash, so that
 # an option nobody thought of here can cause a run too many, never a wrong skip.
@@ -150,14 +152,19 @@ class RunDirectory:
             _check_hash(self.path, metrics.get("config_hash"), wanted)
         return metrics
 
-    def begin(self, config_hash: str) -> None:
-        """Note, before anything else, which configuration runs here.
+    def begin(self, config_hash: str, threads: int) -> None:
+        """Note, before anything else, which configuration runs here, and with how many CPU threads.
 
         Raises:
             UserError: another has begun here.
         """
         self.check_begun(config_hash)
-        write_json(self.path / "run.json", {"config_hash": config_hash})
+        write_json(self.path / "run.json", {"config_hash": config_hash, "threads": threads})
+
+    def threads(self) -> int | None:
+        """Return with how many CPU threads the run began, on which its last digits can depend; None if it has not."""
+        begun = self._read("run.json", "config_hash")
+        return None if begun is None else begun.get("threads")
 
     def check_begun(self, wanted: str) -> None:
         """Refuse to go on where another configuration has begun.
@@ -227,7 +234,8 @@ class RunDirectory:
             whole = OmegaConf.merge(own, OmegaConf.load(folder / "hydra.yaml"), replaced)
             if not isinstance(whole, DictConfig):
                 raise TypeError("config.yaml is no mapping")
-            return {str(key): _plain(whole[key]) for key in own}
+            with _inert_resolvers():
+                return {str(key): _plain(whole[key]) for key in own}
         except (OSError, ValueError, TypeError, YAMLError, OmegaConfBaseException) as error:
             raise UserError(f"{folder} does not hold a run's configuration ({_first_line(error)})") from error
 
@@ -262,7 +270,7 @@ class RunDirectory:
         name = "probability_averaged" if averaged else "probability"
         try:
             with h5py.File(self.predictions, "r") as file:
-                video_id, probability = file["video_id"][()], file[name][()]
+                video_id, probability = read_whole(file["video_id"]), read_whole(file[name])
         except (OSError, KeyError, TypeError) as error:
             raise UserError(f"{self.predictions} has no readable {name} ({_first_line(error)})") from error
         if probability.ndim != 2 or len(probability) != len(video_id):
@@ -310,6 +318,18 @@ class RunDirectory:
         if not isinstance(content, dict) or key not in content:
             raise UserError(f"{path} has no {key}, so it was not written by audiobag: choose another folder")
         return content
+
+
+@contextmanager
+def _inert_resolvers() -> Iterator[None]:
+    """Let every resolver answer with None: what a stranger's file asks of this environment stays here."""
+    resolvers = BaseContainer._resolvers
+    known = dict(resolvers)
+    resolvers.update(dict.fromkeys(known, lambda *_: None))
+    try:
+        yield
+    finally:
+        resolvers.update(known)
 
 
 def _plain(node: Any) -> Any:

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from audiobag.errors import UserError
 from audiobag.files import atomic
+from audiobag.hdf5 import check_claim, read_whole
 from audiobag.labels import LabelTable
 
 FORMAT_VERSION = 1
@@ -171,8 +172,8 @@ def open_store(path: Path) -> Store:
             if version != FORMAT_VERSION:
                 found = "is no audiobag store" if version is None else f"has format version {version}"
                 raise UserError(f"{path} {found}; expected version {FORMAT_VERSION}: make it with audiobag-prepare")
-            columns = Columns(**{n: file[n][()] for n in (*_COLUMNS, *_WITNESS) if n in file})
-            names, mids = (tuple(x.decode() for x in file[n][()]) for n in ("class_names", "class_mids"))
+            columns = Columns(**{n: read_whole(file[n]) for n in (*_COLUMNS, *_WITNESS) if n in file})
+            names, mids = (tuple(x.decode() for x in read_whole(file[n])) for n in ("class_names", "class_mids"))
             attributes = dict(file.attrs)
             description = Description(
                 class_names=names,
@@ -182,8 +183,9 @@ def open_store(path: Path) -> Store:
                 offset=float(attributes["offset"]),
                 source=str(attributes["source"]),
             )
+            check_claim(file["frames"])
             frames = _map(path, file["frames"])
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged or no audiobag store ({error}): make it again") from error
     _check_columns(path, columns, len(names))
     if columns.offsets[-1] != len(frames):

@@ -57,6 +57,7 @@ class BagDataModule(LightningDataModule):
         self.train_names, self.test_name = tuple(train), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
         self._sampler = sampler
+        self.placement = placement
         self._placement = Placement(placement)
 
     @cached_property

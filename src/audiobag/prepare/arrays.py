@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from audiobag.errors import UserError
+from audiobag.hdf5 import check_claim
 from audiobag.prepare.records import Clip, Reject
 from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
@@ -61,6 +62,9 @@ def _open(path: Path, files: ExitStack, source: str) -> Table:
                 raise ValueError("it is no archive of arrays")
             return read_table(path, dict(archive), {}, source)
         file = files.enter_context(h5py.File(path, "r"))
+        for array in file.values():
+            if isinstance(array, h5py.Dataset):
+                check_claim(array)
         return read_table(path, file, file.attrs, source)
     except _UNREADABLE as error:
         raise UserError(

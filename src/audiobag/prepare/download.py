@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from audiobag.errors import UserError
 from audiobag.files import write_json
@@ -18,6 +19,19 @@ from audiobag.files import write_json
 _BLOCK = 2**20
 _TIMEOUT = 60.0
 _ATTEMPTS = 5
+
+
+class _HttpRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http(s) alone; urllib would follow one to ftp too."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not is_address(newurl):
+            fp.close()
+            raise UserError(f"{req.full_url} leads to {newurl}; expected http(s): give the address of the file itself")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_HttpRedirects)
 
 Report = Callable[[int, int | None], None]
 """Takes the bytes that are here and those there will be, where the server says so."""
@@ -76,7 +90,7 @@ def _fetch(address: str, part: Path, report: Report) -> None:
     if have and validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     try:
-        response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_TIMEOUT)
+        response = _OPENER.open(urllib.request.Request(address, headers=headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:

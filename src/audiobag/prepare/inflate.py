@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 
 _BLOCK = 2**18
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_FREE = 2**26
+MOST = 100
+"""How many times its compressed size a stream may grow: AudioSet's archive grows by a fifth, a bomb a thousandfold."""
 
 
 @runtime_checkable
@@ -37,19 +40,22 @@ class Inflated:
         self._input = start
         self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._begun = False
+        self._taken, self._given = len(start), 0
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes.
 
         Raises:
             EOFError: the compressed stream ends early.
-            zlib.error: it is damaged, or fails its checksum.
+            zlib.error: it is damaged, fails its checksum, or grows more than `MOST` times beyond 64 MiB.
         """
         while True:
             if self._inflater.eof:
                 self._input, self._begun = self._inflater.unused_data, False
                 self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
-            self._input = self._input or self._stream.read(_BLOCK)
+            if not self._input:
+                self._input = self._stream.read(_BLOCK)
+                self._taken += len(self._input)
             if not self._begun:
                 if not self._input:
                     return b""
@@ -63,4 +69,7 @@ class Inflated:
                 raise EOFError("the compressed data end early")
             self._input, self._begun = self._inflater.unconsumed_tail, True
             if output:
+                self._given += len(output)
+                if self._given > _FREE + MOST * self._taken:
+                    raise zlib.error(f"the data grow to more than {MOST} times their compressed size")
                 return output
