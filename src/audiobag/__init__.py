@@ -1,5 +1,46 @@
-"""Tag sound from frozen embeddings: bags of frames, poolings as expectations, and fair experiments."""
+"""Tag sound from frozen embeddings: bags of frames, poolings as expectations, and fair experiments.
 
+tagger = audiobag.load("exports/attention")
+prediction = tagger.predict(frames, lengths)
+audiobag.metrics.tagging_scores(prediction.clip, labels)
+"""
+
+from __future__ import annotations
+
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audiobag import metrics
+    from audiobag.bags import BagPrediction, Bags
+    from audiobag.export import Tagger, load
+    from audiobag.model import BagClassifier
+    from audiobag.store import open_store
 
 __version__ = version("audiobag")
+__all__ = ["BagClassifier", "BagPrediction", "Bags", "Tagger", "__version__", "load", "metrics", "open_store"]
+
+# Torch takes a second to import, and the commands begin with this file: each name comes when it is asked for.
+_HOME = {
+    "BagClassifier": "audiobag.model",
+    "BagPrediction": "audiobag.bags",
+    "Bags": "audiobag.bags",
+    "Tagger": "audiobag.export",
+    "load": "audiobag.export",
+    "open_store": "audiobag.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module("audiobag.metrics")
+    if name not in _HOME:
+        raise AttributeError(f"module 'audiobag' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

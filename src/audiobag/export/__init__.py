@@ -1,1 +1,6 @@
-"""A trained model as a folder that others can load, and back."""
+"""Models that leave the laboratory: export folders, and the way back from them in one line."""
+
+from audiobag.export.tagger import Tagger, load
+from audiobag.export.write import export
+
+__all__ = ["Tagger", "export", "load"]

@@ -1,0 +1,88 @@
+"""A checkpoint to an export folder, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rich.progress import Progress
+
+from audiobag.errors import UserError
+from audiobag.export.card import card
+from audiobag.export.evidence import find_store, gather
+from audiobag.export.graph import write_onnx, write_torch_export
+from audiobag.export.tagger import load
+
+_GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
+FORMATS = ("safetensors", *_GRAPHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: with everything.
+        files: what lies in it.
+        difference: the largest between the graph and PyTorch, where there is a graph.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    difference: float | None
+
+
+def export(config: Mapping[str, Any]) -> Exported:
+    """Write weights, config.json, class_names.json, a model card and, if asked for, a graph.
+
+    Args:
+        config: `checkpoint`, `format`, `out`, `store`, `replicates` and `allow` of conf/export.yaml.
+
+    Raises:
+        UserError: no such format, `out` exists, no checkpoint, or a model without such a graph.
+    """
+    kind, out, path = config["format"], Path(config["out"]), Path(config["checkpoint"])
+    if kind not in FORMATS:
+        raise UserError(f"format={kind}; expected one of {', '.join(FORMATS)}")
+    if out.exists():
+        raise UserError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
+    tagger = load(path, allow=config["allow"])
+    training = tagger.description.training
+    if path.is_dir():
+        raise UserError(f"{path} is an export already: give a checkpoint, RUN/checkpoints/NAME.ckpt")
+    store = find_store(path, training["config"], Path(config["store"]) if config["store"] else None)
+    with whole_folder(out) as folder:
+        difference = None
+        if kind in _GRAPHS:
+            if store is None:
+                raise UserError(
+                    f"format={kind} is checked on real clips, and the eval set of {path} was not found: give store="
+                )
+            name, write = _GRAPHS[kind]
+            difference = write(tagger, folder / name, store)
+        with Progress(transient=True) as progress:
+            task = progress.add_task("intervals", total=config["replicates"])
+            evidence = gather(path, training, store, config["replicates"], lambda: progress.advance(task))
+        tagger.card = card(tagger.description, evidence, name=out.name, format=kind, difference=difference)
+        tagger.write(folder)
+        files = tuple(sorted(p.name for p in folder.iterdir()))
+    return Exported(out, files, difference)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, renamed to it on success and removed on an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import audiobag
+from audiobag.errors import UserError
+from audiobag.export import Tagger, load
+from audiobag.store import Store
+from tests.export.fabricate import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
+    return make_run(tmp_path_factory.mktemp("tagger") / "run")
+
+
+@pytest.fixture
+def tagger(made: tuple[Path, Store]) -> Tagger:
+    return load(made[0])
+
+
+@pytest.fixture
+def folder(tagger: Tagger, tmp_path: Path) -> Path:
+    tagger.write(tmp_path)
+    return tmp_path
+
+
+def bags(count: int = 3, T: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (count, T, 6), dtype=np.uint8), np.arange(count) % T + 1
+
+
+def same(a: Any, b: Any) -> bool:
+    # Not to the bit: where a tensor happens to lie in memory decides in which order a product is summed.
+    return all(
+        torch.allclose(getattr(a, name), getattr(b, name), rtol=1e-6, atol=1e-6)
+        for name in ("clip", "frame", "measure")
+    )
+
+
+def test_checkpoint_and_folder_give_the_models_own_numbers(made: tuple[Path, Store], folder: Path) -> None:
+    tagger = audiobag.load(made[0])
+    assert tagger.class_names == made[1].description.class_names
+    frames, lengths = bags()
+    got = tagger.predict(frames, lengths)
+    x = torch.from_numpy(frames)
+    with torch.no_grad():
+        expected = tagger.model(x, torch.arange(4) < torch.from_numpy(lengths)[:, None])
+    assert same(got, expected)
+    assert got.measure[0, 1:].abs().sum() == 0
+    assert same(audiobag.load(str(folder)).predict(frames, lengths), expected)
+
+
+def test_a_list_of_bags_is_padded_and_no_lengths_means_full_bags(tagger: Tagger) -> None:
+    frames, lengths = bags()
+    expected = tagger.predict(frames, lengths)
+    got = tagger.predict([bag[:n] for bag, n in zip(frames, lengths)])
+    torch.testing.assert_close(got.clip, expected.clip)
+    assert not same(tagger.predict(frames), expected)
+    assert same(tagger.predict(torch.from_numpy(frames)), tagger.predict(frames, [4, 4, 4]))
+
+
+def test_prediction_has_no_dropout_even_while_training(tagger: Tagger) -> None:
+    frames, lengths = bags()
+    expected = tagger.predict(frames, lengths)
+    tagger.train()
+    assert same(tagger.predict(frames, lengths), expected)
+    assert tagger.training
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths", "words"),
+    [
+        (np.zeros((4, 6), np.uint8), None, r"shape \[4, 6\]"),
+        (np.zeros((2, 4, 7), np.uint8), None, r"expected \[clips, frames, 6\]"),
+        (np.zeros((2, 4, 6), np.uint8), [0, 4], "from 1 to 4"),
+        (np.zeros((2, 4, 6), np.uint8), [5, 4], "from 1 to 4"),
+        (np.zeros((2, 4, 6), np.uint8), [4], "2 whole numbers"),
+        (np.zeros((2, 4, 6), np.uint8), [1.5, 2.0], "whole numbers"),
+        ([np.zeros((2, 6), np.uint8)], [2], "leave lengths out"),
+        ([np.zeros((2, 6)), np.zeros((2, 5))], None, "list of bags"),
+        ([], None, "list of bags"),
+        (np.zeros((0, 4, 6), np.uint8), None, "expected"),
+    ],
+)
+def test_frames_that_cannot_be_are_refused(tagger: Tagger, frames: Any, lengths: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        tagger.predict(frames, lengths)
+
+
+def test_hub_mixin_saves_and_loads_a_local_folder(tagger: Tagger, tmp_path: Path) -> None:
+    tagger.card = "# mine\n"
+    tagger.save_pretrained(tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "README.md",
+        "class_names.json",
+        "config.json",
+        "model.safetensors",
+    }
+    assert (tmp_path / "out" / "README.md").read_text() == "# mine\n"
+    again = Tagger.from_pretrained(tmp_path / "out")
+    assert same(again.predict(*bags()), tagger.predict(*bags()))
+    assert again.card == "# mine\n"
+    assert again.description == tagger.description
+
+
+def test_pull_fetches_only_the_four_files(tagger: Tagger, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def download(model_id: str, **options: Any) -> str:
+        asked.update(options, model_id=model_id)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda **_: str(folder / "config.json"))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    pulled = Tagger.from_pretrained("someone/model", revision="v1")
+    assert same(pulled.predict(*bags()), tagger.predict(*bags()))
+    assert (asked["model_id"], asked["revision"]) == ("someone/model", "v1")
+    assert sorted(asked["allow_patterns"]) == ["README.md", "class_names.json", "config.json", "model.safetensors"]
+
+
+def test_push_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, set[str]] = {}
+
+    class Api:
+        def __init__(self, **_: Any) -> None: ...
+
+        def create_repo(self, repo_id: str, **_: Any) -> Any:
+            return type("Repo", (), {"repo_id": repo_id})
+
+        def upload_folder(self, repo_id: str, folder_path: Path, **_: Any) -> str:
+            sent[repo_id] = {p.name for p in Path(folder_path).iterdir()}
+            return "done"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    assert tagger.push_to_hub("someone/model") == "done"
+    assert sent["someone/model"] >= {"config.json", "class_names.json", "model.safetensors", "README.md"}
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.print", "subprocess.Popen", "numpy.load"])
+def test_a_file_that_names_other_code_is_refused(folder: Path, target: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["pooling"]["_target_"] = target
+    config["allow"] = [target.split(".")[0]]  # a file cannot allow itself anything
+    (folder / "config.json").write_text(json.dumps(config))
+    for read in (load, Tagger.from_pretrained):
+        with pytest.raises(UserError, match=target):
+            read(folder)
+
+
+def test_a_folder_that_is_damaged_is_refused(folder: Path, tmp_path: Path) -> None:
+    whole = tmp_path.parent / f"{tmp_path.name}-whole"
+    shutil.copytree(folder, whole)
+
+    def damaged(name: str, content: str, words: str) -> None:
+        (folder / name).write_text(content)
+        with pytest.raises(UserError, match=words):
+            load(folder)
+        shutil.copy(whole / name, folder)
+
+    config = json.loads((folder / "config.json").read_text())
+    damaged("config.json", "{", "no export folder")
+    damaged("config.json", "[]", "format None")
+    damaged("config.json", json.dumps({**config, "format": 9}), "format 9")
+    damaged("config.json", json.dumps({**config, "dim": "6"}), "its dim")
+    damaged("class_names.json", "[1]", "its class_names")
+    damaged("model.safetensors", "x", "damaged")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("pooling.classifier.bias")
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"do not fit.*pooling\.classifier\.bias"):
+        load(folder)
+    with pytest.raises(UserError, match="no model at"):
+        load(folder / "nothing")
