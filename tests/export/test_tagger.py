@@ -71,6 +71,7 @@ def test_a_list_of_bags_is_padded_and_no_lengths_means_full_bags(tagger: Tagger)
 def test_prediction_has_no_dropout_even_while_training(tagger: Tagger) -> None:
     frames, lengths = bags()
     expected = tagger.predict(frames, lengths)
+    assert not tagger.training
     tagger.train()
     assert same(tagger.predict(frames, lengths), expected)
     assert tagger.training

@@ -40,8 +40,9 @@ class Tagger(nn.Module, HubMixin):
 
     def __init__(self, model: BagClassifier, description: Description, card: str = "") -> None:
         super().__init__()
-        self.model = model.eval()
+        self.model = model
         self.description, self.card = description, card
+        self.eval()
 
     @property
     def class_names(self) -> tuple[str, ...]:
