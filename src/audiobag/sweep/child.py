@@ -87,7 +87,10 @@ def last_lines(folder: Path, count: int = 10) -> list[str]:
 def die_with_parent() -> None:
     """End this process when the one that started it ends, however that ends; where a sweep or a rank started it."""
     parent = os.environ.get(_PARENT)
-    if parent is None or not sys.platform.startswith("linux"):
+    if parent is None:
+        os.environ[_PARENT] = str(os.getpid())  # for the ranks that this one may start
+        return
+    if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):  # it ended before we came to ask
