@@ -39,6 +39,7 @@ for _chatty in ("lightning.pytorch", "lightning.fabric"):  # they set handlers a
     logging.getLogger(_chatty).handlers.clear()
     logging.getLogger(_chatty).setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # lightning 2.6 against torch 2.13
+warnings.filterwarnings("ignore", "The `srun` command is available")  # a cluster's login node is a fine place too
 _STACK = (
     "audiobag",
     "torch",

@@ -59,7 +59,7 @@ class Tagger(nn.Module, HubMixin):
     def predict(self, frames: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None = None) -> BagPrediction:
         """Return clip [B, K], frame [B, T, K] and measure [B, T, K], on the CPU.
 
-        All B clips are held at once; for more than some ten thousand, `audiobag-predict` streams.
+        All B clips are held at once: give some ten thousand at a time.
 
         Args:
             frames: [B, T, D] as stored (uint8 for AudioSet), of arrays or tensors; or a list of bags [T_i, D].

@@ -1,0 +1,65 @@
+"""Measure, and write docs/benchmarks.json and docs/benchmarks.md.
+
+python -m benchmarks                 all but the large ones
+python -m benchmarks step metrics    these alone; the others' figures stay
+python -m benchmarks large           two million clips: ten minutes, 8 GB of disk
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from audiobag.files import write_text
+from benchmarks.page import page
+
+DOCS = Path(__file__).parents[1] / "docs"
+USUAL = ("loader", "prepare", "metrics", "step", "training", "startup", "growth", "ranks", "gpu")
+
+
+def machine() -> dict[str, Any]:
+    """Return what was measured on."""
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    flags = torch.backends.cpu.get_cpu_capability()
+    return {"cpu": cpu, "cores": os.cpu_count(), "instructions": flags, "gpu": gpu, "torch": torch.__version__}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[*USUAL, "large", []], default=[])
+    parser.add_argument("--work", type=Path, help="a folder to keep the generated stores in; default a temporary one")
+    options = parser.parse_args()
+    console = Console(stderr=True)
+    path = DOCS / "benchmarks.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        for name in options.names or USUAL:
+            console.print(f"measuring {name}")
+            module = importlib.import_module(f"benchmarks.{name}")
+            rows = [row.as_dict() for row in module.run(work)]
+            if rows:
+                kept[name] = {"about": (module.__doc__ or "").strip(), "machine": machine(), "rows": rows}
+                write_text(path, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+                write_text(DOCS / "benchmarks.md", page(kept))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Two million clips: prepare, memory of training, first step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from audiobag.prepare.records import frame_record
+from benchmarks.measure import Row
+from benchmarks.prepare import write_release
+from benchmarks.startup import seconds_to_first_step
+from benchmarks.stores import FULL, random_store
+
+_PER_SHARD = 512
+
+
+def multiply_release(source: Path, folder: Path) -> Path:
+    """Write shards of `FULL` clips: those of `source` again and again, each time under other ids."""
+    if folder.exists():
+        return folder
+    payloads = []
+    for shard in sorted(source.rglob("*.tfrecord")):
+        data, place = shard.read_bytes(), 0
+        while place < len(data):
+            (length,) = struct.unpack_from("<Q", data, place)
+            payloads.append(data[place + 12 : place + 12 + length])
+            place += length + 16
+    at = [payload.index(b"0000000") for payload in payloads]  # every id starts with zeros
+    written = folder.with_suffix(".part")
+    (written / "bal_train").mkdir(parents=True, exist_ok=True)
+    for shard in range(-(-FULL // _PER_SHARD)):
+        records = []
+        for i in range(shard * _PER_SHARD, min(FULL, (shard + 1) * _PER_SHARD)):
+            k = i % len(payloads)
+            payload = payloads[k][: at[k]] + b"%011d" % i + payloads[k][at[k] + 11 :]
+            records.append(frame_record(payload))
+        (written / "bal_train" / f"{shard:05}.tfrecord").write_bytes(b"".join(records))
+    written.rename(folder)
+    return folder
+
+
+def prepare_seconds(work: Path) -> tuple[float, float]:
+    """Return the seconds and the largest resident memory in MiB of audiobag-prepare."""
+    release = multiply_release(write_release(work / "release"), work / "full")
+    out = work / "full-out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "audiobag.cli.prepare", f"source={release}", f"out={out}"]
+    command += [f"hydra.run.dir={work / 'prepare-run'}"]
+    before = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError("audiobag-prepare failed")
+    return time.perf_counter() - before, used.ru_maxrss / 1024
+
+
+def training_memory(work: Path, *overrides: str) -> list[dict[str, float]]:
+    """Return, for each process of a training at work, its anonymous and file-backed resident memory in GiB."""
+    run = work / "large-run"
+    shutil.rmtree(run, ignore_errors=True)
+    command = [sys.executable, "-m", "audiobag.cli.train", f"data.root={work}", "trainer.max_steps=100000"]
+    command += ["data.val_fraction=0", "embedding.width=8", f"hydra.run.dir={run}", *overrides]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        time.sleep(90)  # long enough for the random draws to have touched nearly every page
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"hydra.run.dir={run}" in (entry / "cmdline").read_text():
+                    status = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines())
+                    kinds = {kind: int(status[kind].split()[0]) / 2**20 for kind in ("RssAnon", "RssFile")}
+                    found.append(kinds)
+            except OSError:
+                continue
+        process.kill()
+    return found
+
+
+def run(work: Path) -> list[Row]:
+    """Measure; takes about ten minutes and 8 GB of disk."""
+    took, resident = prepare_seconds(work)
+    large = work / "large"
+    random_store(large / "bal_train.h5", FULL)
+    random_store(large / "eval.h5", 500, seed=1)
+    first = seconds_to_first_step(large)
+    one = training_memory(large)
+    two = training_memory(large, "trainer=ddp_cpu")
+    total = sum(one[0].values())
+    return [
+        Row(f"prepare {FULL:,} clips from shards", took, "s", goal="under 180 s"),
+        Row("largest resident memory of prepare, mapped pages included", resident, "MiB"),
+        Row("command to first optimiser step", first, "s", goal="under 15 s"),
+        Row("memory of training, one process, mapped pages included", total, "GiB", goal="under 3.5 GiB"),
+        Row("of which its own (anonymous)", one[0]["RssAnon"], "GiB"),
+        Row(
+            "its own, each of two ranks at most",
+            max(r["RssAnon"] for r in two),
+            "GiB",
+            goal="no second copy of 2.5 GiB",
+        ),
+    ]

@@ -1,0 +1,81 @@
+"""Measuring candidates in turns, so that whatever else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        what: was measured.
+        value: the median.
+        unit: of the value.
+        spread: (max - min) / median over the repeats, 0 where there was one.
+        against: the peer's name and its median, where there is one.
+        ratio: how many times the peer, in the sense of `goal`.
+        goal: in words, empty where there is none.
+    """
+
+    what: str
+    value: float
+    unit: str
+    spread: float = 0.0
+    against: str = ""
+    ratio: float | None = None
+    goal: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row in plain containers."""
+        return asdict(self)
+
+
+def seconds(
+    candidates: Mapping[str, Callable[[], object]], repeats: int = 7, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Return the wall-clock seconds of each call, the candidates taking turns."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(warm_up + repeats):
+        for name, run in candidates.items():
+            before = time.perf_counter()
+            run()
+            if turn >= warm_up:
+                taken[name].append(time.perf_counter() - before)
+    return taken
+
+
+def median(values: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def spread(values: list[float]) -> float:
+    """Return (max - min) / median."""
+    return (max(values) - min(values)) / median(values)
+
+
+def rates(
+    taken: dict[str, list[float]], items: Mapping[str, int], ours: str, unit: str, goals: Mapping[str, str]
+) -> list[Row]:
+    """Return rows of items a second, ours against each peer.
+
+    Args:
+        taken: from `seconds`.
+        items: how many each call handled.
+        ours: the name of audiobag's candidate.
+        unit: of the rows.
+        goals: of the ratio to each peer, in words.
+    """
+    rate = {name: items[name] / median(values) for name, values in taken.items()}
+    rows = [Row(ours, rate[ours], unit, spread(taken[ours]))]
+    for name in taken:
+        if name != ours:
+            ratio = rate[ours] / rate[name]
+            rows.append(Row(name, rate[name], unit, spread(taken[name]), ours, ratio, goals.get(name, "")))
+    return rows

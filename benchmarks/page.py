@@ -1,0 +1,52 @@
+"""The figures as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEAD = """# Benchmarks
+
+Peers and audiobag measured in turns, in one run: `make bench` writes this page and `benchmarks.json` beside it;
+`python -m benchmarks large` adds two million clips. Medians; the spread is (largest - smallest) / median over the
+repeats. Ratios carry over to other machines better than seconds do.
+"""
+_TITLES = {
+    "loader": "Loading",
+    "prepare": "Preparing",
+    "metrics": "Metrics",
+    "step": "The training step",
+    "training": "The framework's cost",
+    "startup": "Starting",
+    "growth": "Growth",
+    "ranks": "Ranks",
+    "large": "Two million clips",
+    "gpu": "One GPU",
+}
+
+
+def page(measured: Mapping[str, Any]) -> str:
+    """Return docs/benchmarks.md for the content of docs/benchmarks.json."""
+    parts = [_HEAD]
+    for name, title in _TITLES.items():
+        if name not in measured:
+            continue
+        part = measured[name]
+        machine = part["machine"]
+        where = f"{machine['cores']} cores ({machine['cpu']}, {machine['instructions']}), torch {machine['torch']}"
+        if machine["gpu"]:
+            where += f", {machine['gpu']}"
+        parts.append(f"## {title}\n\n{part['about']}\n\nOn {where}.\n")
+        parts.append("| | median | spread | ratio | goal |\n| --- | --- | --- | --- | --- |")
+        parts += [_line(row) for row in part["rows"]]
+        parts.append("")
+    if "gpu" not in measured:
+        parts.append("No GPU was at hand: what one does is unmeasured.\n")
+    return "\n".join(parts)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    value = f"{row['value']:,.0f}" if row["value"] >= 1000 else f"{row['value']:.3g}"
+    spread = f"{row['spread']:.0%}" if row["spread"] else ""
+    ratio = f"{row['against']} {row['ratio']:.2f} x" if row["ratio"] is not None else ""
+    return f"| {row['what']} | {value} {row['unit']} | {spread} | {ratio} | {row['goal']} |"

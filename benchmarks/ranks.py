@@ -1,0 +1,45 @@
+"""Two gloo ranks of one thread each against one process of two threads: strong and weak scaling."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from audiobag.experiment import build_system
+from benchmarks.measure import Row
+from benchmarks.stores import BALANCED, random_store
+from benchmarks.training import configuration
+
+
+def clips_per_second(work: Path, *overrides: str) -> float:
+    """Return audiobag-train's own figure for 20 steps."""
+    run = work / "ranks"
+    shutil.rmtree(run, ignore_errors=True)
+    command = [sys.executable, "-m", "audiobag.cli.train", f"data.root={work}", "trainer.max_steps=20"]
+    command += ["data.val_fraction=0", f"hydra.run.dir={run}", *overrides]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=600)
+    return float(json.loads((run / "metrics.json").read_text())["train"]["clips_per_second"])
+
+
+def run(work: Path) -> list[Row]:
+    """Measure."""
+    store = random_store(work / "bal_train.h5", BALANCED)
+    random_store(work / "eval.h5", 500, seed=1)
+    one = clips_per_second(work, "threads=2")
+    strong = clips_per_second(work, "trainer=ddp_cpu", "threads=1")
+    weak = clips_per_second(work, "trainer=ddp_cpu", "threads=1", "data.batch_size=1000")
+    system = build_system(configuration(work, 1), store)
+    gradient = 4 * sum(p.numel() for p in system.parameters())
+    return [
+        Row("one process, two threads, batch 500", one, "clips/s"),
+        Row(
+            "two ranks, one thread each, batch 500 in all", strong, "clips/s", against="one process", ratio=strong / one
+        ),
+        Row("two ranks, one thread each, batch 500 each", weak, "clips/s", against="one process", ratio=weak / one),
+        Row("gradient a step, the paper's network in fp32", gradient / 1e6, "MB"),
+    ]

@@ -1,1 +1,0 @@
-"""A local web page over runs: classes, clips, and where attention went."""

@@ -1,1 +1,0 @@
-"""A checkpoint over new bags: probabilities, segments, pictures."""

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import audiobag
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, audiobag; print(sorted({'torch', 'numpy', 'lightning', 'h5py', 'hydra'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_is_there_and_listed() -> None:
+    for name in audiobag.__all__:
+        assert getattr(audiobag, name) is not None
+        assert name in dir(audiobag)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = audiobag.nothing
+
+
+def test_a_notebook_loads_predicts_and_scores(tmp_path: Path) -> None:
+    from tests.export.fabricate import make_run
+
+    checkpoint, store = make_run(tmp_path / "run")
+    tagger = audiobag.load(checkpoint)
+    offsets = store.columns.offsets
+    prediction = tagger.predict([store.frames[a:b] for a, b in zip(offsets[:-1], offsets[1:])])
+    labels = torch.from_numpy(store.labels.dense())
+    scores = audiobag.metrics.tagging_scores(prediction.clip, labels)
+    assert prediction.clip.shape == labels.shape
+    assert 0 < scores.mAP < 1
+    assert scores.classes == 5

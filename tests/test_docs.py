@@ -1,0 +1,129 @@
+"""The documentation cannot rot: it builds without a warning, and its commands and its Python are tried."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+import audiobag
+from audiobag.bags import BagPrediction
+from audiobag.cli.report import name_folders
+from audiobag.errors import UserError
+from audiobag.experiment import build_system
+from audiobag.export import Tagger, load
+from tests.composing import composed, small_training
+from tests.conftest import make_store
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+_BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    """Return language, title and text of each block of code."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    for language, _, text in blocks(page):
+        if language == "bash":
+            for line in text.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words and words[0].startswith("audiobag-"):
+                    yield words
+
+
+COMMANDS = [(page.stem, words) for page in PAGES for words in commands(page)]
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package that own-pooling.md shows, written out file by file."""
+    for _, title, text in blocks(ROOT / "docs" / "own-pooling.md"):
+        if title:
+            (tmp_path / title).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / title).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [n for n in sys.modules if n.split(".")[0] == "theirs"]:
+        del sys.modules[name]
+
+
+def single(argument: str) -> str:
+    """Return an override with the first of the values that a sweep would try."""
+    override: Override = OverridesParser.create().parse_override(argument)
+    if override.is_sweep_override():
+        return f"{override.key_or_group}={next(override.sweep_string_iterator())}"
+    return argument
+
+
+def test_every_command_is_in_the_docs() -> None:
+    roots = {p.stem for p in (ROOT / "conf").glob("*.yaml")}
+    assert {words[0].removeprefix("audiobag-") for _, words in COMMANDS} >= roots
+    assert len(COMMANDS) > 40
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda x: x if isinstance(x, str) else " ".join(x))
+def test_each_command_composes_as_it_is_typed(page: str, words: list[str], theirs: Path) -> None:
+    command, arguments = words[0].removeprefix("audiobag-"), words[1:]
+    if not (ROOT / "conf" / f"{command}.yaml").is_file():
+        pytest.skip(f"there is no audiobag-{command} yet")
+    multirun = "-m" in arguments
+    arguments = [a for a in arguments if a not in ("-m", "--cfg", "job")]
+    if command == "report":
+        arguments = name_folders(arguments)
+    overrides = [single(a) if multirun else a for a in arguments]
+    # Hydra refuses an option, a key or a value that there is not; where results go is the process's own.
+    paths = [f"paths.run={theirs}"] if command in ("train", "evaluate") else []
+    assert composed(command, *overrides, *paths)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_python_on_the_pages_names_what_there_is(page: Path) -> None:
+    for language, _, text in blocks(page):
+        if language == "python":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "audiobag":
+                    assert hasattr(audiobag, node.attr), f"{page.name}: audiobag.{node.attr}"
+
+
+def test_the_pooling_of_the_docs_trains_and_loads_from_the_users_own_package(theirs: Path) -> None:
+    store = make_store(theirs / "data" / "eval.h5", classes=5)
+    search = ("hydra.searchpath=[pkg://theirs.conf]", "pooling=recent", "pooling.measure.half_life=1")
+    config = small_training(theirs / "data", theirs, *search)
+    system = build_system(config, store).eval()
+    lengths = torch.tensor([3, 1])
+    with torch.no_grad():
+        prediction: BagPrediction = system.model(
+            torch.zeros(2, 4, store.dim, dtype=torch.uint8), torch.arange(4) < lengths[:, None]
+        )
+    expected = torch.tensor([[1 / 7, 2 / 7, 4 / 7, 0], [1, 0, 0, 0]])
+    torch.testing.assert_close(prediction.measure, expected[..., None].expand(2, 4, 5))
+
+    checkpoint = theirs / "model.ckpt"
+    content = {"state_dict": system.state_dict(), "global_step": 1}
+    system.on_save_checkpoint(content)
+    torch.save(content, checkpoint)
+    with pytest.raises(UserError, match=r"theirs\.pooling\.Recent"):
+        load(checkpoint)
+    assert isinstance(load(checkpoint, allow=["theirs"]), Tagger)
+
+
+def test_site_builds_without_a_warning_and_asks_no_other_server(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = "".join(p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.html"))
+    assert 'id="audiobag.pooling.SoftmaxAttention"' in html
+    assert not re.findall(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]+', html)
+    assert not re.findall(r'<link[^>]+rel="(?:stylesheet|preconnect)"[^>]+href="(?:https?:)?//[^"]+', html)
