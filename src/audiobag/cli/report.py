@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import command
+from audiobag.errors import UserError
 
 if TYPE_CHECKING:
     from audiobag.report import Report
+    from audiobag.report.dashboard import Dashboard
 
 # Hydra's own flags that take the next argument as their value.
 _WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
@@ -47,11 +50,35 @@ def _quoted(text: str) -> str:
 
 def _report(config: dict[str, Any]) -> None:
     from audiobag.report import report
+    from audiobag.report.collect import unsent
 
+    wanted = config.pop("dashboard")
+    if wanted not in (None, "wandb"):
+        raise UserError(f"dashboard={wanted} is not known: take dashboard=wandb, or leave it out")
     _show(report(**config))
+    if wanted:
+        from audiobag.report.dashboard import dashboard
+
+        _show_dashboard(dashboard(config["runs"], config["out"], config["baseline"]))
+    if starts := unsent([Path(folder) for folder in config["runs"]]):
+        # Those of one run, which was interrupted and continued, W&B takes in the order of their starts.
+        _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
 
 
 _main = command("report", _report)
+
+
+def _show_dashboard(made: Dashboard) -> None:
+    for notice in made.notices:
+        _say(f"Mind: {notice}", style="yellow")
+    for where in (*made.urls, *made.files):
+        _say(f"Dashboard: {where}")
+
+
+def _say(text: str, style: str | None = None) -> None:
+    from rich.console import Console
+
+    Console().print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def _show(written: Report) -> None:

@@ -84,6 +84,12 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
     return runs, left_out
 
 
+def unsent(folders: Iterable[Path]) -> list[Path]:
+    """Return the folders of offline W&B starts at and below `folders` that are not sent yet, unfinished runs' too."""
+    found = sorted({path for folder in folders for path in _candidates(folder)})
+    return [start for path in found for start in RunDirectory(path).unsent()]
+
+
 def _candidates(folder: Path) -> Iterator[Path]:
     """Folders that a run has begun to fill; a run holds no other runs, so nothing is sought below one."""
     if not folder.is_dir():
