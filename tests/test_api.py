@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_notebook_loads_predicts_and_scores(tmp_path: Path) -> None:
     checkpoint, store = make_run(tmp_path / "run")
     tagger = audiobag.load(checkpoint)
     offsets = store.columns.offsets
-    prediction = tagger.predict([store.frames[a:b] for a, b in zip(offsets[:-1], offsets[1:])])
+    prediction = tagger.predict([store.frames[a:b] for a, b in pairwise(offsets)])
     labels = torch.from_numpy(store.labels.dense())
     scores = audiobag.metrics.tagging_scores(prediction.clip, labels)
     assert prediction.clip.shape == labels.shape

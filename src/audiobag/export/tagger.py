@@ -178,9 +178,7 @@ def _assembled(
     return Tagger(model, description, card.read_text(encoding="utf-8") if card and card.is_file() else "")
 
 
-def _padded(
-    frames: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _padded(frames: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return frames in one array and the lengths as given, padding bags that come as a list."""
     if isinstance(frames, list | tuple):
         if lengths is not None:
