@@ -143,6 +143,16 @@ def test_records_without_times_have_nan() -> None:
     assert np.isnan(Parser(DIM, CLASSES)(example.SerializeToString()).start_seconds)
 
 
+def test_labels_may_be_missing_where_nobody_asks_for_them() -> None:
+    example = SequenceExample.FromString(serialise(CLIP))
+    example.context.feature.pop("labels")
+    parser = Parser(DIM, CLASSES, labelled=False)
+    found = parser(example.SerializeToString())
+    assert found.label_ids == ()
+    np.testing.assert_array_equal(found.frames, CLIP.frames)
+    assert parser(serialise(CLIP)).label_ids == tuple(sorted(CLIP.label_ids))
+
+
 def embedding(example):
     return example.feature_lists.feature_list["audio_embedding"].feature
 

@@ -28,11 +28,12 @@ class ArrayFiles:
     Args:
         paths: the files, of one folder.
         source: what the stores are to say of where they come from.
+        labelled: whether there must be labels.
     """
 
-    def __init__(self, paths: Sequence[Path], source: str) -> None:
+    def __init__(self, paths: Sequence[Path], source: str, labelled: bool = True) -> None:
         self.paths = tuple(sorted(paths))
-        self._source = source
+        self._source, self._labelled = source, labelled
         stems = [path.stem for path in self.paths]
         for path in self.paths:
             if stems.count(path.stem) > 1:
@@ -44,7 +45,7 @@ class ArrayFiles:
         """Yield a part for each file."""
         for path in self.paths:
             with ExitStack() as files:
-                table = _open(path, files, self._source)
+                table = _open(path, files, self._source, self._labelled)
 
                 def reject(record: int | None, finding: str, path: Path = path) -> None:
                     rejects.add(path.stem, path.name, record, finding)
@@ -54,18 +55,18 @@ class ArrayFiles:
             advance(path.stat().st_size)
 
 
-def _open(path: Path, files: ExitStack, source: str) -> Table:
+def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
     try:
         if path.suffix == ".npz":
             archive = np.load(files.enter_context(path.open("rb")), allow_pickle=False)
             if not isinstance(archive, Mapping):
                 raise ValueError("it is no archive of arrays")
-            return read_table(path, dict(archive), {}, source)
+            return read_table(path, dict(archive), {}, source, labelled)
         file = files.enter_context(h5py.File(path, "r"))
         for array in file.values():
             if isinstance(array, h5py.Dataset):
                 check_claim(array)
-        return read_table(path, file, file.attrs, source)
+        return read_table(path, file, file.attrs, source, labelled)
     except _UNREADABLE as error:
         raise UserError(
             f"{path} cannot be read ({error}); expected HDF5 or NPZ without pickles: save it again"

@@ -61,23 +61,33 @@ def locate(source: str, size: str) -> Located:
         return _locate_synthetic(size)
     if is_address(source):
         return Located(_hash(source), lambda _, downloads, progress: _download(source, downloads, progress))
-    opened = _open(Path(source), source)
+    opened = open_source(Path(source), source)
     return Located(opened.fingerprint, lambda *_: opened)
 
 
-def _open(path: Path, source: str) -> Source:
+def open_source(path: Path, source: str, labelled: bool = True) -> Source:
+    """Open a source that lies here.
+
+    Args:
+        path: a folder or a file.
+        source: what it is to be called.
+        labelled: whether its clips must have labels.
+
+    Raises:
+        UserError: there is nothing, or nothing of a known kind.
+    """
     if path.is_dir():
         arrays = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
-        shards = None if arrays and not any(is_shard(p.name) for p in path.rglob("*")) else ShardFolder(path, source)
-        return shards or ArrayFiles(arrays, source)
+        only_arrays = arrays and not any(is_shard(p.name) for p in path.rglob("*"))
+        return ArrayFiles(arrays, source, labelled) if only_arrays else ShardFolder(path, source, labelled)
     if not path.exists():
         raise UserError(f"there is no {path}: give a folder, a file or an address that is there, or {SYNTHETIC}")
     if path.name.endswith(_ARCHIVES):
-        return ShardArchive(path, source)
+        return ShardArchive(path, source, labelled)
     if is_shard(path.name):
-        return ShardFolder(path, source)
+        return ShardFolder(path, source, labelled)
     if path.suffix in SUFFIXES:
-        return ArrayFiles([path], source)
+        return ArrayFiles([path], source, labelled)
     known = ", ".join((*_ARCHIVES, ".tfrecord", *SUFFIXES))
     raise UserError(f"{path} is of no known kind: expected a folder or a file whose name ends in {known}")
 
@@ -96,7 +106,7 @@ def _locate_synthetic(size: str) -> Located:
 def _download(address: str, folder: Path, progress: Progress) -> Source:
     task = progress.add_task("downloading", total=None)
     path = download(address, folder, lambda here, total: progress.update(task, completed=here, total=total))
-    return _open(path, address)
+    return open_source(path, address)
 
 
 def _hash(text: str) -> str:

@@ -37,11 +37,12 @@ class Parser:
     Args:
         dim: D, the bytes of a frame.
         classes: K; labels lie in 0..K-1.
+        labelled: whether a record must say its labels.
     """
 
-    def __init__(self, dim: int, classes: int) -> None:
+    def __init__(self, dim: int, classes: int, labelled: bool = True) -> None:
         self._dim = dim
-        self._classes = classes
+        self._classes, self._labelled = classes, labelled
         self._layouts: dict[tuple[int, bytes], _Layout | None] = {}
         # Many clips have the same labels.
         self._labels = lru_cache(maxsize=2**16)(self._unpack_labels)
@@ -70,7 +71,8 @@ class Parser:
             raise BadRecord(f"the payload is no tensorflow.SequenceExample ({error})") from error
         context, lists = example.context.feature, example.feature_lists.feature_list
         frames = self._parse_frames(lists)
-        labels = tuple(_values(context, "labels", "int64_list"))
+        known = self._labelled or "labels" in context
+        labels = tuple(_values(context, "labels", "int64_list")) if known else ()
         self._check_labels(labels)
         clip = Clip(
             _single(context, "video_id", "bytes_list"),

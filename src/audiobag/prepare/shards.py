@@ -44,21 +44,22 @@ class ShardFolder:
     Args:
         path: the folder or the file.
         source: what the stores are to say of where they come from.
+        labelled: whether there must be labels.
     """
 
     paths: tuple[Path, ...] = ()
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, labelled: bool = True) -> None:
         self._root = path.resolve() if path.is_dir() else path.resolve().parent
         self._shards = _find_shards(self._root) if path.is_dir() else [(self._root.name, path.name)]
         if not self._shards:
             raise UserError(f"{path} holds no *.tfrecord file; expected AudioSet's folder of bal_train/ and eval/")
-        self._source = source
+        self._source, self._labelled = source, labelled
         self.fingerprint, self.size = fingerprint_files(self._root, (name for _, name in self._shards))
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each shard; it belongs to the split that its folder names."""
-        parts = _Parts(self._source, rejects)
+        parts = _Parts(self._source, self._labelled, rejects)
         for split, name in self._shards:
             try:
                 # Path objects would cost as much as reading five records does.
@@ -84,18 +85,19 @@ class ShardArchive:
     Args:
         path: the archive.
         source: what the stores are to say of where they come from.
+        labelled: whether there must be labels.
     """
 
     paths: tuple[Path, ...] = ()
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, labelled: bool = True) -> None:
         self._path = path
-        self._source = source
+        self._source, self._labelled = source, labelled
         self.fingerprint, self.size = fingerprint_files(path.resolve().parent, [path.name])
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each shard; names in the archive name splits, and are never used as paths."""
-        parts = _Parts(self._source, rejects)
+        parts = _Parts(self._source, self._labelled, rejects)
         stem = _stem(self._path.name)
         shards = 0
         try:
@@ -129,9 +131,9 @@ class ShardArchive:
 class _Parts:
     """Makes parts of streams; the parser outlives a shard, since it learns from record to record."""
 
-    def __init__(self, source: str, rejects: Rejects) -> None:
+    def __init__(self, source: str, labelled: bool, rejects: Rejects) -> None:
         self._description = audioset_description(source)
-        self._parser = Parser(AUDIOSET_DIM, len(self._description.class_names))
+        self._parser = Parser(AUDIOSET_DIM, len(self._description.class_names), labelled)
         self._rejects = rejects
 
     def of(self, split: str, name: str, stream: Readable) -> Iterator[Part]:

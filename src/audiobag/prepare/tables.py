@@ -64,7 +64,7 @@ class Table:
         return len(self.video_id)
 
 
-def read_table(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source: str) -> Table:
+def read_table(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source: str, labelled: bool = True) -> Table:
     """Return the clips in an open file.
 
     Args:
@@ -72,14 +72,15 @@ def read_table(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source
         arrays: what it holds.
         attributes: its attributes, where a file of its kind has them.
         source: what the store is to say of where the clips come from.
+        labelled: whether labels must be there; where they need not and are not, no clip has any.
 
     Raises:
         UserError: the arrays are none of the two kinds, or contradict each other.
     """
-    if all(name in arrays for name in _PACKED):
+    if all(name in arrays for name in _PACKED if labelled or name != "y"):
         return _packed(path, arrays, source)
     if "frames" in arrays:
-        return _own(path, arrays, attributes, source)
+        return _own(path, arrays, attributes, source, labelled)
     raise UserError(
         f"{path} holds {', '.join(arrays) or 'nothing'}; expected x, y and video_id_list (packed AudioSet), or "
         "frames with offsets or lengths, and labels (your own): see the README on sources"
@@ -87,19 +88,20 @@ def read_table(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source
 
 
 def _packed(path: Path, arrays: Arrays, source: str) -> Table:
-    x, y, ids = (arrays[name] for name in _PACKED)
+    x, ids, y = arrays["x"], arrays["video_id_list"], arrays.get("y")
     description = audioset_description(source)
     n, classes = len(ids), len(description.class_names)
     _expect(
         x.ndim == 3 and len(x) == n and x.shape[2] == AUDIOSET_DIM, path, f"x is {list(x.shape)}", f"[{n}, 10, 128]"
     )
     _expect(x.dtype == np.uint8, path, f"x is {x.dtype}", "uint8")
-    _expect(y.shape == (n, classes), path, f"y is {list(y.shape)}", f"[{n}, {classes}]")
+    if y is not None:
+        _expect(y.shape == (n, classes), path, f"y is {list(y.shape)}", f"[{n}, {classes}]")
     unknown = np.full(n, np.nan, np.float32)
     return Table(
         offsets=np.arange(n + 1) * x.shape[1],
         frames=lambda i, j: x[i:j].reshape(-1, x.shape[2]),
-        labels=_multi_hot(y),
+        labels=_unknown if y is None else _multi_hot(y),
         video_id=_as_bytes(ids[()]),
         start_seconds=unknown,
         end_seconds=unknown,
@@ -109,14 +111,14 @@ def _packed(path: Path, arrays: Arrays, source: str) -> Table:
     )
 
 
-def _own(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source: str) -> Table:
+def _own(path: Path, arrays: Arrays, attributes: Mapping[str, Any], source: str, labelled: bool) -> Table:
     frames = arrays["frames"]
     _expect(frames.ndim == 2 and frames.shape[1] > 0, path, f"frames is {list(frames.shape)}", "[F, D]")
     _expect(frames.dtype.name in _DTYPES, path, f"frames is {frames.dtype}", " or ".join(_DTYPES))
     dtype = frames.dtype.newbyteorder("=")
     offsets = _read_offsets(path, arrays, len(frames))
     n = len(offsets) - 1
-    labels, classes = _read_labels(path, arrays, n)
+    labels, classes = _read_labels(path, arrays, n, labelled)
     names = _read_column(path, arrays, "class_names", classes, [f"class {k}" for k in range(classes)])
     mids = _read_column(path, arrays, "class_mids", classes, [""] * classes)
     unknown = np.full(n, np.nan, np.float32)
@@ -166,7 +168,9 @@ def _check_offsets(path: Path, name: str, values: NDArray[Any], total: int) -> N
     return offsets
 
 
-def _read_labels(path: Path, arrays: Arrays, n: int) -> tuple[Callable[[int, int], Callable[[int], Any]], int]:
+def _read_labels(
+    path: Path, arrays: Arrays, n: int, labelled: bool
+) -> tuple[Callable[[int, int], Callable[[int], Any]], int]:
     """Return how to read the labels of N clips, and how many classes there are."""
     names = len(arrays["class_names"]) if "class_names" in arrays else None
     if "labels" in arrays:
@@ -175,6 +179,8 @@ def _read_labels(path: Path, arrays: Arrays, n: int) -> tuple[Callable[[int, int
         good = hot.ndim == 2 and len(hot) == n and names in (None, hot.shape[1])
         _expect(good, path, f"labels is {list(hot.shape)}", expected)
         return _multi_hot(hot), hot.shape[1]
+    if not labelled and "label_ids" not in arrays:
+        return _unknown, names or 0
     if "label_ids" not in arrays or "label_offsets" not in arrays:
         raise UserError(f"{path} has frames but no labels: add labels [N, K], or label_ids and label_offsets")
     ids = _integers(path, "label_ids", arrays["label_ids"][()])
@@ -182,6 +188,10 @@ def _read_labels(path: Path, arrays: Arrays, n: int) -> tuple[Callable[[int, int
     _expect(len(offsets) == n + 1, path, f"label_offsets has {len(offsets)} entries", f"{n + 1}, one more than clips")
     classes = names or int(ids.max(initial=0)) + 1
     return _listed(ids, offsets, classes), classes
+
+
+def _unknown(_i: int, _j: int) -> Callable[[int], Sequence[int]]:
+    return lambda _clip: ()
 
 
 def _multi_hot(hot: Any) -> Callable[[int, int], Callable[[int], Sequence[int]]]:
