@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -53,8 +54,16 @@ class Tracked:
 
 
 def starts(run: Path) -> list[Tracked]:
-    """Return what each start of the run in this directory wrote offline, the first first."""
-    return [read(path) for path in sorted((run / "wandb").glob("offline-run-*/*.wandb"))]
+    """Return what each start of the run in this directory wrote offline, the first first.
+
+    W&B's own process closes the file shortly after the run is finished; a process that ends waits for that, a test
+    that goes on does not.
+    """
+    paths = sorted((run / "wandb").glob("offline-run-*/*.wandb"))
+    deadline = time.monotonic() + 10
+    while any(read(path).exit_code is None for path in paths) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [read(path) for path in paths]
 
 
 def read(path: Path) -> Tracked:
@@ -82,7 +91,7 @@ def read(path: Path) -> Tracked:
 
 def records(content: bytes) -> Iterator[Any]:
     """Yield the messages; a torn end, as a killed process leaves, ends them."""
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b":W&B", b"")
     at, pieces = 7, b""
     while at + _HEAD.size <= len(content):
         left = _BLOCK - at % _BLOCK

@@ -1,0 +1,62 @@
+"""Tracking as a user types it: a sweep of two jobs, and a run that SIGTERM ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from audiobag.runs import RunDirectory
+from tests.conftest import make_store
+from tests.tracking.dotwandb import starts
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+COMMON = (
+    str(Path(sys.executable).with_name("audiobag-train")),
+    "data.root=data",
+    "data.batch_size=16",
+    "embedding.width=8",
+    "logger=wandb_offline",
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    make_store(tmp_path / "data" / "bal_train.h5", clips=80, classes=5)
+    make_store(tmp_path / "data" / "eval.h5", clips=41, classes=5, seed=1)
+    return tmp_path
+
+
+def test_each_job_is_a_run_of_its_own_in_the_sweeps_group(place: Path) -> None:
+    program, *options = COMMON
+    sweep = ["trainer.max_steps=6", "pooling=average,max", "hydra.sweep.dir=sweeps/two"]
+    subprocess.run([program, "-m", *options, *sweep], cwd=place, check=True, timeout=300)
+    ids = set()
+    for name in ("pooling-average", "pooling-max"):
+        run = RunDirectory(place / "sweeps" / "two" / name)
+        (tracked,) = starts(run.path)
+        metrics = run.metrics() or {}
+        assert (tracked.run.run_group, tracked.run.display_name, tracked.exit_code) == ("two", name, 0)
+        for metric in ("mAP", "AUC", "d_prime"):
+            assert tracked.curve(f"test/{metric}")[6] == pytest.approx(metrics["test"][metric], abs=1e-6)
+            assert tracked.summary[f"test/{metric}"] == metrics["test"][metric]
+        ids.add(tracked.run.run_id)
+    assert len(ids) == 2
+
+
+def test_sigterm_finishes_the_run_with_75_and_the_next_start_goes_on_with_it(place: Path) -> None:
+    command = [*COMMON, "trainer.max_steps=400", "trainer.val_check_interval=200", "hydra.run.dir=run"]
+    running = subprocess.Popen(command, cwd=place)
+    while not (place / "run" / "progress.json").exists() and running.poll() is None:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(120) == 75
+    subprocess.run(command, cwd=place, check=True, timeout=400)
+    first, second = starts(place / "run")
+    assert (first.exit_code, second.exit_code) == (75, 0)
+    assert first.run.run_id == second.run.run_id
+    assert "test/mAP" in second.summary
