@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from rich.progress import Progress
 
@@ -18,6 +14,7 @@ from audiobag.export.card import card
 from audiobag.export.evidence import find_store, gather
 from audiobag.export.graph import write_onnx, write_torch_export
 from audiobag.export.tagger import load
+from audiobag.files import whole_folder
 
 _GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
 FORMATS = ("safetensors", *_GRAPHS)
@@ -73,16 +70,3 @@ def export(config: Mapping[str, Any]) -> Exported:
         tagger.write(folder)
         files = tuple(sorted(p.name for p in folder.iterdir()))
     return Exported(out, files, difference)
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, renamed to it on success and removed on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -50,9 +50,8 @@ class ArrayFiles:
                 def reject(record: int | None, finding: str, path: Path = path) -> None:
                     rejects.add(path.stem, path.name, record, finding)
 
-                clips = _clips(path, table, reject)
+                clips = _clips(path, table, reject, advance)
                 yield Part(path.stem, path.name, clips, table.dim, table.dtype, table.description)
-            advance(path.stat().st_size)
 
 
 def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
@@ -73,8 +72,9 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
         ) from error
 
 
-def _clips(path: Path, table: Table, reject: Reject) -> Iterator[tuple[int, Clip]]:
+def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterator[tuple[int, Clip]]:
     """Yield (number from 1, clip), reading a bounded number of bytes at a time, but a clip at least."""
+    size = path.stat().st_size
     per_block = max(1, _BLOCK_BYTES // (table.dim * table.dtype.itemsize))
     first = 0
     while first < len(table):
@@ -100,4 +100,5 @@ def _clips(path: Path, table: Table, reject: Reject) -> Iterator[tuple[int, Clip
                 continue
             times = float(table.start_seconds[clip]), float(table.end_seconds[clip])
             yield clip + 1, Clip(table.video_id[clip], frames[start:end], label_ids, *times)
+        advance(size * last // len(table) - size * first // len(table))
         first = last
