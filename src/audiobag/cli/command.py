@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audiobag import interruption
 from audiobag.errors import ExitCode, Interrupted, UserError
 from audiobag.sweep import some_failed
-from audiobag.sweep.child import die_with_parent
+from audiobag.sweep.child import PARENT, die_with_parent
 from hydra_plugins.audiobag_launcher import PoolLauncher
 
 # Hydra copies this singleton, which it only reads, for every configuration group that --help lists.
@@ -50,6 +50,8 @@ def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], 
             main()
         except SystemExit as end:
             raise SystemExit(_hydras_exit_code(end)) from None
+        finally:
+            os.environ.pop(PARENT, None)  # what this process starts from now on is not the command's
         if some_failed:
             raise SystemExit(ExitCode.SOME_JOBS_FAILED)
 

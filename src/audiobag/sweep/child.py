@@ -13,7 +13,7 @@ from pathlib import Path
 
 LOG = "job.log"
 SWEEP = "AUDIOBAG_SWEEP"  # names a job's sweep to whoever tracks the job; conf/logger reads it
-_PARENT = "AUDIOBAG_PARENT"
+PARENT = "AUDIOBAG_PARENT"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -42,7 +42,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment, _PARENT: str(os.getpid())},
+            env={**os.environ, **environment, PARENT: str(os.getpid())},
             start_new_session=True,
         )
 
@@ -86,16 +86,16 @@ def last_lines(folder: Path, count: int = 10) -> list[str]:
 
 def die_with_parent() -> None:
     """End this process when the one that started it ends, however that ends; where a sweep or a rank started it."""
-    parent = os.environ.get(_PARENT)
-    if parent is None:
-        os.environ[_PARENT] = str(os.getpid())  # for the ranks that this one may start
+    parent, own = os.environ.get(PARENT), str(os.getpid())
+    if parent in (None, own):  # started by nobody of ours, or asked before
+        os.environ[PARENT] = own  # for the ranks that this one may start
         return
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it ended before we came to ask
+    if str(os.getppid()) != parent:  # it ended before we came to ask
         os._exit(1)
-    os.environ[_PARENT] = str(os.getpid())  # for the processes that this one starts
+    os.environ[PARENT] = own  # for the processes that this one starts
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
