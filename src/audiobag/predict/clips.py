@@ -1,0 +1,132 @@
+"""Clips to predict, as a stream: from a store, or from anything that a store can be made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import h5py
+
+from audiobag.errors import UserError
+from audiobag.export import Tagger
+from audiobag.prepare.locate import open_source
+from audiobag.prepare.records import Clip
+from audiobag.prepare.source import Part, Rejection, Rejects
+from audiobag.store import Description, Store, open_store
+
+
+@dataclass
+class Clips:
+    """Clips that are read as they are asked for, once.
+
+    Attributes:
+        path: where they come from.
+        dim: D, the numbers of a frame.
+        description: what holds for all of them; its classes are empty where the source has none.
+        size: bytes to read.
+        done: bytes read so far.
+        rejects: the bad records that were left out.
+    """
+
+    path: Path
+    dim: int
+    description: Description
+    size: int
+    _stream: Iterator[Clip]
+    _rejects: Rejects
+    done: int = 0
+
+    def __iter__(self) -> Iterator[Clip]:
+        return self._stream
+
+    @property
+    def rejected(self) -> list[Rejection]:
+        """The bad records that were left out so far."""
+        return self._rejects.found
+
+    def check(self, tagger: Tagger) -> None:
+        """Refuse clips whose frames are not what the model was trained on.
+
+        Raises:
+            UserError: names the first difference.
+        """
+        known = tagger.description
+        for what, mine, theirs in (
+            ("width", known.dim, self.dim),
+            ("scale", known.scale, self.description.scale),
+            ("offset", known.offset, self.description.offset),
+        ):
+            if mine != theirs:
+                raise UserError(
+                    f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like those it was"
+                    " trained on"
+                )
+
+
+def open_clips(path: Path, on_error: str = "stop") -> Clips:
+    """Open a store, published shards or an archive of them, packed features, or embeddings of one's own.
+
+    Labels need not be there. All but a store's columns is read piece by piece.
+
+    Args:
+        path: a file or a folder.
+        on_error: "stop" at the first bad record, or "skip" it.
+
+    Raises:
+        UserError: nothing there, or nothing of a known kind; while iterating, a bad record.
+    """
+    if on_error not in ("stop", "skip"):
+        raise UserError(f"on_error={on_error}; expected stop or skip")
+    rejects = Rejects(on_error)
+    if _is_store(path):
+        store = open_store(path)
+        clips = Clips(path, store.dim, store.description, store.frames.nbytes, iter(()), rejects)
+        clips._stream = _stored(store, clips)
+        return clips
+    if not path.exists():
+        raise UserError(f"there is no source at {path}: give a store, a shard or a folder of them, an .h5 or an .npz")
+    source = open_source(path, str(path), labelled=False)
+    counted: list[Clips] = []
+
+    def advance(size: int) -> None:
+        if counted:
+            counted[0].done += size
+
+    parts = source.parts(rejects, advance)
+    first = next(parts, None)
+    if first is None:
+        raise UserError(f"{path} holds no clip that can be read: give another source")
+    clips = Clips(path, first.dim, first.description, source.size, iter(()), rejects)
+    clips._stream = _parts(chain([first], parts), first, path)
+    counted.append(clips)
+    return clips
+
+
+def _is_store(path: Path) -> bool:
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return "format_version" in file.attrs
+
+
+def _stored(store: Store, clips: Clips) -> Iterator[Clip]:
+    columns = store.columns
+    for i, video_id in enumerate(columns.video_id):
+        frames = store.frames[columns.offsets[i] : columns.offsets[i + 1]]
+        labels = columns.label_ids[columns.label_offsets[i] : columns.label_offsets[i + 1]].tolist()
+        yield Clip(bytes(video_id), frames, labels, float(columns.start_seconds[i]), float(columns.end_seconds[i]))
+        clips.done += frames.nbytes
+
+
+def _parts(parts: Iterator[Part], first: Part, path: Path) -> Iterator[Clip]:
+    def meaning(part: Part) -> tuple[object, ...]:
+        of = part.description
+        return part.dim, of.class_names, of.frame_seconds, of.scale, of.offset
+
+    for part in parts:
+        if meaning(part) != meaning(first):
+            raise UserError(f"{part.file} and {first.file} in {path} hold different kinds of clips: predict them apart")
+        for _, clip in part.clips:
+            yield clip

@@ -1,0 +1,72 @@
+"""Predictions as HDF5: all classes, in arrays that other programs read.
+
+| data set | shape | what |
+| --- | --- | --- |
+| video_id | [N] | in the order of the source |
+| probability | [N, K] | F |
+| class_names | [K] | |
+| start_seconds | [N] | where the clip lies in its video; NaN where unknown |
+| offsets | [N + 1] | with frames: clip i has the rows offsets[i] : offsets[i + 1] |
+| frame, measure | [F, K] | with frames: f and p, all clips end to end |
+
+Attributes: `frame_seconds`, `checkpoint`, `source`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from audiobag.files import atomic
+from audiobag.predict.stream import Predicted
+from audiobag.predict.tables import Add, Content
+
+_ROWS_A_CHUNK = 256
+
+
+@contextmanager
+def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> Iterator[Add]:
+    """Yield a function that takes batches; the file is there when all have come.
+
+    What is small (ids, times, offsets: 40 bytes a clip) waits in memory for the end.
+    """
+    ids, widths = bytearray(), array("i")
+    starts, lengths = array("f"), array("q")
+    K = len(content.names)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        names = ("probability", "frame", "measure") if content.frames else ("probability",)
+        for name in names:
+            file.create_dataset(name, (0, K), np.float32, maxshape=(None, K), chunks=(_ROWS_A_CHUNK, K))
+
+        def add(batch: Predicted) -> None:
+            for clip in batch.clips:
+                ids.extend(clip.video_id)
+                widths.append(len(clip.video_id))
+                starts.append(clip.start_seconds)
+                lengths.append(len(clip.frames))
+            _append(file["probability"], batch.probability)
+            if content.frames:
+                own = np.arange(batch.frame.shape[1]) < np.array([len(c.frames) for c in batch.clips])[:, None]
+                _append(file["frame"], batch.frame[own])
+                _append(file["measure"], batch.measure[own])
+
+        yield add
+        ends = np.cumsum(widths, dtype=np.int64).tolist()
+        cut = (bytes(ids[end - width : end]) for width, end in zip(widths, ends, strict=True))
+        file["video_id"] = np.fromiter(cut, f"S{max(max(widths, default=1), 1)}", len(widths))
+        file["class_names"] = np.array([name.encode() for name in content.names])
+        file["start_seconds"] = np.asarray(starts, np.float32)
+        if content.frames:
+            file["offsets"] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        file.attrs.update(frame_seconds=content.frame_seconds, checkpoint=str(checkpoint), source=str(source))
+
+
+def _append(dataset: h5py.Dataset, rows: np.ndarray) -> None:
+    first = len(dataset)
+    dataset.resize(first + len(rows), axis=0)
+    dataset[first:] = rows

@@ -1,0 +1,135 @@
+"""`predict`: a checkpoint and a source in, a file of predictions and pictures out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from audiobag.errors import UserError
+from audiobag.export import Tagger, load
+from audiobag.predict.clips import Clips, open_clips
+from audiobag.predict.hdf5 import hdf5_file
+from audiobag.predict.segments import Rule
+from audiobag.predict.stream import predict_bags
+from audiobag.predict.tables import Add, Content, csv_file, json_lines, label_tracks
+
+FORMATS: Final = ("h5", "csv", "jsonl", "audacity")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written.
+
+    Attributes:
+        out: the file, or for audacity the folder.
+        clips: how many were predicted.
+        notices: what there is to mind.
+    """
+
+    out: Path
+    clips: int
+    notices: tuple[str, ...]
+
+
+def predict(config: Mapping[str, Any], default: Path) -> Outcome:
+    """Predict all clips of a source, in bounded memory; the file is whole or not there.
+
+    Args:
+        config: of conf/predict.yaml.
+        default: the folder to write to where `config` has no `out`.
+
+    Raises:
+        UserError: an option, a checkpoint or a source that cannot be, clips that do not fit the model, or an `out`
+            that exists.
+    """
+    kind, out = _target(config, default)
+    rule = Rule(config["threshold"], config["median"])
+    _check(config, kind, rule)
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
+    tagger = load(Path(config["checkpoint"]), allow=config["allow"])
+    clips = open_clips(Path(config["source"]), config["on_error"])
+    clips.check(tagger)
+    content = Content(
+        names=tagger.class_names,
+        top_k=config["top_k"],
+        frames=config["frames"],
+        rule=rule if config["segments"] or kind == "audacity" else None,
+        frame_seconds=clips.description.frame_seconds,
+        times=config["times"],
+        labels=clips.description.class_names == tagger.class_names,
+    )
+    count = 0
+    with ExitStack() as stack:
+        add = stack.enter_context(_writer(kind, out, content, config))
+        count = _run(tagger, clips, add, config["batch_size"])
+    return Outcome(out, count, _notices(clips))
+
+
+def _run(tagger: Tagger, clips: Clips, add: Add, batch_size: int) -> int:
+    console = Console(stderr=True)
+    columns = TextColumn("predicting"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[clips]:,} clips")
+    count = 0
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=clips.size, clips=0)
+        for batch in predict_bags(tagger, clips, batch_size):
+            add(batch)
+            count += len(batch)
+            progress.update(task, completed=clips.done, clips=count)
+        if not count:
+            raise UserError(f"{clips.path} holds no clip that can be read: give another source")
+        progress.update(task, completed=clips.size)
+    return count
+
+
+def _writer(kind: str, out: Path, content: Content, config: Mapping[str, Any]) -> AbstractContextManager[Add]:
+    if kind == "h5":
+        return hdf5_file(out, content, Path(config["checkpoint"]), Path(config["source"]))
+    return {"csv": csv_file, "jsonl": json_lines, "audacity": label_tracks}[kind](out, content)
+
+
+def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
+    """Return the format and where to write; each follows from the other where it is not given."""
+    kind, out = config["format"], config["out"]
+    if kind is None:
+        suffix = Path(out).suffix.removeprefix(".") if out else ""
+        kind = suffix if suffix in FORMATS else "h5"
+    if kind not in FORMATS:
+        raise UserError(f"format={kind}; expected one of {', '.join(FORMATS)}")
+    path = Path(out) if out else default / ("labels" if kind == "audacity" else f"predictions.{kind}")
+    if path.exists() and (kind == "audacity" or path.is_dir()):
+        raise UserError(f"{path} exists, and no folder is overwritten: choose another out, or remove it")
+    if path.exists() and not config["force"]:
+        raise UserError(f"{path} exists: choose another out, or overwrite it with force=true")
+    return kind, path
+
+
+def _check(config: Mapping[str, Any], kind: str, rule: Rule) -> None:
+    """Refuse options that cannot be, before anything is read."""
+    rule.check()
+    if config["top_k"] is not None and config["top_k"] < 1:
+        raise UserError(f"top_k={config['top_k']}; expected at least 1, or null for all classes")
+    if config["batch_size"] < 1:
+        raise UserError(f"batch_size={config['batch_size']}; expected at least 1")
+    if config["times"] not in ("video", "clip"):
+        raise UserError(f"times={config['times']}; expected video or clip")
+    if config["segments"] and kind == "h5":
+        raise UserError("segments=true goes with format=csv, jsonl or audacity; h5 holds arrays, take frames=true")
+    if config["frames"] and (kind == "audacity" or (config["segments"] and kind == "csv")):
+        raise UserError("frames=true and segments are rows of different kinds: ask for one of them, or format=jsonl")
+
+
+def _notices(clips: Clips) -> tuple[str, ...]:
+    bad = clips.rejected
+    if not bad:
+        return ()
+    where = bad[0].file if bad[0].record is None else f"{bad[0].file}, record {bad[0].record}"
+    return (f"{len(bad):,} bad records were left out, the first is {where}: {bad[0].finding}",)

@@ -1,0 +1,171 @@
+"""Predictions as text: CSV, JSON lines, and Audacity's label tracks.
+
+A row of CSV is a class of a clip (`video_id, class, probability`); with frames, a frame of such a class, and with
+segments, a stretch of frames (`start_seconds, end_seconds, frame, measure` too: its mean f, and how much of the
+measure lies in it). A line of JSON is a clip, with the same nested.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiobag.files import atomic, whole_folder
+from audiobag.predict.segments import Rule, runs
+from audiobag.predict.stream import Predicted
+from audiobag.prepare.records import Clip
+
+Add = Callable[[Predicted], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is written of each clip.
+
+    Attributes:
+        names: of the K classes.
+        top_k: how many classes of a clip, the likeliest first; None for all.
+        frames: whether each frame's f and p are.
+        rule: of segments; None for none.
+        frame_seconds: how much sound a frame stands for.
+        times: "video" counts seconds from where the clip's recording begins, "clip" from where the clip does.
+        labels: whether the source's labels are of these classes.
+    """
+
+    names: tuple[str, ...]
+    top_k: int | None
+    frames: bool
+    rule: Rule | None
+    frame_seconds: float
+    times: str
+    labels: bool
+
+    def start(self, clip: Clip) -> float:
+        """Return where the clip begins, in seconds; 0 where that is unknown."""
+        known = self.times == "video" and math.isfinite(clip.start_seconds)
+        return float(clip.start_seconds) if known else 0.0
+
+
+class Stretch(NamedTuple):
+    """Some frames of a clip: when, the mean of f and the sum of p over them."""
+
+    start_seconds: float
+    end_seconds: float
+    frame: float
+    measure: float
+
+
+@contextmanager
+def csv_file(path: Path, content: Content) -> Iterator[Add]:
+    """Yield a function that takes batches; the file is there when all have come."""
+    stretches = content.frames or content.rule is not None
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["video_id", "class", "probability", *(Stretch._fields if stretches else ())])
+
+        def add(batch: Predicted) -> None:
+            for i, k in _classes(batch, content):
+                row = [_text(batch.clips[i].video_id), content.names[k], _short(batch.probability[i, k])]
+                if stretches:
+                    rows.writerows([*row, *map(_short, s)] for s in _stretches(batch, i, k, content))
+                else:
+                    rows.writerow(row)
+
+        yield add
+
+
+@contextmanager
+def json_lines(path: Path, content: Content) -> Iterator[Add]:
+    """Yield a function that takes batches; the file is there when all have come."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+
+        def add(batch: Predicted) -> None:
+            lines = [_head(clip, content) for clip in batch.clips]
+            for i, k in _classes(batch, content):
+                said: dict[str, Any] = {"class": content.names[k], "probability": _short(batch.probability[i, k])}
+                if content.frames:
+                    f, p = batch.frames(i)
+                    said |= {"frame": [_short(x) for x in f[:, k]], "measure": [_short(x) for x in p[:, k]]}
+                if content.rule:
+                    found = _stretches(batch, i, k, content)
+                    said["segments"] = [dict(zip(s._fields, map(_short, s), strict=True)) for s in found]
+                lines[i]["classes"].append(said)
+            file.writelines(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+
+        yield add
+
+
+@contextmanager
+def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
+    """Yield a function that takes batches; the folder is there, a file a video, when all have come."""
+    with whole_folder(folder) as temporary:
+
+        def add(batch: Predicted) -> None:
+            lines: list[list[tuple[float, float, str]]] = [[] for _ in batch.clips]
+            for i, k in _classes(batch, content):
+                name = " ".join(content.names[k].split())  # a tab or a line's end would end the label
+                lines[i] += [(s.start_seconds, s.end_seconds, name) for s in _stretches(batch, i, k, content)]
+            for clip, found in zip(batch.clips, lines, strict=True):
+                # Clips of one video go to one track.
+                with (temporary / f"{file_name(clip.video_id)}.txt").open("a", encoding="utf-8") as file:
+                    file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in sorted(found))
+
+        yield add
+
+
+def file_name(video_id: bytes) -> str:
+    """Return a video id as the name of a file, whatever bytes are in it."""
+    return quote(video_id, safe="")[:200]
+
+
+def likeliest(probability: NDArray[np.floating], count: int | None) -> NDArray[np.int64]:
+    """Return [B, count], the classes of each clip from the likeliest on; of equals, the first."""
+    order: NDArray[np.int64] = np.argsort(-probability, axis=1, kind="stable")[:, :count]
+    return order
+
+
+def _classes(batch: Predicted, content: Content) -> Iterator[tuple[int, int]]:
+    """Yield (number of the clip in the batch, class) of all that is written."""
+    for i, classes in enumerate(likeliest(batch.probability, content.top_k)):
+        for k in classes:
+            yield i, int(k)
+
+
+def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
+    """Return a class's segments, or else each of its frames."""
+    f, p = (x[:, k] for x in batch.frames(i))
+    begin, seconds = content.start(batch.clips[i]), content.frame_seconds
+    spans = (
+        runs(float(batch.probability[i, k]), f, content.rule) if content.rule else [(t, t + 1) for t in range(len(f))]
+    )
+    return [
+        Stretch(begin + a * seconds, begin + b * seconds, float(f[a:b].mean()), float(p[a:b].sum())) for a, b in spans
+    ]
+
+
+def _head(clip: Clip, content: Content) -> dict[str, Any]:
+    head: dict[str, Any] = {"video_id": _text(clip.video_id), "start_seconds": content.start(clip)}
+    if content.frames:
+        head["frame_seconds"] = content.frame_seconds
+    if content.labels and clip.label_ids:
+        head["labels"] = [content.names[k] for k in clip.label_ids]
+    return {**head, "classes": []}
+
+
+def _text(video_id: bytes) -> str:
+    return video_id.decode("utf-8", errors="replace")
+
+
+def _short(value: float | np.floating[Any]) -> float:
+    """Return six digits of a number: more are noise in a text that people read."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,220 @@
+"""audiobag-predict in process: every kind of source, every format, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from audiobag.errors import UserError
+from audiobag.export import Tagger, load
+from audiobag.predict import Outcome, open_clips, predict, predict_bags, stream
+from audiobag.predict.segments import Rule, runs
+from audiobag.prepare.records import Clip
+from audiobag.store import Store
+from tests.composing import composed
+from tests.export.fabricate import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
+    return make_run(tmp_path_factory.mktemp("predict") / "run")
+
+
+@pytest.fixture(scope="module")
+def said(made: tuple[Path, Store]) -> Any:
+    """What the model says of the store, clip by clip."""
+    tagger, store = load(made[0]), made[1]
+    return [tagger.predict([store.frames[a:b]]) for a, b in pairwise(store.columns.offsets)]
+
+
+@pytest.fixture
+def run(made: tuple[Path, Store], tmp_path: Path) -> Callable[..., Outcome]:
+    def call(source: Path | None = None, **options: object) -> Outcome:
+        config = composed("predict", f"checkpoint={made[0]}", f"source={source or made[1].path}")
+        return predict({**config, **options}, tmp_path / "default")
+
+    return call
+
+
+def bare(store: Store, path: Path, **more: Any) -> Path:
+    """The store's frames as a user's own file without labels, clips in reverse."""
+    bags = [store.frames[a:b] for a, b in pairwise(store.columns.offsets)][::-1]
+    content = {"frames": np.concatenate(bags), "lengths": [len(b) for b in bags]} | more
+    if path.suffix == ".npz":
+        np.savez(path, **content)
+    else:
+        with h5py.File(path, "w") as file:
+            file.update({name: np.asarray(value) for name, value in content.items()})
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_hdf5_holds_the_models_own_numbers(run: Callable[..., Outcome], made: tuple[Path, Store], said: Any) -> None:
+    store = made[1]
+    done = run(frames=True, batch_size=7)
+    assert (done.out.parent.name, done.out.name, done.clips) == ("default", "predictions.h5", 40)
+    with h5py.File(done.out) as file:
+        np.testing.assert_array_equal(file["video_id"], store.columns.video_id)
+        np.testing.assert_array_equal(file["offsets"], store.columns.offsets)
+        np.testing.assert_array_equal(file["start_seconds"], store.columns.start_seconds)
+        np.testing.assert_allclose(file["probability"], torch.cat([s.clip for s in said]), atol=1e-6)
+        np.testing.assert_allclose(file["frame"], torch.cat([s.frame[0] for s in said]), atol=1e-6)
+        np.testing.assert_allclose(file["measure"], torch.cat([s.measure[0] for s in said]), atol=1e-6)
+        assert [name.decode() for name in file["class_names"]] == list(store.description.class_names)
+        assert file.attrs["frame_seconds"] == 1
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_own_embeddings_need_no_labels(
+    run: Callable[..., Outcome], made: tuple[Path, Store], said: Any, tmp_path: Path, suffix: str
+) -> None:
+    done = run(bare(made[1], tmp_path / f"mine{suffix}"), out=tmp_path / "a.h5")
+    with h5py.File(done.out) as file:
+        np.testing.assert_allclose(file["probability"], torch.cat([s.clip for s in said])[range(39, -1, -1)], atol=1e-6)
+        assert np.isnan(file["start_seconds"]).all()
+
+
+def test_csv_has_the_likeliest_classes_first(
+    run: Callable[..., Outcome], made: tuple[Path, Store], said: Any, tmp_path: Path
+) -> None:
+    found = rows(run(out=tmp_path / "a.csv", top_k=2).out)
+    assert len(found) == 80
+    names = made[1].description.class_names
+    for i, (first, second) in enumerate(zip(found[::2], found[1::2], strict=True)):
+        order = said[i].clip[0].argsort(descending=True)
+        assert [first["class"], second["class"]] == [names[k] for k in order[:2]]
+        assert float(first["probability"]) == pytest.approx(said[i].clip[0].max().item(), abs=2e-6)
+
+
+def test_frames_add_up_to_the_clip(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    found = rows(run(out=tmp_path / "a.csv", frames=True, top_k=1).out)
+    clip = [row for row in found if row["video_id"] == found[0]["video_id"]]
+    assert [row["start_seconds"] for row in clip] == [f"{t}.0" for t in range(len(clip))]
+    total = sum(float(row["frame"]) * float(row["measure"]) for row in clip)
+    assert total == pytest.approx(float(clip[0]["probability"]), abs=1e-5)
+    lines = [json.loads(x) for x in run(out=tmp_path / "a.jsonl", frames=True, top_k=None).out.open()]
+    assert len(lines) == 40
+    assert lines[0]["classes"][0]["frame"] == [float(row["frame"]) for row in clip]
+    assert len(lines[0]["classes"]) == 5
+    assert all(line["labels"] for line in lines if "labels" in line)
+    assert any("labels" in line for line in lines)
+
+
+def test_segments_and_tracks_lie_where_the_clip_does(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    source = bare(made[1], tmp_path / "mine.npz", start_seconds=np.full(40, 30.0), frame_seconds=0.5)
+    options = {"threshold": 0.55, "top_k": None}
+    found = rows(run(source, out=tmp_path / "a.csv", segments=True, **options).out)
+    assert found
+    assert {float(row["start_seconds"]) % 0.5 for row in found} == {0}
+    assert min(float(row["start_seconds"]) for row in found) >= 30
+    assert min(float(row["probability"]) for row in found) >= 0.55
+    assert min(float(row["frame"]) for row in found) >= 0.55
+    track = run(source, out=tmp_path / "tracks", format="audacity", times="clip", **options).out
+    assert len(list(track.iterdir())) == 40
+    labels = (track / f"{found[0]['video_id']}.txt").read_text().splitlines()
+    expected = {(float(r["start_seconds"]) - 30, r["class"]) for r in found if r["video_id"] == found[0]["video_id"]}
+    assert {(float(a), name) for a, _, name in (label.split("\t") for label in labels)} == expected
+    line = json.loads(run(source, out=tmp_path / "a.jsonl", segments=True, **options).out.open().readline())
+    assert set(line["classes"][0]) == {"class", "probability", "segments"}
+
+
+@pytest.mark.parametrize(
+    ("clip", "frame", "median", "expected"),
+    [
+        (0.9, [0.6, 0.6, 0.1, 0.6], 1, [(0, 2), (3, 4)]),
+        (0.9, [0.6, 0.6, 0.1, 0.6], 3, [(0, 4)]),
+        (0.9, [0.1, 0.9, 0.1, 0.1], 3, []),
+        (0.9, [0.5], 1, [(0, 1)]),
+        (0.4, [0.9, 0.9], 1, []),
+    ],
+)
+def test_runs(clip: float, frame: list[float], median: int, expected: list[tuple[int, int]]) -> None:
+    assert runs(clip, np.array(frame), Rule(0.5, median)) == expected
+
+
+def test_long_clips_come_fewer_at_a_time(made: tuple[Path, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_MOST_FRAMES", 20)
+    tagger: Tagger = load(made[0])
+    clips = [Clip(b"%d" % i, np.zeros((n, 6), np.uint8), (), 0, 1) for i, n in enumerate([2, 3, 9, 1, 40, 1])]
+    assert [len(batch) for batch in predict_bags(tagger, clips, 3)] == [2, 2, 1, 1]
+    assert [len(batch) for batch in predict_bags(tagger, clips[:2], 1)] == [1, 1]
+
+
+def test_an_interrupted_prediction_leaves_nothing(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    bad = bare(made[1], tmp_path / "bad.npz", lengths=[*[1] * 30, 0, made[1].columns.offsets[-1] - 30])
+    for kind in ("h5", "csv", "audacity"):
+        with pytest.raises(UserError, match="clip has no frames"):
+            run(bad, out=tmp_path / "out" / kind, format=kind, batch_size=10)
+    assert list((tmp_path / "out").iterdir()) == []
+    done = run(bad, out=tmp_path / "out" / "a.csv", on_error="skip")
+    assert done.clips == 31
+    assert "1 bad records were left out" in done.notices[0]
+
+
+def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    out.write_text("precious")
+    with pytest.raises(UserError, match="exists.*force=true"):
+        run(out=out)
+    assert out.read_text() == "precious"
+    assert len(rows(run(out=out, force=True).out)) == 200
+    with pytest.raises(UserError, match="no folder is overwritten"):
+        run(out=tmp_path, force=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"format": "xml"}, "format=xml; expected one of h5, csv, jsonl, audacity"),
+        ({"threshold": 1.5}, "threshold=1.5; expected"),
+        ({"median": 2}, "median=2; expected an odd"),
+        ({"top_k": 0}, "top_k=0; expected"),
+        ({"batch_size": 0}, "batch_size=0; expected"),
+        ({"times": "utc"}, "times=utc; expected video or clip"),
+        ({"on_error": "ask"}, "on_error=ask; expected"),
+        ({"segments": True}, "h5 holds arrays"),
+        ({"format": "csv", "segments": True, "frames": True}, "rows of different kinds"),
+        ({"source": "nowhere.npz"}, "no source at nowhere.npz"),
+        ({"checkpoint": "nowhere.ckpt"}, "no checkpoint at nowhere.ckpt"),
+    ],
+)
+def test_refusals(run: Callable[..., Outcome], options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        run(**options)
+
+
+def test_clips_of_another_kind_are_refused(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="frames of width 6, those of .* have 7"):
+        run(bare(made[1], tmp_path / "a.npz", frames=np.zeros((220, 7), np.uint8), lengths=[220]))
+    with pytest.raises(UserError, match="frames of scale 0.0078125"):
+        run(bare(made[1], tmp_path / "b.npz", frames=np.zeros((220, 6), np.float32), lengths=[220]))
+
+
+def test_packed_features_without_labels_and_shards_are_clips(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "packed.h5", "w") as file:
+        file["x"] = np.zeros((3, 10, 128), np.uint8)
+        file["video_id_list"] = np.array([b"a", b"b", b"c"])
+    clips = open_clips(tmp_path / "packed.h5")
+    assert [(c.video_id, c.frames.shape, tuple(c.label_ids)) for c in clips] == [
+        (name, (10, 128), ()) for name in (b"a", b"b", b"c")
+    ]
+    assert clips.done == clips.size > 3840
