@@ -21,9 +21,10 @@ from lightning.pytorch.callbacks import Timer
 from audiobag.budget import budget
 from audiobag.callbacks import PredictionAveraging, Progress, RunCheckpoints, TaggingScore
 from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_whole
+from audiobag.cluster import cluster_environment
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
-from audiobag.hardware import check_trainer
+from audiobag.hardware import check_trainer, device_count
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -222,7 +223,11 @@ def _record_test(trainer: Trainer, store: Store, run: RunDirectory) -> dict[str,
 def _trainer(config: Mapping[str, Any], callbacks: list[Callback], **options: Any) -> Trainer:
     configured = [instantiate(c) for c in config["callbacks"].values() if c is not None]
     loggers = [instantiate(c) for c in (config["logger"] or {}).values() if c is not None]
-    trainer: Trainer = instantiate(config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, **options)
+    cluster = cluster_environment(device_count(config["trainer"]), config["trainer"]["num_nodes"])
+    plugins = {} if cluster is None else {"plugins": [cluster]}
+    trainer: Trainer = instantiate(
+        config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, **plugins, **options
+    )
     return trainer
 
 

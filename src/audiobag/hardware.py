@@ -41,5 +41,19 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError("trainer.precision=bf16-mixed is beyond this GPU; take 16-mixed or 32-true")
 
 
+def device_count(trainer: Mapping[str, Any]) -> int:
+    """Return how many devices `trainer.devices` means on each node; -1 and auto are all GPUs, and one CPU.
+
+    Args:
+        trainer: the `trainer` part of the configuration.
+    """
+    devices = trainer["devices"]
+    if isinstance(devices, int) and devices > 0:
+        return devices
+    if isinstance(devices, list):
+        return len(devices)
+    return 1 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
+
+
 def _cpu_multiplies_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from audiobag.cluster import is_first
+
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
 
 
 def show_scores(record: Mapping[str, Any], run: Path) -> None:
     """Print mAP, AUC and d-prime of a run, and where it is; on the first of several processes only."""
-    if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("RANK", "0") != "0":
+    if not is_first():
         return
     table = Table(title=None)
     table.add_column("scored")

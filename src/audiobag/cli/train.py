@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from audiobag.cli.command import choices, command, run_directory
+from audiobag.cluster import is_first
 from audiobag.errors import UserError
 from audiobag.files import locked
 
@@ -43,7 +43,7 @@ def _train(config: dict[str, Any]) -> float | None:
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
     """Keep other runs out of the run directory; the first rank does, for all of them."""
-    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+    if not is_first():
         return nullcontext()
     return locked(folder / ".lock", f"another audiobag-train is at work in {folder}: let it end, or stop it")
 

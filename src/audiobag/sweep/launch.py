@@ -21,6 +21,7 @@ from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
 from audiobag.sweep.display import Display
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.pool import run_jobs
+from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import available_cores, make_slots, visible_gpus
 
 _LOG = logging.getLogger(__name__)
@@ -96,8 +97,10 @@ def run_one(hydra: Any, folder: Path) -> float | None:
     overrides = _single_run(hydra.overrides.task, hydra)
     sweep = Path(hydra.sweep.dir).resolve().name
     process = start(job_command(overrides, folder, _flags(hydra)), folder, {SWEEP: sweep})
-    with stopping(process):
+    with stopping(process), notice() as came:
         code = process.wait()
+    if code == ExitCode.INTERRUPTED and came():
+        requeue()
     if code:
         _LOG.error("%s failed; the end of its log:\n%s", folder, "\n".join(last_lines(folder)))
         raise SystemExit(code)
