@@ -105,7 +105,7 @@ def test_frames_add_up_to_the_clip(run: Callable[..., Outcome], tmp_path: Path) 
     assert [row["start_seconds"] for row in clip] == [f"{t}.0" for t in range(len(clip))]
     total = sum(float(row["frame"]) * float(row["measure"]) for row in clip)
     assert total == pytest.approx(float(clip[0]["probability"]), abs=1e-5)
-    lines = [json.loads(x) for x in run(out=tmp_path / "a.jsonl", frames=True, top_k=None).out.open()]
+    lines = [json.loads(x) for x in run(out=tmp_path / "a.jsonl", frames=True, top_k=None).out.read_text().splitlines()]
     assert len(lines) == 40
     assert lines[0]["classes"][0]["frame"] == [float(row["frame"]) for row in clip]
     assert len(lines[0]["classes"]) == 5
@@ -129,7 +129,7 @@ def test_segments_and_tracks_lie_where_the_clip_does(
     labels = (track / f"{found[0]['video_id']}.txt").read_text().splitlines()
     expected = {(float(r["start_seconds"]) - 30, r["class"]) for r in found if r["video_id"] == found[0]["video_id"]}
     assert {(float(a), name) for a, _, name in (label.split("\t") for label in labels)} == expected
-    line = json.loads(run(source, out=tmp_path / "a.jsonl", segments=True, **options).out.open().readline())
+    line = json.loads(run(source, out=tmp_path / "a.jsonl", segments=True, **options).out.read_text().splitlines()[0])
     assert set(line["classes"][0]) == {"class", "probability", "segments"}
 
 
@@ -171,7 +171,7 @@ def test_an_interrupted_prediction_leaves_nothing(
 def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     out.write_text("precious")
-    with pytest.raises(UserError, match="exists.*force=true"):
+    with pytest.raises(UserError, match=r"exists.*force=true"):
         run(out=out)
     assert out.read_text() == "precious"
     assert len(rows(run(out=out, force=True).out)) == 200
@@ -203,9 +203,9 @@ def test_refusals(run: Callable[..., Outcome], options: dict[str, Any], sentence
 def test_clips_of_another_kind_are_refused(
     run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="frames of width 6, those of .* have 7"):
+    with pytest.raises(UserError, match="frames of width 6, those of"):
         run(bare(made[1], tmp_path / "a.npz", frames=np.zeros((220, 7), np.uint8), lengths=[220]))
-    with pytest.raises(UserError, match="frames of scale 0.0078125"):
+    with pytest.raises(UserError, match=r"frames of scale 0\.0078125"):
         run(bare(made[1], tmp_path / "b.npz", frames=np.zeros((220, 6), np.float32), lengths=[220]))
 
 
