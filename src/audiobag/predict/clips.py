@@ -60,8 +60,8 @@ class Clips:
         ):
             if mine != theirs:
                 raise UserError(
-                    f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like those it was"
-                    " trained on"
+                    f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like"
+                    " those it was trained on"
                 )
 
 
