@@ -36,11 +36,16 @@ def said(made: tuple[Path, Store]) -> Any:
     return [tagger.predict([store.frames[a:b]]) for a, b in pairwise(store.columns.offsets)]
 
 
+@pytest.fixture(scope="module")
+def config(made: tuple[Path, Store]) -> dict[str, Any]:
+    return composed("predict", f"checkpoint={made[0]}", f"source={made[1].path}")
+
+
 @pytest.fixture
-def run(made: tuple[Path, Store], tmp_path: Path) -> Callable[..., Outcome]:
+def run(config: dict[str, Any], tmp_path: Path) -> Callable[..., Outcome]:
     def call(source: Path | None = None, **options: object) -> Outcome:
-        config = composed("predict", f"checkpoint={made[0]}", f"source={source or made[1].path}")
-        return predict({**config, **options}, tmp_path / "default")
+        given = config if source is None else {**config, "source": str(source)}
+        return predict({**given, **options}, tmp_path / "default")
 
     return call
 
