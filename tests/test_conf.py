@@ -16,6 +16,7 @@ from tests.composing import composed
 CONF = Path(audiobag.conf.__file__).parent
 GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "__pycache__"))
 OPTIONS = [(str(p.parent.relative_to(CONF)), p.stem) for g in GROUPS for p in sorted(g.rglob("*.yaml"))]
+PAPERS_SWEEPS = [("sweep", name) for name in ("paper", "table1", "table2", "table3")]
 ROOTS = sorted(p.stem for p in CONF.glob("*.yaml"))
 
 
@@ -29,7 +30,7 @@ def test_option_composes_and_instantiates(group: str, option: str, store: Store,
     if (group, option) in [("data", "base"), ("experiment/paper", "recipe")]:
         pytest.skip("what other options share: not one by itself")
     window = [f"callbacks.averaging.{k}=1" for k in ("first", "last", "every")]
-    extra = window if (group, option) == ("callbacks", "averaging") else []
+    extra = window if (group, option) == ("callbacks", "averaging") or (group, option) in PAPERS_SWEEPS else []
     config = composed("train", override(group, option), f"paths.run={tmp_path}", *extra)
     system = build_system(config, store)
     assert sum(p.numel() for p in system.parameters()) > 0
@@ -66,7 +67,7 @@ def test_all_eight_systems_have_an_experiment() -> None:
 
 @pytest.mark.parametrize("name", PAPER)
 def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
-    config = composed("train", f"experiment=paper/{name}", f"paths.run={tmp_path}")
+    config = composed("train", f"experiment=paper/{name}", "data=full", f"paths.run={tmp_path}")
     targets = (config["sampler"], config["embedding"], config["pooling"]["measure"], config["loss"])
     assert tuple(t["_target_"].rsplit(".", 1)[1] for t in targets) == PAPER[name]
     assert config["data"]["batch_size"] == 500
@@ -78,3 +79,8 @@ def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
     assert list(window) == list(range(20_000, 30_001, 1_000))
     if name != "rnn_average":
         assert [config["embedding"][k] for k in ("depth", "width", "dropout")] == [3, 500, 0.2]
+
+
+def test_a_smaller_data_set_has_a_shorter_schedule(tmp_path: Path) -> None:
+    config = composed("train", "experiment=paper/max", "data=longtail", f"paths.run={tmp_path}")
+    assert config["trainer"]["max_steps"] == config["callbacks"]["averaging"]["last"] == 1200

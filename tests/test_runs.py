@@ -93,8 +93,8 @@ def test_predictions_and_classes_read_back(tmp_path: Path) -> None:
         assert file["video_id"][()].tolist() == [b"a", b"b", b"c"]
     with (tmp_path / "per_class.csv").open() as file:
         assert list(csv.DictReader(file)) == [
-            {"index": "0", "name": "x, y", "positives": "1", "AP": "0.25", "d_prime": ""},
-            {"index": "1", "name": "z", "positives": "0", "AP": "", "d_prime": "1.5"},
+            {"index": "0", "name": "x, y", "positives": "1", "training_clips": "", "AP": "0.25", "d_prime": ""},
+            {"index": "1", "name": "z", "positives": "0", "training_clips": "", "AP": "", "d_prime": "1.5"},
         ]
 
 
@@ -151,6 +151,11 @@ def test_predictions_and_classes_are_read_as_written(tmp_path: Path) -> None:
     assert classes.positives.tolist() == [3, 0]
     assert classes.average_precision[0] == 0.1
     assert math.isnan(classes.average_precision[1])
+    assert classes.training_clips is None
+    run.write_per_class(["a", "b"], [3, 0], {"AP": [0.1, 0.2]}, [7, 0])
+    found = run.read_per_class().training_clips
+    assert found is not None
+    assert found.tolist() == [7, 0]
 
 
 def test_predictions_that_contradict_themselves_are_refused(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import Timer
+from numpy.typing import NDArray
 
 from audiobag.budget import budget
 from audiobag.callbacks import PredictionAveraging, Progress, RunCheckpoints, TaggingScore
@@ -192,11 +194,20 @@ def _score(
         trainer.validate(system, data, verbose=False)
         val = {"val": _callback(trainer, TaggingScore).scores["val"].summary()}
     trainer.test(system, data, verbose=False)
-    return {**_record_test(trainer, data.test_store, run), **val}
+    return {**_record_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
 
 
-def _record_test(trainer: Trainer, store: Store, run: RunDirectory) -> dict[str, Any]:
-    """Write the predictions and the table of classes; return the scores of the eval set."""
+def _record_test(
+    trainer: Trainer, store: Store, run: RunDirectory, trained: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """Write the predictions and the table of classes; return the scores of the eval set.
+
+    Args:
+        trainer: that has tested.
+        store: that it scored.
+        run: where to.
+        trained: [K], how many clips of each class the model was trained on, where that is known.
+    """
     score = _callback(trainer, TaggingScore)
     if score.predictions is None:
         raise RuntimeError("the eval set was not scored")
@@ -216,6 +227,7 @@ def _record_test(trainer: Trainer, store: Store, run: RunDirectory) -> dict[str,
             store.description.class_names,
             scores.positives.tolist(),
             {name: values.tolist() for name, values in columns.items()},
+            None if trained is None else trained.tolist(),
         )
     return record
 

@@ -12,7 +12,7 @@
 | `wandb/`, `tensorboard/`, `mlruns/` | the trackers' own files |
 | `checkpoints/` | `step-*.ckpt` to continue from, `best.ckpt` where there is a hold-out |
 | `predictions.h5` | of the scored set: video_id [N], probability [N, K], probability_averaged where there is one |
-| `per_class.csv` | index, name, positives, AP, AUC, d_prime of each class |
+| `per_class.csv` | index, name, positives, training clips, AP, AUC, d_prime of each class |
 | `metrics.json` | written last: where it is and says `"status": "done"`, the run is complete |
 """
 
@@ -102,11 +102,13 @@ class ClassScores:
         names: K display names.
         positives: [K], how many scored clips have the class.
         average_precision: [K]; NaN where the class has none.
+        training_clips: [K], how many clips trained on have it; None where that is not known.
     """
 
     names: tuple[str, ...]
     positives: NDArray[np.int64]
     average_precision: NDArray[np.float64]
+    training_clips: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +192,20 @@ class RunDirectory:
                 file["probability_averaged"] = averaged
 
     def write_per_class(
-        self, names: Sequence[str], positives: Sequence[int], columns: Mapping[str, Sequence[float]]
+        self,
+        names: Sequence[str],
+        positives: Sequence[int],
+        columns: Mapping[str, Sequence[float]],
+        training_clips: Sequence[int] | None = None,
     ) -> None:
-        """Write per_class.csv; a number that does not exist for a class is left empty."""
+        """Write per_class.csv; a number that does not exist for a class, or is not known, is left empty."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["index", "name", "positives", *columns])
-        for k, (name, count, *values) in enumerate(zip(names, positives, *columns.values(), strict=True)):
-            rows.writerow([k, name, count, *(repr(v) if math.isfinite(v) else "" for v in values)])
+        rows.writerow(["index", "name", "positives", "training_clips", *columns])
+        trained: Sequence[object] = training_clips or [""] * len(names)
+        for k, (name, *counts) in enumerate(zip(names, positives, trained, strict=True)):
+            values = (values[k] for values in columns.values())
+            rows.writerow([k, name, *counts, *(repr(v) if math.isfinite(v) else "" for v in values)])
         write_text(self.path / "per_class.csv", text.getvalue())
 
     def note_tracked(self, tracker: str, known: Mapping[str, Any]) -> None:
@@ -286,10 +294,12 @@ class RunDirectory:
         path = self.path / "per_class.csv"
         try:
             rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+            trained = [row["training_clips"] for row in rows]
             return ClassScores(
                 tuple(row["name"] for row in rows),
                 np.array([int(row["positives"]) for row in rows], dtype=np.int64),
                 np.array([float(row["AP"] or "nan") for row in rows], dtype=np.float64),
+                np.array([int(n) for n in trained], dtype=np.int64) if all(trained) else None,
             )
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path} is not a run's table of classes ({_first_line(error)})") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import LightningDataModule, Trainer
+from numpy.typing import NDArray
 
 from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset, check_alike
@@ -32,6 +33,8 @@ class BagDataModule(LightningDataModule):
         val_fraction: how much of the training clips validates instead (see `held_out`); 0 for none.
         seed: of the sampler.
         placement: where the frames lie: mapped, memory or device (see `Placement`).
+        subset: (labels, video_id [N]) -> [N], which of the clips that are not held out to train on, such as
+            `LongTail`; all of them if not given.
 
     Raises:
         UserError: a value, or a store, that cannot be.
@@ -47,6 +50,7 @@ class BagDataModule(LightningDataModule):
         val_fraction: float = 0.1,
         seed: int = 0,
         placement: str = "mapped",
+        subset: Callable[[LabelTable, NDArray[np.character]], NDArray[np.bool_]] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -56,7 +60,7 @@ class BagDataModule(LightningDataModule):
         self.root = Path(root)
         self.train_names, self.test_name = tuple(train), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
-        self._sampler = sampler
+        self._sampler, self._subset = sampler, subset
         self.placement = placement
         self._placement = Placement(placement)
 
@@ -72,7 +76,7 @@ class BagDataModule(LightningDataModule):
 
     @cached_property
     def train_set(self) -> BagDataset:
-        """The training clips that are not held out."""
+        """The training clips that are not held out, or the chosen ones among them."""
         return self._training_part(held=False)
 
     @cached_property
@@ -143,4 +147,8 @@ class BagDataModule(LightningDataModule):
 
     def _training_part(self, *, held: bool) -> BagDataset:
         video_id = np.concatenate([s.columns.video_id for s in self.train_stores])
-        return BagDataset(self.train_stores, np.flatnonzero(held_out(video_id, self.val_fraction) == held))
+        rows = np.flatnonzero(held_out(video_id, self.val_fraction) == held)
+        if self._subset is not None and not held:
+            labels = LabelTable.concatenate([s.labels for s in self.train_stores])
+            rows = rows[self._subset(labels.take(rows), video_id[rows])]
+        return BagDataset(self.train_stores, rows)

@@ -60,13 +60,15 @@ class Labels:
 
     _opened: dict[str, Store] = field(default_factory=dict)
 
-    def store(self, run: Run, name: str) -> Store:
-        """Return a store of the run: in its data.root, seen from here or from a folder above the run.
+    def scored(self, run: Run) -> Store:
+        """Return the store that the run was scored on: in its data.root, seen from here or from a folder above the run.
 
         Raises:
             UserError: it is not there, or its content is another by now.
         """
-        checksum, root = run.stores.get(name), run.config.get("data", {}).get("root")
+        data = run.config.get("data", {})
+        name, root = data.get("test", "eval"), data.get("root")
+        checksum = run.stores.get(name)
         if checksum is None or root is None:
             raise UserError(f"{run.directory.path} does not say where its {name} lies")
         if checksum not in self._opened:
@@ -76,18 +78,6 @@ class Labels:
                 raise UserError(f"{store.path} is not the {name} that was scored: its checksum is another")
             self._opened[checksum] = store
         return self._opened[checksum]
-
-    def scored(self, run: Run) -> Store:
-        """Return the store that the run was scored on."""
-        return self.store(run, run.config.get("data", {}).get("test", "eval"))
-
-    def training_counts(self, run: Run) -> NDArray[np.int64]:
-        """Return [K], how many clips of the run's training stores have each class."""
-        names = run.config.get("data", {}).get("train", ())
-        if not names:
-            raise UserError(f"{run.directory.path} does not say what it was trained on")
-        counts: NDArray[np.int64] = np.sum([self.store(run, name).labels.counts for name in names], axis=0)
-        return counts
 
 
 def examine(

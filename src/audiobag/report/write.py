@@ -79,7 +79,7 @@ def report(
     systems, repeats = group(found)
     against = choose(systems, baseline)
     labels = Labels()
-    counts = _counts(against, labels)
+    counts = _counts(against)
     chosen = _classes(against, counts, classes)
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
@@ -133,12 +133,12 @@ def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | Non
     return {index[name]: name for name in wanted}
 
 
-def _counts(system: System, labels: Labels) -> plots.Counts:
-    """Return how frequent the classes are: in training where that is to be had, else among the scored clips."""
-    try:
-        return plots.Counts(labels.training_counts(system.runs[0]), "training clips")
-    except UserError:
-        return plots.Counts(system.runs[0].classes.positives, "eval clips")
+def _counts(system: System) -> plots.Counts:
+    """Return how frequent the classes are: in training where that is known, else among the scored clips."""
+    classes = system.runs[0].classes
+    if classes.training_clips is None:
+        return plots.Counts(classes.positives, "eval clips")
+    return plots.Counts(classes.training_clips, "training clips")
 
 
 def _pictures(
