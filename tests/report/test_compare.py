@@ -24,6 +24,9 @@ def test_a_difference_is_paired_and_its_seeds_averaged(sweep: Path, scored: Stor
     (difference,) = differences(found, average, examine(found, Labels(), [], 40)[0])
     mAP = {s.name: [r.metrics["test"]["mAP"] for r in s.runs] for s in found}
     assert difference.mean == pytest.approx(np.mean(mAP["attention_softmax"]) - np.mean(mAP["average"]))
+    by_seed = np.subtract(mAP["attention_softmax"], mAP["average"])
+    half = 4.302653 * by_seed.std(ddof=1) / 3**0.5  # Student's t, 2 degrees of freedom
+    assert difference.seeds == pytest.approx((difference.mean - half, difference.mean + half))
     labels = scored.labels.dense()
     one, other = (
         np.mean([bootstrap_map(run.directory.read_predictions()[1], labels, 40) for run in s.runs], axis=0)

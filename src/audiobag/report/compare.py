@@ -10,7 +10,7 @@ import numpy as np
 
 from audiobag.report.collect import SCORED, Run
 from audiobag.report.evidence import Evidence
-from audiobag.report.statistics import bootstrap_classes, interval
+from audiobag.report.statistics import bootstrap_classes, estimate, interval
 from audiobag.report.systems import System
 
 
@@ -22,6 +22,7 @@ class Difference:
         system: its name.
         scored: test or test_averaged.
         mean: the difference.
+        seeds: 95 % interval of the mean of the differences seed by seed; None where fewer than two seeds are shared.
         clips: 95 % interval when the scored clips are drawn anew, the same for both; None where it is not known.
         classes: the same for the classes; of the final weights alone.
         better: how many classes have a higher AP, the final weights'.
@@ -31,6 +32,7 @@ class Difference:
     system: str
     scored: str
     mean: float
+    seeds: tuple[float, float] | None
     clips: tuple[float, float] | None
     classes: tuple[float, float] | None
     better: int | None
@@ -52,14 +54,22 @@ def _difference(
     system: System, baseline: System, scored: str, mean: float, evidence: Mapping[str, Evidence]
 ) -> Difference:
     ours, theirs = (evidence[s.name].mAP.get(scored) if s.name in evidence else None for s in (system, baseline))
+    seeds = _over_seeds(system, baseline, scored)
     same_clips = _scored_store(system) == _scored_store(baseline)
     clips = interval(ours - theirs) if ours is not None and theirs is not None and same_clips else None
     if scored != "test" or not comparable(system, baseline):
-        return Difference(system.name, scored, mean, clips, None, None, None)
+        return Difference(system.name, scored, mean, seeds, clips, None, None, None)
     gain = system.average_precision - baseline.average_precision
     gain = gain[np.isfinite(gain)]
     classes = bootstrap_classes(gain) if len(gain) > 1 else None
-    return Difference(system.name, scored, mean, clips, classes, int((gain > 0).sum()), int((gain < 0).sum()))
+    return Difference(system.name, scored, mean, seeds, clips, classes, int((gain > 0).sum()), int((gain < 0).sum()))
+
+
+def _over_seeds(system: System, baseline: System, scored: str) -> tuple[float, float] | None:
+    ours, theirs = ({run.seed: run.metrics.get(scored, {}).get("mAP") for run in s.runs} for s in (system, baseline))
+    shared = [seed for seed in ours if ours[seed] is not None and theirs.get(seed) is not None]
+    found = estimate([ours[seed] - theirs[seed] for seed in shared])
+    return None if found is None or found.low is None or found.high is None else (found.low, found.high)
 
 
 def comparable(system: System, baseline: System) -> bool:

@@ -91,10 +91,11 @@ def _letters(systems: Sequence[System]) -> dict[str, str]:
 
 def difference_tables(found: Sequence[Difference], baseline: System, replicates: int) -> list[Table]:
     """Return a table of differences in mAP for each of test and test_averaged that there is."""
-    columns = ("System", "Δ mAP", "95 % over clips", "95 % over classes", "Classes better", "worse")
+    columns = ("System", "Δ mAP", "95 % over seeds", "95 % over clips", "95 % over classes", "Classes better", "worse")
     notes = {
-        2: f" Over clips: paired bootstrap over the scored clips, {replicates} replicates, percentile interval.",
-        3: " Over classes: paired bootstrap over the classes, 10,000 replicates, percentile interval.",
+        2: " Over seeds: Student's t interval of the differences seed by seed.",
+        3: f" Over clips: paired bootstrap over the scored clips, {replicates} replicates, percentile interval.",
+        4: " Over classes: paired bootstrap over the classes, 10,000 replicates, percentile interval.",
     }
     tables = []
     for scored in SCORED:
@@ -112,7 +113,7 @@ def difference_tables(found: Sequence[Difference], baseline: System, replicates:
 
 def _difference(d: Difference) -> tuple[str, ...]:
     counts = (NONE if count is None else str(count) for count in (d.better, d.worse))
-    return d.system, f"{d.mean:+.4f}", _range(d.clips), _range(d.classes), *counts
+    return d.system, f"{d.mean:+.4f}", *map(_range, (d.seeds, d.clips, d.classes)), *counts
 
 
 def _range(ends: tuple[float, float] | None) -> str:
@@ -190,15 +191,13 @@ def scores_csv(systems: Sequence[System]) -> str:
 
 def differences_csv(found: Sequence[Difference], baseline: System) -> str:
     """Return every difference to the baseline with its intervals."""
-    head = ["system", "baseline", "scored", "difference", "clips_low", "clips_high", "classes_low", "classes_high"]
-    none = (None, None)
-    return csv_text(
-        [*head, "better", "worse"],
-        [
-            [d.system, baseline.name, d.scored, d.mean, *(d.clips or none), *(d.classes or none), d.better, d.worse]
-            for d in found
-        ],
-    )
+    ranges = ("seeds", "clips", "classes")
+    head = ["system", "baseline", "scored", "difference", *(f"{r}_{end}" for r in ranges for end in ("low", "high"))]
+    rows: list[list[object]] = []
+    for d in found:
+        ends = [end for r in ranges for end in getattr(d, r) or (None, None)]
+        rows.append([d.system, baseline.name, d.scored, d.mean, *ends, d.better, d.worse])
+    return csv_text([*head, "better", "worse"], rows)
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
