@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiobag.report.collect import collect
-from audiobag.report.compare import best, differences, flags
+from audiobag.report.compare import best, differences, flags, pairwise
 from audiobag.report.evidence import Labels, examine
 from audiobag.report.statistics import bootstrap_classes, bootstrap_map
 from audiobag.report.systems import System, group
@@ -36,6 +36,19 @@ def test_a_difference_is_paired_and_its_seeds_averaged(sweep: Path, scored: Stor
     gain = attention.average_precision - average.average_precision
     assert difference.classes == pytest.approx(bootstrap_classes(gain))
     assert (difference.better, difference.worse) == ((gain > 0).sum(), (gain < 0).sum())
+
+
+def test_every_two_systems_are_compared_once(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "max", scored, pooling="max", quality=1.2)
+    found = systems(sweep)
+    pairs = pairwise(found, {})
+    names = [s.name for s in found]
+    assert [(d.system, d.baseline) for d in pairs] == [
+        (names[1], names[0]),
+        (names[2], names[0]),
+        (names[2], names[1]),
+    ]
+    assert pairs[1].mean == pytest.approx(pairs[0].mean + pairs[2].mean)
 
 
 def test_without_evidence_there_is_a_difference_but_no_interval_over_clips(sweep: Path) -> None:

@@ -20,6 +20,7 @@ WRITTEN = {
     "tables.tex",
     "scores.csv",
     "differences.csv",
+    "pairwise.csv",
     "per_class.csv",
     "per_class.png",
     "gain.png",
@@ -101,7 +102,14 @@ def test_what_is_missing_is_said_on_the_page(sweep: Path) -> None:
     written = report([sweep])
     assert len(written.notices) == 2
     assert "without clip bootstrap" in written.page.read_text()
-    assert written.tables[-1].columns == ("System", "Δ mAP", "95 % over seeds", "95 % over classes", "Classes better", "worse")
+    assert written.tables[-1].columns == (
+        "System",
+        "Δ mAP",
+        "95 % over seeds",
+        "95 % over classes",
+        "Classes better",
+        "worse",
+    )
     assert "Over clips" not in written.tables[-1].note
     assert not (sweep / "report" / "calibration.png").exists()
 

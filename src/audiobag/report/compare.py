@@ -20,6 +20,7 @@ class Difference:
 
     Attributes:
         system: its name.
+        baseline: the other's.
         scored: test or test_averaged.
         mean: the difference.
         seeds: 95 % interval of the mean of the differences seed by seed; None where fewer than two seeds are shared.
@@ -30,6 +31,7 @@ class Difference:
     """
 
     system: str
+    baseline: str
     scored: str
     mean: float
     seeds: tuple[float, float] | None
@@ -50,6 +52,12 @@ def differences(systems: Sequence[System], baseline: System, evidence: Mapping[s
     return out
 
 
+def pairwise(systems: Sequence[System], evidence: Mapping[str, Evidence]) -> list[Difference]:
+    """Compare every two systems; the one that comes later in `systems` less the one that comes before it."""
+    pairs = [(one, other) for i, other in enumerate(systems) for one in systems[i + 1 :]]
+    return [d for one, other in pairs for d in differences([one], other, evidence)]
+
+
 def _difference(
     system: System, baseline: System, scored: str, mean: float, evidence: Mapping[str, Evidence]
 ) -> Difference:
@@ -58,11 +66,13 @@ def _difference(
     same_clips = _scored_store(system) == _scored_store(baseline)
     clips = interval(ours - theirs) if ours is not None and theirs is not None and same_clips else None
     if scored != "test" or not comparable(system, baseline):
-        return Difference(system.name, scored, mean, seeds, clips, None, None, None)
+        return Difference(system.name, baseline.name, scored, mean, seeds, clips, None, None, None)
     gain = system.average_precision - baseline.average_precision
     gain = gain[np.isfinite(gain)]
     classes = bootstrap_classes(gain) if len(gain) > 1 else None
-    return Difference(system.name, scored, mean, seeds, clips, classes, int((gain > 0).sum()), int((gain < 0).sum()))
+    return Difference(
+        system.name, baseline.name, scored, mean, seeds, clips, classes, int((gain > 0).sum()), int((gain < 0).sum())
+    )
 
 
 def _over_seeds(system: System, baseline: System, scored: str) -> tuple[float, float] | None:

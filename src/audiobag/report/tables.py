@@ -189,14 +189,14 @@ def scores_csv(systems: Sequence[System]) -> str:
     return csv_text(["system", "scored", "metric", "seeds", "mean", "deviation", "low", "high", "paper"], rows)
 
 
-def differences_csv(found: Sequence[Difference], baseline: System) -> str:
-    """Return every difference to the baseline with its intervals."""
+def differences_csv(found: Sequence[Difference]) -> str:
+    """Return differences with their intervals."""
     ranges = ("seeds", "clips", "classes")
     head = ["system", "baseline", "scored", "difference", *(f"{r}_{end}" for r in ranges for end in ("low", "high"))]
     rows: list[list[object]] = []
     for d in found:
         ends = [end for r in ranges for end in getattr(d, r) or (None, None)]
-        rows.append([d.system, baseline.name, d.scored, d.mean, *ends, d.better, d.worse])
+        rows.append([d.system, d.baseline, d.scored, d.mean, *ends, d.better, d.worse])
     return csv_text([*head, "better", "worse"], rows)
 
 

@@ -17,7 +17,7 @@ from audiobag.errors import UserError
 from audiobag.files import atomic, write_text
 from audiobag.report import plots
 from audiobag.report.collect import LeftOut, collect
-from audiobag.report.compare import best, comparable, differences, flags
+from audiobag.report.compare import best, comparable, differences, flags, pairwise
 from audiobag.report.evidence import Evidence, Labels, examine
 from audiobag.report.page import Picture, page
 from audiobag.report.systems import System, choose, group
@@ -94,7 +94,8 @@ def report(
         with atomic(folder / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
     write_text(folder / "scores.csv", scores_csv(systems))
-    write_text(folder / "differences.csv", differences_csv(compared, against))
+    write_text(folder / "differences.csv", differences_csv(compared))
+    write_text(folder / "pairwise.csv", differences_csv(pairwise(systems, evidence)))
     write_text(folder / "per_class.csv", csv_text(list(per_class[0]), [list(row.values()) for row in per_class]))
     write_text(folder / "tables.tex", "\n".join(["% needs \\usepackage{booktabs}", *map(latex, tables)]))
     write_text(folder / "report.md", _markdown(title, tables, pictures, notices, left_out))
