@@ -72,7 +72,8 @@ def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
     assert tuple(t["_target_"].rsplit(".", 1)[1] for t in targets) == PAPER[name]
     assert config["data"]["batch_size"] == 500
     assert config["data"]["val_fraction"] == 0
-    assert config["optimizer"] == {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001, "weight_decay": 0.0}
+    adam = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001, "weight_decay": 0.0, "fused": True}
+    assert config["optimizer"] == adam
     assert config["trainer"]["max_steps"] == 31_000
     averaging = config["callbacks"]["averaging"]
     window = range(averaging["first"], averaging["last"] + 1, averaging["every"])

@@ -26,7 +26,7 @@ from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_w
 from audiobag.cluster import cluster_environment
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
-from audiobag.hardware import check_trainer, device_count
+from audiobag.hardware import check_trainer, device_count, keep_freed_memory
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -176,6 +176,7 @@ def _own_eval_set(path: Path, known: Mapping[str, Any]) -> BagDataModule:
 
 
 def _fit(trainer: Trainer, system: TaggingSystem, data: BagDataModule, checkpoint: Path | None) -> None:
+    keep_freed_memory()
     with deferred():
         trainer.fit(system, data, ckpt_path=checkpoint, weights_only=True)
     if requested():  # between two steps, where Lightning noticed first and merely returned

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from audiobag.embedding.dropout import Dropout
+from audiobag.embedding.dropout import Dropout, ReLUDropout
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 2**-16, 0.9])
@@ -47,3 +47,34 @@ def test_takes_bf16_and_refuses_a_rate_of_one() -> None:
     assert Dropout(0.5)(torch.ones(64, dtype=torch.bfloat16)).dtype == torch.bfloat16
     with pytest.raises(ValueError, match="dropout=1"):
         Dropout(1)
+
+
+@pytest.mark.parametrize("kind", [Dropout, ReLUDropout])
+def test_gradcheck(kind: type[Dropout]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    dropout = kind(0.4)
+
+    def same_draw(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(1)
+        return dropout(x)
+
+    assert torch.autograd.gradcheck(same_draw, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_behind_a_relu_is_the_same_dropout(dtype: torch.dtype) -> None:
+    x = torch.randn(40, 9).to(dtype)
+    torch.manual_seed(1)
+    expected = Dropout(0.3)(torch.relu(x))
+    torch.manual_seed(1)
+    found = ReLUDropout(0.3)(x)
+    assert torch.equal(found, expected)
+    assert torch.equal(ReLUDropout(0.3).eval()(x), torch.relu(x))
+
+
+def test_the_draw_is_what_it_was() -> None:
+    """A seed keeps meaning the same run: what was dropped under it in the first release is dropped for ever."""
+    torch.manual_seed(7)
+    kept = Dropout(0.5)(torch.ones(16)) != 0
+    assert "".join(map(str, kept.int().tolist())) == "0101110000011110"

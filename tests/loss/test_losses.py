@@ -47,3 +47,12 @@ def test_certain_and_wrong_is_finite_and_fp32_under_autocast() -> None:
         loss = ClipBCE()(wrong, torch.tensor([[True, False]]), torch.ones(1, 1, dtype=torch.bool))
     assert loss.dtype == torch.float32
     assert loss.item() == 100.0
+
+
+def test_gradient_is_torchs_own(prediction: BagPrediction) -> None:
+    certain = torch.tensor([[0.0, 1.0, 1.0, 0.0], [1e-7, 1 - 1e-7, 0.5, 0.3]])
+    for probability in (prediction.clip, certain):
+        ours, theirs = (probability.clone().requires_grad_() for _ in range(2))
+        ClipBCE()(BagPrediction(ours, prediction.frame, prediction.measure), LABELS, MASK).backward()
+        torch.nn.functional.binary_cross_entropy(theirs, LABELS.float()).backward()
+        torch.testing.assert_close(ours.grad, theirs.grad)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from audiobag.embedding.dropout import Dropout
+from audiobag.embedding.dropout import ReLUDropout
 from audiobag.linear import dense
 
 
@@ -48,7 +48,7 @@ class MLP(nn.Module):
         widths = [in_features] + [width] * depth
         self.dense = nn.ModuleList(dense(a, b) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(depth if batch_norm else 0))
-        self.activation = nn.Sequential(nn.ReLU(), Dropout(dropout))
+        self.activation = ReLUDropout(dropout)
         self.out_features = widths[-1]
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:

@@ -6,9 +6,12 @@ them under autocast on CUDA. Logarithms are bounded at -100, as torch does.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import binary_cross_entropy
 
 from audiobag.bags import BagPrediction
@@ -45,4 +48,23 @@ class FrameBCE(nn.Module):
 
 def _cross_entropy(probability: Tensor, labels: Tensor) -> Tensor:
     with torch.autocast(probability.device.type, enabled=False):
-        return binary_cross_entropy(probability.float(), labels.float(), reduction="none")
+        p, y = probability.float(), labels.float()
+        if p.device.type != "cpu":
+            return binary_cross_entropy(p, y, reduction="none")
+        return _CrossEntropy.apply(p, y)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """torch's own, whose CPU kernel takes one logarithm after another, with torch's vectorised ones instead."""
+
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(p, y)
+        absent = (-p).log1p_().clamp_(min=-100)
+        return absent.lerp_(p.log().clamp_(min=-100), y).neg_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        p, y = ctx.saved_tensors
+        return torch.ops.aten.binary_cross_entropy_backward(gradient, p, y, None, 0), None

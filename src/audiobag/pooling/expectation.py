@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -32,7 +31,7 @@ class Expectation(nn.Module):
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F, f and p."""
-        f = torch.sigmoid(self.classifier(h).float())
+        f = self.classifier(h).float().sigmoid_()
         mean, p = weighted_mean(f, self.measure(h, f, mask), mask)
         # Rounding can carry a mean of ones a bit above 1, which neither loss nor metric takes for a probability.
         return BagPrediction(clip=mean.clamp(max=1), frame=f, measure=p)

@@ -41,6 +41,7 @@ def _weighted_mean(f: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, 
 class _WeightedMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, f: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)  # p has no gradient: no [B, T, K] of zeros for it
         mean, p, total = _weighted_mean(f, v, mask)
         ctx.save_for_backward(f, mask, mean, p, total)
         ctx.mark_non_differentiable(p)
@@ -48,7 +49,9 @@ class _WeightedMean(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor | None, _: None) -> tuple[Tensor | None, Tensor | None, None]:
+        if gradient is None:
+            return None, None, None
         f, mask, mean, p, total = ctx.saved_tensors
         gradient = gradient[:, None]
         for_v = None
