@@ -291,7 +291,10 @@ def _provenance() -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Return the revision of the source, `-dirty` where it has changes; None outside a checkout."""
+    """Return the revision of the source, `-dirty` where it has changes; None where nothing tells.
+
+    An image is no checkout: it carries the revision that it was built from in AUDIOBAG_REVISION.
+    """
     command = [
         "git",
         "-C",
@@ -305,4 +308,4 @@ def _git_revision() -> str | None:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("AUDIOBAG_REVISION")
