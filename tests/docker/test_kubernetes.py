@@ -148,7 +148,7 @@ def test_the_operator_restarts_what_was_interrupted_alone(code: int, expected: i
     replicas = job["spec"]["pytorchReplicaSpecs"].values()
     assert {r["restartPolicy"] for r in replicas} == {"ExitCode"}
     for pod in pods(job):
-        done = run(pod["containers"][0], tmp_path, code)
+        done = run(pod["containers"][0], tmp_path, code, RANK="1", WORLD_SIZE="2")
         command, *options = done.stdout.split()
         assert (done.returncode, command) == (expected, "train")
         assert f"trainer.num_nodes={sum(r['replicas'] for r in replicas)}" in options
