@@ -34,7 +34,7 @@ from audiobag.runs import RunDirectory, config_hash
 from audiobag.store import Store
 from audiobag.system import TaggingSystem
 from audiobag.tracking import Observer, Subject, mirror, tracked
-from audiobag.trust import instantiate_trusted
+from audiobag.trust import check_size, instantiate_trusted
 
 _LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
@@ -126,7 +126,9 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     _set_threads(config["threads"], config["trainer"]["devices"])
     data: BagDataModule = instantiate(config["data"]) if config.get("data") else _own_eval_set(path, known)
     check_scorable(path, known, data.test_store)
-    system = build_system(known["config"], data.test_store, partial(instantiate_trusted, allow=config["allow"]))
+    build = partial(build_system, known["config"], data.test_store, partial(instantiate_trusted, allow=config["allow"]))
+    check_size(path, build, checkpoint["state_dict"])
+    system = build()
     try:
         system.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

@@ -39,7 +39,7 @@ from yaml import YAMLError
 
 from audiobag.errors import UserError
 from audiobag.files import atomic, write_json, write_text
-from audiobag.hdf5 import read_whole
+from audiobag.hdf5 import check_links, read_whole
 
 # What says where or how a run happens but decides nothing about its result. All else is in the hash, so that
 # an option nobody thought of here can cause a run too many, never a wrong skip.
@@ -278,6 +278,7 @@ class RunDirectory:
         name = "probability_averaged" if averaged else "probability"
         try:
             with h5py.File(self.predictions, "r") as file:
+                check_links(file)
                 video_id, probability = read_whole(file["video_id"]), read_whole(file[name])
         except (OSError, KeyError, TypeError) as error:
             raise UserError(f"{self.predictions} has no readable {name} ({_first_line(error)})") from error

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from audiobag.errors import UserError
 from audiobag.files import atomic
-from audiobag.hdf5 import check_claim, read_whole
+from audiobag.hdf5 import check_claim, check_links, read_whole
 from audiobag.labels import LabelTable
 
 FORMAT_VERSION = 1
@@ -168,6 +168,7 @@ def open_store(path: Path) -> Store:
         )
     try:
         with h5py.File(path, "r") as file:
+            check_links(file)
             version = file.attrs.get("format_version")
             if version != FORMAT_VERSION:
                 found = "is no audiobag store" if version is None else f"has format version {version}"

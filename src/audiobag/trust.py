@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from audiobag.errors import UserError
 
 _TRUSTED = ("audiobag", "torch")
+_LARGEST = 10_000_000  # no width, depth or number of steps in a model comes near it
+_FREE = 2**24  # numbers of a model that nobody's memory minds
 _KINDS = (nn.Module, Optimizer, LRScheduler)
 
 
@@ -53,6 +57,26 @@ def instantiate_trusted(config: Mapping[str, Any], *, allow: Sequence[str] = (),
         raise UserError(f"{target} of the file's configuration cannot be built ({error})") from error
 
 
+def check_size(path: Path, build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> None:
+    """Refuse a configuration whose model is larger than the weights that came with it, before it takes memory.
+
+    Args:
+        path: of the file, for the message.
+        build: makes the model; called where tensors have a shape and no content.
+        state: the weights.
+
+    Raises:
+        UserError: says by how much.
+    """
+    with torch.device("meta"):
+        claimed = sum(x.numel() for x in build().state_dict().values())
+    there = sum(x.numel() for x in state.values())
+    if claimed > max(there, _FREE):
+        raise UserError(
+            f"the configuration in {path} describes a model of {claimed:,} numbers, its weights are {there:,}"
+        )
+
+
 def _value(value: Any, allow: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
@@ -60,6 +84,8 @@ def _value(value: Any, allow: Sequence[str]) -> Any:
         return {k: _value(v, allow) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_value(v, allow) for v in value]
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise UserError(f"the file's configuration asks for {value:,}, which is refused: {_LARGEST:,} is the most")
     return value
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import json
 import os
+import re
 import resource
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ import torch
 from audiobag.checkpoint import load_checkpoint
 from audiobag.errors import UserError
 from audiobag.experiment import evaluate, train
+from audiobag.export import load
 from audiobag.prepare import prepare
 from audiobag.prepare.download import download
 from audiobag.runs import RunDirectory
@@ -205,3 +208,104 @@ def test_a_runs_configuration_does_not_learn_the_environment(tmp_path: Path, mon
     from omegaconf import OmegaConf
 
     assert OmegaConf.create({"a": "${oc.env:A_SECRET}"}).a == "hunter2", "for everyone else it works as before"
+
+
+LINKS: list[Any] = [
+    h5py.ExternalLink("secret.h5", "/x"),
+    h5py.SoftLink("/x"),
+    "raw",
+    "virtual",
+]
+
+
+@pytest.mark.parametrize("kind", LINKS, ids=lambda k: k if isinstance(k, str) else type(k).__name__)
+@pytest.mark.parametrize("reader", ["store", "embeddings", "predictions"])
+def test_data_that_lie_in_other_files(tmp_path: Path, kind: Any, reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends back the predictions of such a file would send back what somebody else's file holds."""
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("secret.h5", "w") as secret:
+        secret["x"] = np.ones((8, 4), np.uint8)
+    path = tmp_path / ("predictions.h5" if reader == "predictions" else "evil.h5")
+    name = {"store": "frames", "embeddings": "frames", "predictions": "probability"}[reader]
+    if reader == "store":
+        make_store(path)
+    with h5py.File(path, "a") as file:
+        if reader == "embeddings":
+            file["lengths"], file["labels"] = [4, 4], np.ones((2, 3), np.uint8)
+        if reader == "predictions":
+            file["video_id"] = [b"a"]
+        if name in file:
+            del file[name]
+        if kind == "raw":
+            file.create_dataset(name, (8, 4), np.uint8, external=[("secret.h5", 0, 32)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((8, 4), np.uint8)
+            layout[:] = h5py.VirtualSource("secret.h5", "x", (8, 4))
+            file.create_virtual_dataset(name, layout)
+        else:
+            file[name] = kind
+    read = {
+        "store": lambda: open_store(path),
+        "embeddings": lambda: prepare(str(path), tmp_path / "out"),
+        "predictions": lambda: RunDirectory(tmp_path).read_predictions(),
+    }[reader]
+    with pytest.raises(UserError, match=f"/{name} (is a link|takes its data from other files)"):
+        read()
+
+
+def test_arrays_that_grow(tmp_path: Path) -> None:
+    zeros = np.zeros((2**21, 128), np.uint8)
+    np.savez_compressed(
+        tmp_path / "bomb.npz", frames=zeros, lengths=np.full(2**18, 8), labels=np.ones((2**18, 1), bool)
+    )
+    del zeros
+    with little_memory(2**27), pytest.raises(UserError, match="more than 100 times the file"):
+        prepare(str(tmp_path / "bomb.npz"), tmp_path / "out")
+
+
+def test_weights_whose_header_claims_2_to_the_60(tmp_path: Path, trained: Path) -> None:
+    folder = exported(trained, tmp_path)
+    (folder / "model.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
+    with little_memory(), pytest.raises(UserError, match="missing or damaged"):
+        load(folder)
+
+
+def exported(trained: Path, folder: Path) -> Path:
+    (folder / "model").mkdir()
+    load(trained).write(folder / "model")
+    return folder / "model"
+
+
+@pytest.mark.parametrize(("width", "finding"), [(2**17, "describes a model of"), (2**40, "asks for")])
+def test_a_configuration_larger_than_its_weights(tmp_path: Path, trained: Path, width: int, finding: str) -> None:
+    content = dict(load_checkpoint(trained))
+    content["audiobag"]["config"]["embedding"]["width"] = width
+    torch.save(content, tmp_path / "wide.ckpt")
+    config = composed("evaluate", f"checkpoint={tmp_path / 'wide.ckpt'}", f"paths.run={tmp_path}")
+    with little_memory():
+        with pytest.raises(UserError, match=finding):
+            load(tmp_path / "wide.ckpt")
+        with pytest.raises(UserError, match=finding):
+            evaluate(config, RunDirectory(tmp_path))
+
+
+def test_an_exported_folder_in_yaml_or_with_code_is_not_read(tmp_path: Path, trained: Path) -> None:
+    folder = exported(trained, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["embedding"] = {"_target_": "os.mkdir", "path": str(tmp_path / "owned")}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.yaml").write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path / 'owned'}']")
+    (folder / "modeling.py").write_text(f"import os; os.mkdir({str(tmp_path / 'owned')!r})")
+    with pytest.raises(UserError, match=r"names 'os\.mkdir'"):
+        load(folder)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_the_page_names_each_attack() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "security.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    source = "".join(p.read_text(encoding="utf-8") for p in (root / "tests").rglob("test_*.py"))
+    assert {name for name in named if f"def {name}(" not in source} == set()
+    here = set(re.findall(r"^def (test_\w+)\(", Path(__file__).read_text(encoding="utf-8"), re.MULTILINE))
+    assert here - named == {"test_the_page_names_each_attack"}

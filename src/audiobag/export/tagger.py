@@ -20,7 +20,7 @@ from audiobag.export.description import Description
 from audiobag.export.hub import HubMixin
 from audiobag.files import atomic, write_text
 from audiobag.model import BagClassifier
-from audiobag.trust import instantiate_trusted
+from audiobag.trust import check_size, instantiate_trusted
 
 WEIGHTS = "model.safetensors"
 _PREFIX = "model."  # of the classifier's weights in a training checkpoint
@@ -165,11 +165,15 @@ def _weights(path: Path) -> dict[str, Tensor]:
 def _assembled(
     path: Path, description: Description, state: Mapping[str, Tensor], allow: Sequence[str], card: Path | None
 ) -> Tagger:
-    embedding = instantiate_trusted(description.embedding, allow=allow, in_features=description.dim)
-    pooling = instantiate_trusted(
-        description.pooling, allow=allow, in_features=embedding.out_features, classes=len(description.class_names)
-    )
-    model = BagClassifier(embedding, pooling, description.scale, description.offset)
+    def build() -> BagClassifier:
+        embedding = instantiate_trusted(description.embedding, allow=allow, in_features=description.dim)
+        pooling = instantiate_trusted(
+            description.pooling, allow=allow, in_features=embedding.out_features, classes=len(description.class_names)
+        )
+        return BagClassifier(embedding, pooling, description.scale, description.offset)
+
+    check_size(path, build, state)
+    model = build()
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from audiobag.errors import UserError
-from audiobag.hdf5 import check_claim
+from audiobag.hdf5 import check_claim, check_links
+from audiobag.prepare.inflate import MOST
 from audiobag.prepare.records import Clip, Reject
 from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
@@ -60,8 +61,10 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
             archive = np.load(files.enter_context(path.open("rb")), allow_pickle=False)
             if not isinstance(archive, Mapping):
                 raise ValueError("it is no archive of arrays")
+            _check_growth(path)
             return read_table(path, dict(archive), {}, source, labelled)
         file = files.enter_context(h5py.File(path, "r"))
+        check_links(file)
         for array in file.values():
             if isinstance(array, h5py.Dataset):
                 check_claim(array)
@@ -70,6 +73,14 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
         raise UserError(
             f"{path} cannot be read ({error}); expected HDF5 or NPZ without pickles: save it again"
         ) from error
+
+
+def _check_growth(path: Path) -> None:
+    """Refuse an archive that would fill the memory: its members' sizes are known before they are read."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MOST * path.stat().st_size:
+        raise ValueError(f"its arrays would grow to {size:,} bytes, more than {MOST} times the file")
 
 
 def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterator[tuple[int, Clip]]:
