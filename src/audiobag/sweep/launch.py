@@ -94,6 +94,8 @@ def run_one(hydra: Any, folder: Path) -> float | None:
     Raises:
         SystemExit: with the exit code of the job's process, where that is not 0.
     """
+    # All that the other launcher may have to name the job by, if this process is killed.
+    _LOG.info("a job in %s", folder)
     overrides = _single_run(hydra.overrides.task, hydra)
     sweep = Path(hydra.sweep.dir).resolve().name
     process = start(job_command(overrides, folder, _flags(hydra)), folder, {SWEEP: sweep})
