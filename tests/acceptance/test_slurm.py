@@ -32,19 +32,34 @@ LONG = (
 )
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
 ]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stores, and the sweep of four run there without SLURM."""
+    """A folder with stores."""
     folder = tmp_path_factory.mktemp("slurm")
     make_store(folder / "data" / "bal_train.h5", clips=600, classes=20, dim=32)
     make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=32, seed=1)
-    assert train(folder, os.environ, "-m", *SHORT, *FOUR, "hydra.sweep.dir=without").returncode == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def four(place: Path) -> dict[str, Any]:
+    """What the sweep of four comes to without SLURM."""
+    done = train(place, os.environ, "-m", *SHORT, *FOUR, "hydra.sweep.dir=without")
+    assert done.returncode == 0, done.stdout
+    return results(place / "without")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path) -> dict[str, Any]:
+    """What the long run comes to without SLURM."""
+    done = train(place, os.environ, *LONG, "hydra.run.dir=undisturbed")
+    assert done.returncode == 0, done.stdout
+    return dict(results(place / "undisturbed")["undisturbed"])
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +112,13 @@ def wait_for_step(run: Path, step: int) -> None:
 
 
 def test_sweep_of_four_is_that_of_one_machine_and_reruns_what_is_missing_alone(
-    place: Path, slurm: Mapping[str, str]
+    place: Path, slurm: Mapping[str, str], four: dict[str, Any]
 ) -> None:
     command = ("-m", "hydra/launcher=slurm_gpu", *SHORT, *FOUR, "hydra.sweep.dir=four")
     done = train(place, slurm, *command)
     assert done.returncode == 0, done.stdout
-    assert len(results(place / "four")) == 4
-    assert results(place / "four") == results(place / "without")
+    assert len(four) == 4
+    assert results(place / "four") == four
 
     missing = place / "four" / "pooling-max__seed-0"
     (missing / "metrics.json").rename(place / "moved.json")
@@ -113,7 +128,7 @@ def test_sweep_of_four_is_that_of_one_machine_and_reruns_what_is_missing_alone(
     after = {p.parent.name: p.stat().st_mtime_ns for p in (place / "four").glob("*/metrics.json")}
     assert after.pop(missing.name)
     assert after == before, "a finished job was run again"
-    assert results(place / "four") == results(place / "without")
+    assert results(place / "four") == four
 
 
 @pytest.mark.parametrize("killed", ["the run", "all of its task"])
@@ -189,9 +204,25 @@ def wait_for_job(slurm: Mapping[str, str], job: str, seconds: float = 400) -> di
     raise TimeoutError(f"job {job} did not end")
 
 
-def test_a_run_whose_time_is_up_goes_back_to_the_queue_and_continues(place: Path, slurm: Mapping[str, str]) -> None:
-    undisturbed = train(place, os.environ, *LONG, "hydra.run.dir=undisturbed")
-    assert undisturbed.returncode == 0, undisturbed.stdout
+def test_a_sweeps_job_with_notice_goes_back_to_the_queue_and_the_sweep_waits_for_it(
+    place: Path, slurm: Mapping[str, str], undisturbed: dict[str, Any]
+) -> None:
+    where = ("hydra.sweep.dir=noticed", "hydra.sweep.subdir=one")
+    running = begin(place, slurm, "-m", "hydra/launcher=slurm_gpu", *LONG, *where)
+    run = place / "noticed" / "one"
+    wait_for_step(run, 30)
+    queue = ["squeue", "--noheader", "--name=train", "--format=%i"]
+    job = subprocess.run(queue, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    subprocess.run(["scancel", "--signal=USR1", job], env=slurm, timeout=60, check=True)
+    said, _ = running.communicate(timeout=400)
+    assert running.returncode == 0, said
+    assert "continuing from" in (run / "job.log").read_text()
+    assert results(run) == {"one": undisturbed}
+
+
+def test_a_run_whose_time_is_up_goes_back_to_the_queue_and_continues(
+    place: Path, slurm: Mapping[str, str], undisturbed: dict[str, Any]
+) -> None:
     job = sbatch(place, slurm, "--time=20", "--signal=USR1@300", "--output=up.log", SCRIPTS / "train.sbatch", *LONG)
     run = place / "outputs" / "slurm" / job
     wait_for_step(run, 30)
@@ -206,7 +237,7 @@ def test_a_run_whose_time_is_up_goes_back_to_the_queue_and_continues(place: Path
     limit(slurm, job, 20)
     assert wait_for_job(slurm, job) == {job: "COMPLETED"}, (place / "up.log").read_text()
     assert "continuing from" in (place / "up.log").read_text()
-    assert results(run) == {job: results(place / "undisturbed")["undisturbed"]}
+    assert results(run) == {job: undisturbed}
 
 
 def limit(slurm: Mapping[str, str], job: str, minutes: int) -> None:
@@ -224,7 +255,7 @@ def has_notice(pid: int) -> bool:
     return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
 
 
-def until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
+def until(what: str, true: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -246,11 +277,11 @@ def test_what_is_cancelled_stays_so(place: Path, slurm: Mapping[str, str]) -> No
     assert list((place / "outputs" / "slurm" / job / "checkpoints").glob("step-*.ckpt"))
 
 
-def test_array_is_the_sweep_of_four(place: Path, slurm: Mapping[str, str]) -> None:
+def test_array_is_the_sweep_of_four(place: Path, slurm: Mapping[str, str], four: dict[str, Any]) -> None:
     lines = [f"pooling={pooling} seed={seed}" for pooling in ("average", "max") for seed in (0, 1)]
     (place / "four.txt").write_text("\n".join(lines) + "\n")
     job = sbatch(place, slurm, "--array=1-5", "--output=array-%a.log", SCRIPTS / "sweep.sbatch", "four.txt", *SHORT)
     states = wait_for_job(slurm, job)
     assert states == {f"{job}_{n}": "FAILED" if n == 5 else "COMPLETED" for n in range(1, 6)}
     assert "four.txt has no line 5" in (place / "array-5.log").read_text()
-    assert results(place / "outputs" / "sweeps" / "four") == results(place / "without")
+    assert results(place / "outputs" / "sweeps" / "four") == four

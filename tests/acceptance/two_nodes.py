@@ -87,12 +87,11 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
             running.enter_context(_daemon(name, command, folder, environment))
 
         def succeeds(*command: str) -> bool:
-            return (
-                subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False).returncode == 0
-            )
+            done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+            return done.returncode == 0
 
         def says(*command: str) -> str:
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
             return done.stdout.strip()
 
         start("mariadbd", *_mariadbd(folder, port))
@@ -176,7 +175,7 @@ def _daemon(name: str, command: tuple[str, ...], folder: Path, environment: Mapp
             process.wait()
 
 
-def _until(what: str, true: Callable[[], bool], seconds: float = 60) -> None:
+def _until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
