@@ -214,7 +214,7 @@ def test_a_sweeps_job_with_notice_goes_back_to_the_queue_and_the_sweep_waits_for
     queue = ["squeue", "--noheader", "--name=train", "--format=%i"]
     job = subprocess.run(queue, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     subprocess.run(["scancel", "--signal=USR1", job], env=slurm, timeout=60, check=True)
-    said, _ = running.communicate(timeout=400)
+    said, _ = running.communicate(timeout=900)
     assert running.returncode == 0, said
     assert "continuing from" in (run / "job.log").read_text()
     assert results(run) == {"one": undisturbed}
