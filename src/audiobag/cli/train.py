@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from audiobag.cli.command import choices, command, run_directory
+from audiobag.cli.imports import without_signal_processing
 from audiobag.cluster import is_first
 from audiobag.errors import UserError
 from audiobag.files import locked
@@ -31,7 +32,8 @@ def _train(config: dict[str, Any]) -> float | None:
     if record is None:
         with _alone(run.path):
             # Torch and Lightning take seconds to import: only once there is something to train.
-            from audiobag.experiment import train
+            with without_signal_processing():
+                from audiobag.experiment import train
 
             record = train(config, run, choices())
     else:
