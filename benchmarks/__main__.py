@@ -3,6 +3,8 @@
 python -m benchmarks                 all but the large ones
 python -m benchmarks step metrics    these alone; the others' figures stay
 python -m benchmarks large           two million clips: ten minutes, 8 GB of disk
+
+A group that is not run keeps its earlier figures; the page says where another machine took them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import json
 import os
 import platform
 import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ import torch
 from rich.console import Console
 
 from audiobag.files import write_text
+from audiobag.hardware import cpu_multiplies_bf16
 from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -34,7 +39,14 @@ def machine() -> dict[str, Any]:
         cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     flags = torch.backends.cpu.get_cpu_capability()
-    return {"cpu": cpu, "cores": os.cpu_count(), "instructions": flags, "gpu": gpu, "torch": torch.__version__}
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "instructions": f"{flags}, bf16" if cpu_multiplies_bf16() else flags,
+        "gpu": gpu,
+        "torch": torch.__version__,
+    }
 
 
 def main() -> None:
@@ -52,11 +64,14 @@ def main() -> None:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         for name in options.names or USUAL:
-            console.print(f"measuring {name}")
             module = importlib.import_module(f"benchmarks.{name}")
+            about, began = (module.__doc__ or "").strip(), time.monotonic()
+            console.print(f"{name}: {about}")
             rows = [row.as_dict() for row in module.run(work)]
+            console.print(f"{name}: {len(rows)} figures in {time.monotonic() - began:.0f} s")
             if rows:
-                kept[name] = {"about": (module.__doc__ or "").strip(), "machine": machine(), "rows": rows}
+                when = datetime.now(UTC).isoformat(timespec="seconds")
+                kept[name] = {"about": about, "machine": machine(), "when": when, "rows": rows}
                 write_text(path, json.dumps(kept, indent=1, sort_keys=True) + "\n")
                 write_text(DOCS / "benchmarks.md", page(kept))
 

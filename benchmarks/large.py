@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -60,24 +62,38 @@ def prepare_seconds(work: Path) -> tuple[float, float]:
 
 
 def training_memory(work: Path, *overrides: str) -> list[dict[str, float]]:
-    """Return, for each process of a training at work, its anonymous and file-backed resident memory in GiB."""
+    """Return, for each process of a training at work, GiB by kind: Rss, Pss (shared pages divided), Pss_Anon."""
     run = work / "large-run"
     shutil.rmtree(run, ignore_errors=True)
     command = [sys.executable, "-m", "audiobag.cli.train", f"data.root={work}", "trainer.max_steps=100000"]
-    command += ["data.val_fraction=0", "embedding.width=8", f"hydra.run.dir={run}", *overrides]
+    command += ["data.val_fraction=0", "sampler=uniform", f"hydra.run.dir={run}", *overrides]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        time.sleep(90)  # long enough for the random draws to have touched nearly every page
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"hydra.run.dir={run}" in (entry / "cmdline").read_text():
-                    status = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines())
-                    kinds = {kind: int(status[kind].split()[0]) / 2**20 for kind in ("RssAnon", "RssFile")}
-                    found.append(kinds)
-            except OSError:
-                continue
-        process.kill()
+        # Until the random draws have touched nearly every page: a fault maps those around it too.
+        while process.poll() is None and steps_done(run) < 200:
+            time.sleep(1)
+        ranks = [p for p in Path("/proc").glob("[0-9]*") if f"hydra.run.dir={run}" in _read(p / "cmdline")]
+        found = [_gib(_read(rank / "smaps_rollup")) for rank in ranks]
+        for rank in ranks:
+            os.kill(int(rank.name), signal.SIGKILL)
     return found
+
+
+def steps_done(run: Path) -> int:
+    """Return how far a run says it is."""
+    text = _read(run / "progress.json")
+    return int(json.loads(text)["step"]) if text else 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # not there yet, or a process that has ended
+        return ""
+
+
+def _gib(rollup: str) -> dict[str, float]:
+    lines = (line.split() for line in rollup.splitlines()[1:])
+    return {kind.rstrip(":"): int(kib) / 2**20 for kind, kib, *_ in lines}
 
 
 def run(work: Path) -> list[Row]:
@@ -87,19 +103,14 @@ def run(work: Path) -> list[Row]:
     random_store(large / "bal_train.h5", FULL)
     random_store(large / "eval.h5", 500, seed=1)
     first = seconds_to_first_step(large)
-    one = training_memory(large)
-    two = training_memory(large, "trainer=ddp_cpu")
-    total = sum(one[0].values())
+    (one,) = training_memory(large)
+    two = training_memory(large, "trainer=ddp_cpu", "threads=1")
     return [
         Row(f"prepare {FULL:,} clips from shards", took, "s", goal="under 180 s"),
         Row("largest resident memory of prepare, mapped pages included", resident, "MiB"),
         Row("command to first optimiser step", first, "s", goal="under 15 s"),
-        Row("memory of training, one process, mapped pages included", total, "GiB", goal="under 3.5 GiB"),
-        Row("of which its own (anonymous)", one[0]["RssAnon"], "GiB"),
-        Row(
-            "its own, each of two ranks at most",
-            max(r["RssAnon"] for r in two),
-            "GiB",
-            goal="no second copy of 2.5 GiB",
-        ),
+        Row("memory of training, one process, mapped pages included", one["Rss"], "GiB", goal="under 3.5 GiB"),
+        Row("of which its own (anonymous)", one["Pss_Anon"], "GiB"),
+        Row("two ranks together, shared pages once", sum(r["Pss"] for r in two), "GiB", goal="no second 2.5 GiB"),
+        Row("its own (anonymous), each of two ranks at most", max(r["Pss_Anon"] for r in two), "GiB"),
     ]

@@ -28,12 +28,15 @@ _TITLES = {
 def page(measured: Mapping[str, Any]) -> str:
     """Return docs/benchmarks.md for the content of docs/benchmarks.json."""
     parts = [_HEAD]
+    latest = max(measured.values(), key=lambda part: part.get("when", ""), default={"machine": None})["machine"]
     for name, title in _TITLES.items():
         if name not in measured:
             continue
         part = measured[name]
         machine = part["machine"]
         where = f"{machine['cores']} cores ({machine['cpu']}, {machine['instructions']}), torch {machine['torch']}"
+        if machine != latest:
+            where = f"another machine than the latest figures here, earlier: {where}"
         if machine["gpu"]:
             where += f", {machine['gpu']}"
         parts.append(f"## {title}\n\n{part['about']}\n\nOn {where}.\n")

@@ -14,6 +14,19 @@ from benchmarks.measure import Row
 from benchmarks.stores import BALANCED, random_store
 from benchmarks.training import configuration
 
+_LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
+
+
+def bytes_a_step(work: Path, steps: int = 40) -> float:
+    """Return what each of two ranks sends over the loopback device in a step: the rest of a run's traffic cancels."""
+
+    def sent(total: int) -> int:
+        before = int(_LOOPBACK.read_text())
+        clips_per_second(work, "trainer=ddp_cpu", "threads=1", f"trainer.max_steps={total}")
+        return int(_LOOPBACK.read_text()) - before
+
+    return (sent(20 + steps) - sent(20)) / steps / 2
+
 
 def clips_per_second(work: Path, *overrides: str) -> float:
     """Return audiobag-train's own figure for 20 steps."""
@@ -35,7 +48,7 @@ def run(work: Path) -> list[Row]:
     weak = clips_per_second(work, "trainer=ddp_cpu", "threads=1", "data.batch_size=1000")
     system = build_system(configuration(work, 1), store)
     gradient = 4 * sum(p.numel() for p in system.parameters())
-    return [
+    rows = [
         Row("one process, two threads, batch 500", one, "clips/s"),
         Row(
             "two ranks, one thread each, batch 500 in all", strong, "clips/s", against="one process", ratio=strong / one
@@ -43,3 +56,8 @@ def run(work: Path) -> list[Row]:
         Row("two ranks, one thread each, batch 500 each", weak, "clips/s", against="one process", ratio=weak / one),
         Row("gradient a step, the paper's network in fp32", gradient / 1e6, "MB"),
     ]
+    if _LOOPBACK.exists():
+        rows.append(
+            Row("sent a step by each of two ranks, all traffic of the loopback device", bytes_a_step(work) / 1e6, "MB")
+        )
+    return rows

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from benchmarks.large import _gib
 from benchmarks.measure import rates, seconds
 from benchmarks.page import page
+from benchmarks.prepare import on_one_core
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -25,3 +28,25 @@ def test_ratios_are_ours_to_the_peers() -> None:
     rows = rates({"ours": [0.5], "theirs": [2.0]}, {"ours": 100, "theirs": 40}, "ours", "clips/s", {"theirs": "5 x"})
     assert [row.value for row in rows] == [200, 20]
     assert rows[1].ratio == 10
+
+
+def test_another_machines_figures_are_marked() -> None:
+    row = {"what": "a step", "value": 1.0, "unit": "s", "spread": 0.0, "against": "", "ratio": None, "goal": ""}
+    here = {"cpu": "new", "cores": 2, "instructions": "AVX512", "gpu": None, "torch": "2"}
+    old = {"about": "Old.", "machine": {**here, "cpu": "old"}, "rows": [row]}
+    new = {"about": "New.", "machine": here, "when": "2026-01-01", "rows": [row]}
+    text = page({"loader": old, "step": new})
+    assert "another machine than the latest figures here, earlier: 2 cores (old" in text
+    assert text.count("another machine") == 1
+
+
+def test_memory_is_read_from_the_kernels_sum() -> None:
+    rollup = "00400000-7ffe [rollup]\nRss:  2097152 kB\nPss:  1048576 kB\nPss_Anon:  524288 kB\n"
+    assert _gib(rollup) == {"Rss": 2.0, "Pss": 1.0, "Pss_Anon": 0.5}
+
+
+def test_one_core_is_one_core_and_the_rest_come_back() -> None:
+    before, seen = os.sched_getaffinity(0), []
+    on_one_core(lambda: seen.append(os.sched_getaffinity(0)))()
+    assert [len(cores) for cores in seen] == [1]
+    assert os.sched_getaffinity(0) == before
