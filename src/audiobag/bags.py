@@ -44,8 +44,8 @@ class Bags:
         return Bags(*moved)
 
     def pin_memory(self) -> Bags:
-        """Return the same bags in page-locked memory, for copies to a GPU that do not wait."""
-        return Bags(*(x.pin_memory() for x in self._tensors()))
+        """Return the same bags in page-locked memory, for copies to a GPU that do not wait; what is there stays."""
+        return Bags(*(x.pin_memory() if x.device.type == "cpu" else x for x in self._tensors()))
 
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.frames, self.lengths, self.labels, self.index

@@ -126,7 +126,7 @@ class BagDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
         """Return the batch on `device`; from page-locked memory to a GPU, which need not wait for it."""
-        if device.type == "cuda" and batch.frames.device.type == "cpu":
+        if device.type == "cuda":
             batch = batch.pin_memory()
         return batch.to(device, non_blocking=True)
 
