@@ -1,14 +1,17 @@
 """How the schedule of the results was chosen: steps and averaging window, on a hold-out of the training split.
 
-The training, which keeps the hold-out's predictions at each validation (from this folder):
+The training, which keeps the hold-out's predictions at each validation. It scores its own training split at the end,
+so that the eval set stays unseen:
 
-    PYTHONPATH=. audiobag-train experiment=paper/attention_softmax data=balanced data.val_fraction=0.1 \
-      callbacks.averaging=null "+callbacks.keep={_target_: schedule.KeepHoldOut, folder: schedule}" \
-      trainer.max_steps=1500 trainer.val_check_interval=50
+    PYTHONPATH=docs/results audiobag-train experiment=paper/attention_softmax data=balanced data.val_fraction=0.1 \
+      data.test=bal_train callbacks.averaging=null \
+      "+callbacks.keep={_target_: schedule.KeepHoldOut, folder: schedule}" \
+      trainer.precision=bf16-mixed trainer.max_steps=3000 trainer.val_check_interval=100
 
-The choice, as a table and a picture:
+and the same for two more seeds, `seed=1 trainer.max_steps=1200` into `schedule-1` and so on, for the spread. The
+choice, as a table and a picture:
 
-    python schedule.py schedule
+    python docs/results/schedule.py schedule schedule-1 schedule-2
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from lightning import Callback, LightningModule, Trainer
 from audiobag.bags import Bags
 from audiobag.metrics import tagging_scores
 
-EVERY = 50  # steps between two validations, and so between two members of an average
+EVERY = 100  # steps between two validations, and so between two members of an average
 
 
 class KeepHoldOut(Callback):
@@ -62,32 +65,46 @@ def mean_ap(probability: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> 
     return float(tagging_scores(torch.from_numpy(probability), torch.from_numpy(labels)).mAP)
 
 
-def main(folder: Path) -> None:
-    """Print and write mAP on the hold-out after each step, alone and averaged over windows that end there."""
-    labels = np.load(folder / "labels.npy")
-    kept = {int(p.stem[5:]): np.load(p) for p in sorted(folder.glob("step-*.npy"))}
+def at_each_step(folder: Path) -> tuple[list[int], list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Return the steps, the predictions after each, and the labels."""
+    kept = {int(p.stem[5:]): np.load(p) for p in folder.glob("step-*.npy")}
     steps = sorted(s for s in kept if s % EVERY == 0)
-    shares = (1 / 3, 1 / 2, 2 / 3)  # where the window begins, as a share of the step at which it ends
+    return steps, [kept[s] for s in steps], np.load(folder / "labels.npy")
+
+
+def main(chosen_on: Path, others: list[Path]) -> None:
+    """Write mAP on the hold-out after each step, alone and averaged over windows that end there; draw both.
+
+    Args:
+        chosen_on: the first seed's folder.
+        others: further seeds', for the spread.
+    """
+    steps, predicted, labels = at_each_step(chosen_on)
+    shares = (1 / 3, 2 / 3, 5 / 6)  # where the window begins, as a share of the step at which it ends
     rows = []
-    for last in steps:
-        row = [last, mean_ap(kept[last], labels)]
-        for share in shares:
-            window = [kept[s] for s in steps if share * last <= s <= last]
-            row.append(mean_ap(np.mean(window, 0), labels))
-        rows.append(row)
-        print(*(f"{v:8.4f}" if isinstance(v, float) else f"{v:6d}" for v in row))  # noqa: T201
-    header = ["step", "mAP", *(f"mAP averaged from {s:.2f} of the steps" for s in shares)]
-    with Path("schedule.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *([r[0], *(f"{v:.4f}" for v in r[1:])] for r in rows)])
+    for last, probability in zip(steps, predicted, strict=True):
+        windows = [[p for s, p in zip(steps, predicted, strict=True) if share * last <= s <= last] for share in shares]
+        rows.append([mean_ap(probability, labels), *(mean_ap(np.mean(window, 0), labels) for window in windows)])
+    seeds = [[mean_ap(p, y) for p in found] for _, found, y in map(at_each_step, others)]
+    header = ["mAP", *(f"mAP averaged from {s:.2f} of the steps" for s in shares)]
+    with Path(__file__).with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["step", *header, *(f"mAP of seed {n}" for n in range(1, len(seeds) + 1))])
+        for i, (step, row) in enumerate(zip(steps, rows, strict=True)):
+            lines.writerow([step, *(f"{v:.4f}" for v in row), *(f"{s[i]:.4f}" if i < len(s) else "" for s in seeds)])
     figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    table = np.array(rows)
-    for column, name in enumerate(header[1:], 1):
-        axes.plot(table[:, 0], table[:, column], label=name)
-    axes.set(xlabel="training steps", ylabel="mAP on the hold-out", title="Attention, softmax measure, seed 0")
+    for name, values in zip(header, np.transpose(rows), strict=True):
+        axes.plot(steps, values, label=name)
+    if seeds:
+        common = min(map(len, seeds))
+        spread = np.array([[row[0] for row in rows[:common]], *(s[:common] for s in seeds)])
+        name = f"mAP, {len(spread)} seeds: lowest to highest"
+        axes.fill_between(steps[:common], spread.min(0), spread.max(0), color="C0", alpha=0.3, linewidth=0, label=name)
+    axes.set(xlabel="training steps", ylabel="mAP on the hold-out", title="Attention, softmax measure")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig("schedule.png", dpi=130)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=130)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]])
