@@ -54,6 +54,9 @@ def test_a_sweeps_report(sweep: Path) -> None:
     assert "broken" in text.partition("## Left out")[2]
     page = written.page.read_text()
     assert "broken" in page.partition('id="left-out"')[2]
+    complete = page.partition('id="left-out"')[0]
+    assert f"{sweep.name}/pooling=average,seed=0" in complete
+    assert str(sweep.parent) not in complete, "a page that is published says nothing of the disk it was made on"
     (difference,) = csv.DictReader((folder / "differences.csv").read_text().splitlines())
     assert (difference["system"], difference["baseline"]) == ("attention_softmax", "average")
     assert float(difference["clips_low"]) <= float(difference["clips_high"])

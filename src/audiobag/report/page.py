@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
@@ -60,6 +61,7 @@ def page(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     environment.filters["short"] = short
+    environment.filters["place"] = place
     template = (files("audiobag.report") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
@@ -70,6 +72,11 @@ def page(
         notices=notices,
         left_out=left_out,
     )
+
+
+def place(path: Path) -> str:
+    """Return a run's folder within its sweep's: a page that is published says nothing of the disk it was made on."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _number(value: object, digits: int = 3) -> str:

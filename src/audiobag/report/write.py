@@ -19,7 +19,7 @@ from audiobag.report import plots
 from audiobag.report.collect import LeftOut, collect
 from audiobag.report.compare import best, comparable, differences, flags, pairwise
 from audiobag.report.evidence import Evidence, Labels, examine
-from audiobag.report.page import Picture, page
+from audiobag.report.page import Picture, page, place
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import (
     Table,
@@ -227,5 +227,5 @@ def _markdown(
         lines += [f"![{markdown_text(picture.title)}]({picture.name}.png)", "", markdown_text(picture.caption), ""]
     if left_out:
         lines += ["## Left out", ""]
-        lines += [f"- {markdown_text(str(each.path))}: {markdown_text(each.reason)}" for each in left_out]
+        lines += [f"- {markdown_text(place(each.path))}: {markdown_text(each.reason)}" for each in left_out]
     return "\n".join(lines).rstrip() + "\n"
