@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from itertools import pairwise
@@ -25,13 +26,27 @@ def test_every_name_is_there_and_listed() -> None:
         _ = audiobag.nothing
 
 
+def test_no_module_takes_the_name_of_what_is_no_module() -> None:
+    # Importing audiobag.predict would put the module where the function is.
+    names = set(audiobag.__all__) - {"metrics", "__version__"}
+    assert [name for name in names if importlib.util.find_spec(f"audiobag.{name}")] == []
+
+
 def test_a_notebook_loads_predicts_and_scores(tmp_path: Path) -> None:
     from tests.export.fabricate import make_run
 
     checkpoint, store = make_run(tmp_path / "run")
     tagger = audiobag.load(checkpoint)
     offsets = store.columns.offsets
-    prediction = tagger.predict([store.frames[a:b] for a, b in pairwise(offsets)])
+    bags = [store.frames[a:b] for a, b in pairwise(offsets)]
+    prediction = audiobag.predict(tagger, bags)
+    for same in (tagger.predict(bags), audiobag.predict(checkpoint, bags), audiobag.predict(str(checkpoint), bags)):
+        torch.testing.assert_close(same.clip, prediction.clip)
+    padded = torch.zeros(2, 12, store.dim, dtype=torch.uint8)
+    for row, bag in zip(padded, bags):
+        row[: len(bag)] = torch.from_numpy(bag)
+    some = audiobag.predict(tagger, padded, [len(bag) for bag in bags[:2]])
+    torch.testing.assert_close(some.clip, prediction.clip[:2])
     labels = torch.from_numpy(store.labels.dense())
     scores = audiobag.metrics.tagging_scores(prediction.clip, labels)
     assert prediction.clip.shape == labels.shape

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 
 import audiobag
 from audiobag.bags import BagPrediction
-from audiobag.cli.report import name_folders
+from audiobag.cli.folders import name_folders
 from audiobag.errors import UserError
 from audiobag.experiment import build_system
 from audiobag.export import Tagger, load
@@ -25,7 +25,7 @@ from tests.composing import composed, small_training
 from tests.conftest import make_store
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 
 
@@ -80,7 +80,7 @@ def test_each_command_composes_as_it_is_typed(page: str, words: list[str], their
         pytest.skip(f"there is no audiobag-{command} yet")
     multirun = "-m" in arguments
     arguments = [a for a in arguments if a not in ("-m", "--cfg", "job")]
-    if command == "report":
+    if command in ("report", "explore"):
         arguments = name_folders(arguments)
     overrides = [single(a) if multirun else a for a in arguments]
     # Hydra refuses an option, a key or a value that there is not; where results go is the process's own.

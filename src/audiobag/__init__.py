@@ -1,7 +1,7 @@
 """Tag sound from frozen embeddings: bags of frames, poolings as expectations, and fair experiments.
 
 tagger = audiobag.load("exports/attention")
-prediction = tagger.predict(frames, lengths)
+prediction = audiobag.predict(tagger, frames, lengths)
 audiobag.metrics.tagging_scores(prediction.clip, labels)
 """
 
@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audiobag import metrics
     from audiobag.bags import BagPrediction, Bags
-    from audiobag.export import Tagger, load
+    from audiobag.export import Tagger, load, predict
     from audiobag.model import BagClassifier
     from audiobag.store import open_store
 
 __version__ = version("audiobag")
-__all__ = ["BagClassifier", "BagPrediction", "Bags", "Tagger", "__version__", "load", "metrics", "open_store"]
+__all__ = [
+    "BagClassifier",
+    "BagPrediction",
+    "Bags",
+    "Tagger",
+    "__version__",
+    "load",
+    "metrics",
+    "open_store",
+    "predict",
+]
 
 # Torch takes a second to import, and the commands begin with this file: each name comes when it is asked for.
 _HOME = {
@@ -29,6 +39,7 @@ _HOME = {
     "Tagger": "audiobag.export",
     "load": "audiobag.export",
     "open_store": "audiobag.store",
+    "predict": "audiobag.export",
 }
 
 

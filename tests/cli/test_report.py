@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from audiobag.cli.report import name_folders
+from audiobag.cli.folders import name_folders
 
 
 def read_back(arguments: list[str]) -> object:

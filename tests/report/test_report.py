@@ -6,11 +6,18 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audiobag.errors import UserError
+from audiobag.export import load
 from audiobag.report import report
+from audiobag.report.clips import telling
+from audiobag.report.collect import collect
+from audiobag.report.evidence import Labels
+from audiobag.report.systems import group
 from audiobag.store import Store
+from tests.explore.fabricate import complete_run
 from tests.report.fabricate import make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -154,3 +161,32 @@ def test_mistakes_are_named(sweep: Path, options: dict[str, object], sentence: s
     with pytest.raises(UserError, match=sentence):
         report([sweep], **options)  # type: ignore[arg-type]
     assert not (sweep / "report").exists()
+
+
+def test_clips_of_the_best_attention_system_are_on_the_page(tmp_path: Path) -> None:
+    directory, store = complete_run(tmp_path / "run")
+    run = directory.path
+    written = report([run], replicates=0, load=load)
+    assert not [n for n in written.notices if "pictures of clips" in n]
+    for name in ("clips_found", "clips_most_wrong"):
+        assert (run / "report" / f"{name}.png").read_bytes().startswith(PNG)
+        assert f"({name}.png)" in (run / "report" / "report.md").read_text()
+    assert written.page.read_text().count('<figure class="wide">') == 2
+
+    shown = telling(group(collect([run])[0])[0][0], Labels(), load, {0: "class 0", 4: "class 4"})
+    _, probability = directory.read_predictions()
+    positive = store.labels.dense()
+    best = [max(np.flatnonzero(positive[:, k]), key=lambda i, k=k: probability[i, k]) for k in (0, 4)]
+    assert [s.title for s in shown[0]] == [f"clip{i:06d} - found: class {k}" for i, k in zip(best, (0, 4), strict=True)]
+    loss = -np.where(positive, np.log(probability), np.log(1 - probability)).mean(1)
+    assert [s.title.split()[0] for s in shown[1]] == [f"clip{i:06d}" for i in np.argsort(-loss)[:3]]
+
+    next(directory.checkpoints.iterdir()).unlink()
+    (notice,) = report([run], out=tmp_path / "again", replicates=0, load=load).notices
+    assert "without pictures of clips: there is no checkpoint at" in notice
+    assert not (tmp_path / "again" / "clips_found.png").exists()
+
+
+def test_a_report_of_runs_without_checkpoints_says_so(sweep: Path) -> None:
+    assert "attention_softmax is without pictures of clips" in report([sweep], replicates=0, load=load).notices[-1]
+    assert report([sweep], replicates=0).notices == ()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import command
+from audiobag.cli.folders import name_folders
 from audiobag.errors import UserError
 
 if TYPE_CHECKING:
     from audiobag.report import Report
     from audiobag.report.dashboard import Dashboard
-
-# Hydra's own flags that take the next argument as their value.
-_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 
 
 def main() -> None:
@@ -26,36 +22,15 @@ def main() -> None:
     _main()
 
 
-def name_folders(arguments: Sequence[str]) -> list[str]:
-    """Gather bare folders into Hydra's `runs=[...]`: `table2 out=docs` becomes `out=docs runs=['table2']`.
-
-    What has a `=` is an override, unless it exists: a job's folder may be called `pooling=max,seed=0`.
-    """
-    kept: list[str] = []
-    folders: list[str] = []
-    for argument in arguments:
-        override = "=" in argument and not Path(argument).exists()
-        value_of_flag = bool(kept) and kept[-1] in _WITH_VALUE
-        hydras = override or value_of_flag or argument.startswith(("-", "~"))
-        (kept if hydras else folders).append(argument)
-    return [*kept, f"runs=[{','.join(map(_quoted, folders))}]"] if folders else kept
-
-
-def _quoted(text: str) -> str:
-    """Return `text` as Hydra reads it back: `${` begins no reference, and a backslash counts where it escapes."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
-
-
 def _report(config: dict[str, Any]) -> None:
+    from audiobag.export import load
     from audiobag.report import report
     from audiobag.report.collect import unsent
 
     wanted = config.pop("dashboard")
     if wanted not in (None, "wandb"):
         raise UserError(f"dashboard={wanted} is not known: take dashboard=wandb, or leave it out")
-    _show(report(**config))
+    _show(report(**config, load=load))
     if wanted:
         from audiobag.report.dashboard import dashboard
 

@@ -155,6 +155,32 @@ def load(path: str | Path, *, allow: Sequence[str] = ()) -> Tagger:
     return _assembled(path, Description.of_checkpoint(content), state, allow, None)
 
 
+def predict(
+    model: Tagger | str | Path,
+    frames: ArrayLike | Sequence[ArrayLike],
+    lengths: ArrayLike | None = None,
+    *,
+    allow: Sequence[str] = (),
+) -> BagPrediction:
+    """Return clip [B, K], frame [B, T, K] and measure [B, T, K] of a model for frames, on the CPU, in one line.
+
+    Args:
+        model: of `load`, or what it takes; a path is loaded at each call.
+        frames: [B, T, D] as stored (uint8 for AudioSet), of arrays or tensors; or a list of bags [T_i, D].
+        lengths: [B], how many of the T frames are real; None: all of them.
+        allow: further packages whose modules the file may name, as `load` takes them.
+
+    Raises:
+        UserError: no model there, shapes or lengths that cannot be.
+
+    Example:
+        >>> audiobag.predict("exports/attention", frames, lengths).clip.shape  # doctest: +SKIP
+        torch.Size([20371, 527])
+    """
+    tagger = model if isinstance(model, Tagger) else load(model, allow=allow)
+    return tagger.predict(frames, lengths)
+
+
 def _weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)

@@ -116,12 +116,12 @@ def _examine(
     replicated: dict[str, list[NDArray[np.float64]]] = {scored: [] for scored in available}
     tallies, curves = [], []
     for run in system.runs:
-        probability = _predictions(run, store, averaged=False)
+        probability = predictions(run, store, averaged=False)
         tallies.append(tally(probability, positive))
         curves.append({k: precision_at_recall(probability[:, k], positive[:, k]) for k in classes})
         for scored in available:
             if scored == "test_averaged":
-                probability = _predictions(run, store, averaged=True)
+                probability = predictions(run, store, averaged=True)
             replicated[scored].append(bootstrap_map(probability, positive, replicates))
         advance()
     return Evidence(
@@ -131,7 +131,12 @@ def _examine(
     )
 
 
-def _predictions(run: Run, store: Store, averaged: bool) -> NDArray[np.float32]:
+def predictions(run: Run, store: Store, averaged: bool) -> NDArray[np.float32]:
+    """Return what a run said of the clips of its scored store, [N, K].
+
+    Raises:
+        UserError: there are no predictions, or they are of other clips or classes.
+    """
     video_id, probability = run.directory.read_predictions(averaged)
     if not np.array_equal(video_id, store.columns.video_id) or probability.shape[1] != store.classes:
         raise UserError(f"{run.directory.predictions} is not of the clips and classes of {store.path}")

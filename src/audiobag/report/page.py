@@ -25,12 +25,14 @@ class Picture:
         title: a few words.
         caption: what is drawn, of what, and how.
         png: the file's content.
+        wide: whether it takes the page's whole width.
     """
 
     name: str
     title: str
     caption: str
     png: bytes
+    wide: bool = False
 
     @property
     def inline(self) -> str:

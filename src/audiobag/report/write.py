@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 
+from audiobag.choosing import class_index
 from audiobag.errors import UserError
 from audiobag.files import atomic, write_text
+from audiobag.pictures import draw_clips, png
 from audiobag.report import plots
+from audiobag.report.clips import Load, best_attention, telling
 from audiobag.report.collect import LeftOut, collect
 from audiobag.report.compare import best, comparable, differences, flags, pairwise
 from audiobag.report.evidence import Evidence, Labels, examine
@@ -59,6 +61,7 @@ def report(
     baseline: str | None = None,
     classes: Sequence[str] | None = None,
     replicates: int = 200,
+    load: Load | None = None,
 ) -> Report:
     """Compare the runs at and below some folders: report.html, report.md, tables.tex, CSVs and PNGs.
 
@@ -69,6 +72,7 @@ def report(
         classes: names of the classes whose precision-recall curves are drawn; by default six from the most
             frequent to the rarest.
         replicates: of the bootstrap over clips; 0 for none.
+        load: makes a model of a checkpoint, for pictures of a few clips (`audiobag.load`); None for no such pictures.
 
     Raises:
         UserError: a folder without runs, a baseline or a class that is not there.
@@ -84,10 +88,11 @@ def report(
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
     tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
-    notices = [*flags(systems), *missing]
+    clips, no_clips = _clips(systems, against, labels, chosen, load)
+    notices = [*flags(systems), *missing, *no_clips]
     left_out = [*left_out, *repeats]
     folder = Path(runs[0] if out is None else out) / ("report" if out is None else "")
-    pictures = _pictures(systems, against, counts, evidence, chosen)
+    pictures = [*_pictures(systems, against, counts, evidence, chosen), *clips]
     per_class = _per_class(systems, against, counts)
     title = ", ".join(Path(run).resolve().name for run in runs)
     for picture in pictures:
@@ -125,13 +130,8 @@ def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | Non
         # Frequencies are long-tailed: ranks in equal ratios show more of them than ranks in equal steps.
         ranks = np.unique(np.geomspace(1, max(len(order), 1), _CHOSEN).round().astype(int)) - 1
         return {int(order[rank]): table.names[order[rank]] for rank in ranks if rank < len(order)}
-    index = {name: k for k, name in enumerate(table.names)}
-    for name in wanted:
-        if name not in index:
-            close = difflib.get_close_matches(name, table.names, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see name in per_class.csv"
-            raise UserError(f"classes has {name!r}, which is none of the {len(index)} classes: {hint}")
-    return {index[name]: name for name in wanted}
+    found = (class_index(table.names, name, "classes") for name in wanted)
+    return {k: table.names[k] for k in found}
 
 
 def _counts(system: System) -> plots.Counts:
@@ -199,6 +199,28 @@ def _pictures(
                 figure.savefig(buffer, format="png")
                 pictures.append(Picture(name, title, caption, buffer.getvalue()))
     return pictures
+
+
+def _clips(
+    systems: Sequence[System], baseline: System, labels: Labels, chosen: Mapping[int, str], load: Load | None
+) -> tuple[list[Picture], list[str]]:
+    """Draw a few clips as the best attention hears them; or say why there are none."""
+    if load is None:
+        return [], []
+    system = best_attention(systems, baseline)
+    try:
+        found, wrong = telling(system, labels, load, chosen)
+    except UserError as error:
+        return [], [f"{system.name} is without pictures of clips: {error}."]
+    how = (
+        f" under {system.name}, seed {system.seeds[0]}, final weights: classes by their probability F, those the clip"
+        " has ticked; over time the frame probability f, the measure p, and f p, which adds up to F."
+    )
+    parts = (
+        ("clips_found", "Clips it found", "The clip in which a class was found with most certainty", found),
+        ("clips_most_wrong", "Clips it got most wrong", "The clips of the largest loss", wrong),
+    )
+    return [Picture(n, title, text + how, png(draw_clips(c)), wide=True) for n, title, text, c in parts if c], []
 
 
 def _per_class(systems: Sequence[System], baseline: System, counts: plots.Counts) -> list[dict[str, object]]:

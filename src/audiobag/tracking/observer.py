@@ -13,7 +13,8 @@ from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from audiobag.bags import BagPrediction
-from audiobag.tracking.pictures import Shown, heat_maps
+from audiobag.pictures import Shown
+from audiobag.tracking.pictures import heat_maps
 from audiobag.tracking.tracker import Tracker
 
 CLIPS = 4

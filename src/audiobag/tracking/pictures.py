@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -15,28 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_precision_recall_curve
 
-_COLOURS = matplotlib.colormaps["viridis"]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One clip as a heat map shows it: C of its classes over T frames.
-
-    Attributes:
-        title: of the clip.
-        classes: the C names.
-        clip: F [C], the probability that the clip has the class.
-        measure: p [C, T].
-        frame: f [C, T].
-        seconds: what a frame stands for.
-    """
-
-    title: str
-    classes: tuple[str, ...]
-    clip: NDArray[np.floating]
-    measure: NDArray[np.floating]
-    frame: NDArray[np.floating]
-    seconds: float
+from audiobag.pictures import Shown, cut, heat_map
 
 
 def heat_maps(clips: Sequence[Shown], step: int) -> Figure:
@@ -47,9 +24,9 @@ def heat_maps(clips: Sequence[Shown], step: int) -> Figure:
     figure.suptitle(f"step {step:,}", fontsize=9)
     for row, clip in zip(grid, clips, strict=True):
         for axes, values, top in ((row[0], clip.measure, None), (row[1], clip.frame, 1.0)):
-            _heat_map(axes, values, clip.seconds, top)
+            heat_map(axes, values, clip.seconds, top)
         row[0].set_title(clip.title, fontsize=8, loc="left")
-        row[0].set_yticks(range(len(clip.classes)), [_cut(c) for c in clip.classes], fontsize=7)
+        row[0].set_yticks(range(len(clip.classes)), [cut(c) for c in clip.classes], fontsize=7)
         row[1].set_yticks(range(len(clip.classes)), [f"F = {p:.2f}" for p in clip.clip], fontsize=7)
     grid[0, 0].text(1, 1.02, "measure p", transform=grid[0, 0].transAxes, ha="right", va="bottom", fontsize=8)
     grid[0, 1].set_title("instance probability f", fontsize=8, loc="right")
@@ -78,7 +55,7 @@ def precision_recall(
     axes = figure.subplots()
     for k in spread(clips, np.isfinite(average_precision)):
         curve = binary_precision_recall_curve(torch.from_numpy(probability[:, k]), torch.from_numpy(positive[:, k]))
-        label = f"{_cut(names[k])}: AP {average_precision[k]:.3f}, {clips[k]:,} training clips"
+        label = f"{cut(names[k])}: AP {average_precision[k]:.3f}, {clips[k]:,} training clips"
         axes.step(curve[1], curve[0], where="post", linewidth=1.3, label=label)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     _plain(axes)
@@ -104,7 +81,7 @@ def ap_against_frequency(
         for i in {int(y.argmax()), int(y.argmin()), int(x.argmax())}:
             left = x[i] < np.sqrt(x.min() * x.max())
             side: dict[str, Any] = {"ha": "left" if left else "right", "xytext": (4 if left else -4, 5)}
-            axes.annotate(_cut(str(shown[i])), (x[i], y[i]), textcoords="offset points", fontsize=7, **side)
+            axes.annotate(cut(str(shown[i])), (x[i], y[i]), textcoords="offset points", fontsize=7, **side)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -123,21 +100,7 @@ def spread(clips: NDArray[np.int64], good: NDArray[np.bool_], count: int = 6) ->
     return [order[rank] for rank in ranks]
 
 
-def _heat_map(axes: Axes, values: NDArray[np.floating], seconds: float, top: float | None) -> None:
-    classes, frames = values.shape
-    highest = top or max(float(values.max(initial=0)), 1e-9)
-    extent = (0, frames * seconds, classes - 0.5, -0.5)
-    image = axes.imshow(values, _COLOURS, aspect="auto", vmin=0, vmax=highest, extent=extent, interpolation="nearest")
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, ticks=[0, highest])
-    bar.ax.set_yticklabels(["0", f"{highest:.2f}"], fontsize=6)
-    axes.tick_params(labelsize=7)
-
-
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
-
-
-def _cut(text: str, length: int = 28) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -16,8 +16,8 @@ import torch
 
 from audiobag.errors import UserError
 from audiobag.export import Tagger, load
-from audiobag.predict import Outcome, open_clips, predict, predict_bags, stream
-from audiobag.predict.segments import Rule, runs
+from audiobag.predicting import Outcome, open_clips, predict, predict_bags, stream
+from audiobag.predicting.segments import Rule, runs
 from audiobag.prepare.records import Clip
 from audiobag.store import Store
 from tests.composing import composed

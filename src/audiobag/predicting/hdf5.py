@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 
 from audiobag.files import atomic
-from audiobag.predict.stream import Predicted
-from audiobag.predict.tables import Add, Content
+from audiobag.predicting.stream import Predicted
+from audiobag.predicting.tables import Add, Content
 
 _ROWS_A_CHUNK = 256
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.files import atomic, whole_folder
-from audiobag.predict.segments import Rule, runs
-from audiobag.predict.stream import Predicted
+from audiobag.predicting.segments import Rule, runs
+from audiobag.predicting.stream import Predicted
 from audiobag.prepare.records import Clip
 
 Add = Callable[[Predicted], None]
@@ -75,7 +75,7 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
 
         def add(batch: Predicted) -> None:
             for i, k in _classes(batch, content):
-                row = [_text(batch.clips[i].video_id), content.names[k], _short(batch.probability[i, k])]
+                row = [text(batch.clips[i].video_id), content.names[k], _short(batch.probability[i, k])]
                 if stretches:
                     rows.writerows([*row, *map(_short, s)] for s in _stretches(batch, i, k, content))
                 else:
@@ -128,6 +128,11 @@ def file_name(video_id: bytes) -> str:
     return quote(video_id, safe="")[:200]
 
 
+def text(video_id: bytes) -> str:
+    """Return a video id as people read it."""
+    return video_id.decode("utf-8", errors="replace")
+
+
 def likeliest(probability: NDArray[np.floating], count: int | None) -> NDArray[np.int64]:
     """Return [B, count], the classes of each clip from the likeliest on; of equals, the first."""
     order: NDArray[np.int64] = np.argsort(-probability, axis=1, kind="stable")[:, :count]
@@ -154,16 +159,12 @@ def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stret
 
 
 def _head(clip: Clip, content: Content) -> dict[str, Any]:
-    head: dict[str, Any] = {"video_id": _text(clip.video_id), "start_seconds": content.start(clip)}
+    head: dict[str, Any] = {"video_id": text(clip.video_id), "start_seconds": content.start(clip)}
     if content.frames:
         head["frame_seconds"] = content.frame_seconds
     if content.labels and clip.label_ids:
         head["labels"] = [content.names[k] for k in clip.label_ids]
     return {**head, "classes": []}
-
-
-def _text(video_id: bytes) -> str:
-    return video_id.decode("utf-8", errors="replace")
 
 
 def _short(value: float | np.floating[Any]) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +15,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from audiobag.errors import UserError
 from audiobag.export import Tagger, load
-from audiobag.predict.clips import Clips, open_clips
-from audiobag.predict.hdf5 import hdf5_file
-from audiobag.predict.segments import Rule
-from audiobag.predict.stream import predict_bags
-from audiobag.predict.tables import Add, Content, csv_file, json_lines, label_tracks
+from audiobag.predicting.clips import Clips, open_clips
+from audiobag.predicting.hdf5 import hdf5_file
+from audiobag.predicting.pictures import Choice, Pictures
+from audiobag.predicting.segments import Rule
+from audiobag.predicting.stream import predict_bags
+from audiobag.predicting.tables import Add, Content, csv_file, json_lines, label_tracks
+from audiobag.prepare.records import Clip
 
 FORMATS: Final = ("h5", "csv", "jsonl", "audacity")
 
@@ -29,13 +31,15 @@ class Outcome:
     """What was written.
 
     Attributes:
-        out: the file, or for audacity the folder.
+        out: the file, or for audacity and for pictures the folder.
         clips: how many were predicted.
+        pictures: how many were drawn; None where none were asked for.
         notices: what there is to mind.
     """
 
     out: Path
     clips: int
+    pictures: int | None
     notices: tuple[str, ...]
 
 
@@ -53,6 +57,7 @@ def predict(config: Mapping[str, Any], default: Path) -> Outcome:
     kind, out = _target(config, default)
     rule = Rule(config["threshold"], config["median"])
     _check(config, kind, rule)
+    choice = Choice.of(config)
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     tagger = load(Path(config["checkpoint"]), allow=config["allow"])
@@ -67,25 +72,28 @@ def predict(config: Mapping[str, Any], default: Path) -> Outcome:
         times=config["times"],
         labels=clips.description.class_names == tagger.class_names,
     )
-    count = 0
-    with ExitStack() as stack:
-        add = stack.enter_context(_writer(kind, out, content, config))
-        count = _run(tagger, clips, add, config["batch_size"])
-    return Outcome(out, count, _notices(clips))
+    if config["picture"]:
+        pictures = Pictures(choice, content, clips)
+        count = _run(tagger, clips, pictures.stream(), pictures.add, config["batch_size"])
+        return Outcome(out, count, pictures.write(out), _notices(clips))
+    with _writer(kind, out, content, config) as add:
+        count = _run(tagger, clips, clips, add, config["batch_size"])
+        if not count:
+            raise UserError(f"{clips.path} holds no clip that can be read: give another source")
+    return Outcome(out, count, None, _notices(clips))
 
 
-def _run(tagger: Tagger, clips: Clips, add: Add, batch_size: int) -> int:
+def _run(tagger: Tagger, clips: Clips, stream: Iterable[Clip], add: Add, batch_size: int) -> int:
+    """Predict a stream out of `clips`, and return how many clips it had."""
     console = Console(stderr=True)
     columns = TextColumn("predicting"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[clips]:,} clips")
     count = 0
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=clips.size, clips=0)
-        for batch in predict_bags(tagger, clips, batch_size):
+        for batch in predict_bags(tagger, stream, batch_size):
             add(batch)
             count += len(batch)
             progress.update(task, completed=clips.done, clips=count)
-        if not count:
-            raise UserError(f"{clips.path} holds no clip that can be read: give another source")
         progress.update(task, completed=clips.size)
     return count
 
@@ -104,8 +112,9 @@ def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
         kind = suffix if suffix in FORMATS else "h5"
     if kind not in FORMATS:
         raise UserError(f"format={kind}; expected one of {', '.join(FORMATS)}")
-    path = Path(out) if out else default / ("labels" if kind == "audacity" else f"predictions.{kind}")
-    if path.exists() and (kind == "audacity" or path.is_dir()):
+    folder = "pictures" if config["picture"] else "labels" if kind == "audacity" else None
+    path = Path(out) if out else default / (folder or f"predictions.{kind}")
+    if path.exists() and (folder or path.is_dir()):
         raise UserError(f"{path} exists, and no folder is overwritten: choose another out, or remove it")
     if path.exists() and not config["force"]:
         raise UserError(f"{path} exists: choose another out, or overwrite it with force=true")

@@ -1,0 +1,5 @@
+"""A local page over a run, or two: any class, its AP, and the clips that were found, missed and mistaken."""
+
+from audiobag.explore.explored import Explored, open_runs
+
+__all__ = ["Explored", "open_runs"]
