@@ -17,7 +17,7 @@ from audiobag.pictures import Shown
 from audiobag.report.clips import Load, Model, load_scored, look
 from audiobag.report.collect import Run, collect
 from audiobag.report.evidence import Labels, predictions
-from audiobag.report.plots import Counts
+from audiobag.report.plots import Counts, class_counts
 from audiobag.report.systems import System
 from audiobag.store import Store
 
@@ -113,7 +113,7 @@ def open_runs(folders: Sequence[Path], load: Load) -> list[Explored]:
                 name,
                 run,
                 store,
-                _counts(run, labels),
+                class_counts(run.classes),
                 predictions(run, store, averaged=False),
                 store.labels.dense(),
                 load,
@@ -137,13 +137,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
     if len({path.name for path in paths}) == len(paths):
         return [path.name for path in paths]
     return [f"{n}: {path.parent.name}/{path.name}" for n, path in enumerate(paths, 1)]
-
-
-def _counts(run: Run, labels: Labels) -> Counts:
-    try:
-        return Counts(labels.training_counts(run), "training clips")
-    except UserError:
-        return Counts(run.classes.positives, "eval clips")
 
 
 def order(opened: Sequence[Explored], by: str, find: str) -> list[int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.bags import BagPrediction
 from audiobag.choosing import clip_loss, highest
 from audiobag.errors import UserError
 from audiobag.pictures import Shown, cut, show
@@ -17,6 +16,9 @@ from audiobag.report.collect import Run
 from audiobag.report.evidence import Labels, predictions
 from audiobag.report.systems import System
 from audiobag.store import Store
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a report without clips does not need it
+    from audiobag.bags import BagPrediction
 
 _EACH = 3
 

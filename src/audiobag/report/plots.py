@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audiobag.report.evidence import BINS, RECALL, Evidence
 from audiobag.report.systems import System
+from audiobag.runs import ClassScores
 
 # Okabe and Ito's colours, told apart by the colour-blind too; the yellow, too pale for lines, is darkened.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B5A800")
@@ -47,6 +48,13 @@ class Counts:
 
     clips: NDArray[np.int64]
     of: str
+
+
+def class_counts(classes: ClassScores) -> Counts:
+    """Return how frequent the classes are: in training where that is known, else among the scored clips."""
+    if classes.training_clips is None:
+        return Counts(classes.positives, "eval clips")
+    return Counts(classes.training_clips, "training clips")
 
 
 @contextmanager

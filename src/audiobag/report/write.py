@@ -83,7 +83,7 @@ def report(
     systems, repeats = group(found)
     against = choose(systems, baseline)
     labels = Labels()
-    counts = _counts(against)
+    counts = plots.class_counts(against.runs[0].classes)
     chosen = _classes(against, counts, classes)
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
@@ -132,14 +132,6 @@ def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | Non
         return {int(order[rank]): table.names[order[rank]] for rank in ranks if rank < len(order)}
     found = (class_index(table.names, name, "classes") for name in wanted)
     return {k: table.names[k] for k in found}
-
-
-def _counts(system: System) -> plots.Counts:
-    """Return how frequent the classes are: in training where that is known, else among the scored clips."""
-    classes = system.runs[0].classes
-    if classes.training_clips is None:
-        return plots.Counts(classes.positives, "eval clips")
-    return plots.Counts(classes.training_clips, "training clips")
 
 
 def _pictures(
