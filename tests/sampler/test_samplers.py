@@ -7,6 +7,7 @@ import pytest
 
 from audiobag.labels import LabelTable
 from audiobag.sampler import Balanced, Sampler, Uniform, Weighted
+from audiobag.sampler.base import ShuffledPasses
 
 
 def labels(clips: int = 400, classes: int = 23, seed: int = 0) -> LabelTable:
@@ -29,6 +30,18 @@ def test_batch_is_a_function_of_seed_and_step_alone(kind: type[Sampler]) -> None
         np.testing.assert_array_equal(jumping.draw(step), forward[step])
     assert all(batch.shape == (50,) for batch in forward)
     assert not np.array_equal(kind(table, 50, seed=4).draw(0), forward[0])
+
+
+@pytest.mark.parametrize("n", [7, 50, 130])
+def test_each_pass_is_shuffled_once_while_the_steps_go_up(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a batch lies within a pass or spans several."""
+    made: list[object] = []
+    make = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda key: made.append(key) or make(key))
+    passes = ShuffledPasses(n, (0,))
+    for step in range(40):
+        passes.take(step * 50, 50)
+    assert made == [(0, i) for i in range(-(-40 * 50 // n))]
 
 
 def test_uniform_passes_are_permutations() -> None:

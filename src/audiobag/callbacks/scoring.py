@@ -38,28 +38,14 @@ class TaggingScore(Callback):
         for metric in (*self._metrics.values(), self._predictions):
             metric.to(trainer.strategy.root_device)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Bags,
-        *_: Any,
-    ) -> None:
+    def on_validation_batch_end(self, *hook: Any) -> None:
         """Take a batch of the hold-out."""
-        self._metrics["val"].update(outputs["prediction"].clip, batch.labels)
+        self._take("val", *hook)
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Bags,
-        *_: Any,
-    ) -> None:
+    def on_test_batch_end(self, *hook: Any) -> None:
         """Take a batch of the eval set."""
-        self._metrics["test"].update(outputs["prediction"].clip, batch.labels)
-        self._predictions.update(batch, outputs["prediction"].clip)
+        batch, probability = self._take("test", *hook)
+        self._predictions.update(batch, probability)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the hold-out."""
@@ -70,6 +56,14 @@ class TaggingScore(Callback):
         self._score("test", pl_module)
         self.predictions = self._predictions.compute()
         self._predictions.reset()
+
+    def _take(
+        self, stage: str, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Bags, *_: Any
+    ) -> tuple[Bags, Float[Tensor, "B K"]]:
+        """Let the metric see a batch; return it and its clip probabilities."""
+        probability = outputs["prediction"].clip
+        self._metrics[stage].update(probability, batch.labels)
+        return batch, probability
 
     def _score(self, stage: str, pl_module: LightningModule) -> None:
         metric = self._metrics[stage]
