@@ -1,4 +1,4 @@
-"""Tracking as a user types it: a sweep of two jobs, and a run that SIGTERM ends."""
+"""Tracking as a user types it: a sweep of two jobs, and runs, of one rank and of two, that a signal ends."""
 
 from __future__ import annotations
 
@@ -48,15 +48,25 @@ def test_each_job_is_a_run_of_its_own_in_the_sweeps_group(place: Path) -> None:
     assert len(ids) == 2
 
 
-def test_sigterm_finishes_the_run_with_75_and_the_next_start_goes_on_with_it(place: Path) -> None:
-    command = [*COMMON, "trainer.max_steps=400", "trainer.val_check_interval=200", "hydra.run.dir=run"]
+@pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, None)])
+def test_a_run_that_a_signal_ends_goes_on_under_its_id(
+    place: Path, trainer: str, number: signal.Signals, code: int | None
+) -> None:
+    """Killed outright, a start leaves no exit code; the one that goes on does."""
+    options = ["trainer.max_steps=400", "trainer.val_check_interval=200", "callbacks.checkpoints.every=20"]
+    command = [*COMMON, *options, f"trainer={trainer}", "hydra.run.dir=run"]
     running = subprocess.Popen(command, cwd=place)
-    while not (place / "run" / "progress.json").exists() and running.poll() is None:
+    checkpoints = place / "run" / "checkpoints"
+    deadline = time.monotonic() + 300
+    while not any(checkpoints.glob("step-*.ckpt")) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(120) == 75
+    running.send_signal(number)
+    assert running.wait(120) == (75 if number == signal.SIGTERM else -signal.SIGKILL)
     subprocess.run(command, cwd=place, check=True, timeout=400)
     first, second = starts(place / "run")
-    assert (first.exit_code, second.exit_code) == (75, 0)
-    assert first.run.run_id == second.run.run_id
+    assert (first.exit_code, second.exit_code) == (code, 0)
+    assert first.run.run_id == second.run.run_id == RunDirectory(place / "run").tracked("wandb")["id"]
+    assert max(first.curve("train/loss")) < 399
+    assert max(second.curve("train/loss")) == 399
     assert "test/mAP" in second.summary
