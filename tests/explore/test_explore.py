@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import socket
@@ -101,6 +103,13 @@ def test_everything_comes_from_here_and_goes_nowhere_else(opened: list[Explored]
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy
+    inline = re.findall(
+        r"<script[^>]*>([^<]+)</script>", re.sub(r"<script[^>]*application/json.*?</script>", "", answer.text)
+    )
+    assert inline
+    for script in inline:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f" 'sha256-{digest}'" in policy, "a browser would not run the page's own script"
     assert client.get("/", base_url="http://localhost:8050").status_code == 200
     assert client.get("/", base_url="http://[::1]:8050").status_code == 200
     for stranger in ("http://elsewhere.example:8050", "http://127.0.0.1.example"):

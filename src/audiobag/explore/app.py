@@ -90,7 +90,7 @@ def make_app(opened: Sequence[Explored]) -> Dash:
 
 def _guard(app: Dash) -> None:
     """Answer this machine alone, whatever name another page gave it, and let the browser ask no other server."""
-    policy = _POLICY.format(hashes=" ".join(f"'{value}'" for value in app.csp_hashes()))
+    policy = _POLICY.format(hashes=" ".join(app.csp_hashes()))  # Dash quotes each
 
     @app.server.before_request  # type: ignore[untyped-decorator]
     def refuse_other_names() -> None:
