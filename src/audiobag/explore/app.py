@@ -35,7 +35,7 @@ h2 { margin: 0 0 .2rem; font-size: 1.25rem; }
 h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
 p { margin: .2rem 0; color: var(--soft); }
 a { color: var(--accent); text-decoration: none; }
-.columns { display: grid; grid-template-columns: minmax(22rem, 30%) 1fr; }
+.columns { display: grid; grid-template-columns: minmax(28rem, 32%) 1fr; }
 #classes { padding: 1rem 1.5rem; border-right: 1px solid var(--line); height: calc(100vh - 5.4rem); overflow-y: auto; }
 #detail { padding: 1rem 1.5rem 3rem; height: calc(100vh - 5.4rem); overflow-y: auto; }
 #detail img { display: block; max-width: 100%; }
@@ -44,8 +44,8 @@ a { color: var(--accent); text-decoration: none; }
 #sort label { display: inline-flex; gap: .3rem; align-items: center; }
 table { width: 100%; border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .3rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: baseline; }
-th { font-weight: 600; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+th { font-weight: 600; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 6rem; }
 tr:hover > td { background: var(--wash); }
 #scores { width: auto; margin-top: .6rem; }
 #scores th, #scores td { padding: .25rem .9rem .25rem 0; }
