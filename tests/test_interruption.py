@@ -44,3 +44,15 @@ def test_a_second_one_ends_the_command_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (75, "")
+
+
+def test_the_signals_are_taken_over_before_anything_slow_is_imported() -> None:
+    """What comes earlier, while Python itself starts, ends the process by the signal, with nothing begun."""
+    code = (
+        "import sys, audiobag.cli.train as t\n"
+        "slow = {'hydra', 'omegaconf', 'torch', 'lightning', 'numpy', 'h5py'}\n"
+        "t.interruption.install = lambda: print(sorted(slow & set(sys.modules))) or sys.exit(0)\n"
+        "t.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

@@ -8,7 +8,6 @@ audiobag.metrics.tagging_scores(prediction.clip, labels)
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from audiobag.model import BagClassifier
     from audiobag.store import open_store
 
-__version__ = version("audiobag")
+    __version__: str
+
 __all__ = [
     "BagClassifier",
     "BagPrediction",
@@ -31,7 +31,7 @@ __all__ = [
     "predict",
 ]
 
-# Torch takes a second to import, and the commands begin with this file: each name comes when it is asked for.
+# The commands begin with this file, before they have taken over the signals: each name comes when it is asked for.
 _HOME = {
     "BagClassifier": "audiobag.model",
     "BagPrediction": "audiobag.bags",
@@ -46,6 +46,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "metrics":
         return importlib.import_module("audiobag.metrics")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("audiobag")
     if name not in _HOME:
         raise AttributeError(f"module 'audiobag' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

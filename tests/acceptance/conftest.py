@@ -1,4 +1,4 @@
-"""A real browser: Debian's chromium and chromium-driver."""
+"""A real browser (Debian's chromium and chromium-driver), and undisturbed runs to compare disturbed ones with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from tests.acceptance.running import PATIENCE, begin
+from tests.conftest import make_store
 
 FLAGS = (
     "--headless",
@@ -36,3 +39,14 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     chrome = webdriver.Chrome(options=options, service=Service(driver))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with stores, and undisturbed runs there, of one process and of two."""
+    folder = tmp_path_factory.mktemp("preemption")
+    make_store(folder / "data" / "bal_train.h5", clips=900, classes=20, dim=64)
+    make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=64, seed=1)
+    for trainer in ("cpu", "ddp_cpu"):
+        assert begin(folder, trainer, f"undisturbed-{trainer}").wait(PATIENCE) == 0
+    return folder

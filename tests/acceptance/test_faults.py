@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.running import processes_of, wait_until
 from tests.conftest import make_store
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
@@ -56,18 +57,9 @@ def results(folder: Path) -> dict[str, Any]:
     return {name: {k: r[k] for k in ("config_hash", "val", "test", "test_averaged")} for name, r in read.items()}
 
 
-def processes_of(folder: Path) -> list[int]:
-    """Every process whose command names a job of this sweep: its ranks among them."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if f"hydra.run.dir='{folder}/" in command:
-                found.append(int(entry.name))
-    return found
+def ranks_of(sweep: Path) -> list[int]:
+    """Every process of a job of this sweep."""
+    return processes_of(f"hydra.run.dir='{sweep}/")
 
 
 def finish(place: Path, trainer: str, name: str) -> None:
@@ -85,10 +77,7 @@ def test_killed_sweep_leaves_no_orphans_and_continues(place: Path, seed: int) ->
     time.sleep(random.Random(seed).uniform(3, 25))
     sweep.send_signal(signal.SIGKILL if seed % 2 else signal.SIGINT)
     assert sweep.wait(60) in (-signal.SIGKILL, 75, 0)
-    deadline = time.monotonic() + 10
-    while processes_of(place / name) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(place / name) == []
+    assert wait_until(lambda: not ranks_of(place / name), 10), "orphans"
     finish(place, "cpu", name)
 
 
@@ -100,13 +89,13 @@ def test_killed_rank_fails_its_job_alone(place: Path, seed: int) -> None:
     ranks: list[int] = []
     while len(ranks) < 2 and sweep.poll() is None:
         time.sleep(0.2)
-        ranks = processes_of(place / name)
+        ranks = ranks_of(place / name)
     time.sleep(chosen.uniform(1, 15))
-    alive = processes_of(place / name)
+    alive = ranks_of(place / name)
     if alive:
         os.kill(chosen.choice(alive), signal.SIGKILL)
     assert sweep.wait(300) in (0, 3)
-    assert processes_of(place / name) == []
+    assert ranks_of(place / name) == []
     finish(place, "ddp_cpu", name)
 
 

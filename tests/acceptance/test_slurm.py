@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance.running import processes_of, until
 from tests.acceptance.two_nodes import two_nodes, why_not
 from tests.conftest import make_store
 
@@ -85,20 +86,6 @@ def results(folder: Path) -> dict[str, Any]:
     """What each job of a sweep, or the run itself, has come to."""
     read = {p.parent.name: json.loads(p.read_text()) for p in sorted(folder.rglob("metrics.json"))}
     return {name: {k: r[k] for k in ("config_hash", "val", "test")} for name, r in read.items()}
-
-
-def processes_of(folder: str) -> list[int]:
-    """Every process of a job, or of what submitit runs it in, by its folder's name in the command."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if folder in command and int(entry.name) != os.getpid():
-                found.append(int(entry.name))
-    return found
 
 
 def wait_for_step(run: Path, step: int) -> None:
@@ -253,14 +240,6 @@ def has_notice(pid: int) -> bool:
         return True
     (line,) = [x for x in status.splitlines() if x.startswith("ShdPnd:")]
     return bool(int(line.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)
-
-
-def until(what: str, true: Callable[[], bool], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come within {seconds:g} s")
-        time.sleep(0.2)
 
 
 def show(slurm: Mapping[str, str], job: str) -> str:

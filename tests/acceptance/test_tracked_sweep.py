@@ -53,7 +53,7 @@ def test_each_job_is_a_run_of_its_own_in_the_sweeps_group(place: Path) -> None:
 def test_a_run_that_a_signal_ends_goes_on_under_its_id(
     place: Path, trainer: str, number: signal.Signals, code: int | None
 ) -> None:
-    """Killed outright, a start leaves no exit code; the one that goes on does."""
+    """Killed outright, a start leaves no exit code, and only what had reached its file; the next one has both."""
     options = ["trainer.max_steps=400", "trainer.val_check_interval=200", "callbacks.checkpoints.every=20"]
     command = [*COMMON, *options, f"trainer={trainer}", "hydra.run.dir=run"]
     running = subprocess.Popen(command, cwd=place)
@@ -66,7 +66,9 @@ def test_a_run_that_a_signal_ends_goes_on_under_its_id(
     subprocess.run(command, cwd=place, check=True, timeout=400)
     first, second = starts(place / "run")
     assert (first.exit_code, second.exit_code) == (code, 0)
-    assert first.run.run_id == second.run.run_id == RunDirectory(place / "run").tracked("wandb")["id"]
-    assert max(first.curve("train/loss")) < 399
+    assert second.run.run_id == RunDirectory(place / "run").tracked("wandb")["id"]
+    if number == signal.SIGTERM or first.run is not None:
+        assert first.run.run_id == second.run.run_id
+    assert max(first.curve("train/loss"), default=0) < 399
     assert max(second.curve("train/loss")) == 399
     assert "test/mAP" in second.summary

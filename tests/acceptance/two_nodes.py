@@ -12,10 +12,11 @@ import signal
 import socket
 import stat
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tests.acceptance.running import until
 
 NODES = ("node1", "node2")
 PACKAGES = "slurm-wlm slurmdbd munge mariadb-server-core mariadb-client-core"
@@ -98,21 +99,21 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
         start("munged", "munged", "--foreground", "--force", *_munge_files(folder))
         client = ("mariadb", "--no-defaults", f"--socket={folder}/database.sock", "--execute")
         grant = f"grant all on {DATABASE}.* to slurm@'127.0.0.1' identified by 'slurm'"
-        _until("the database", lambda: succeeds(*client, f"create database if not exists {DATABASE}; {grant}"))
-        _until("munge", (folder / "munge.sock").exists)
+        until("the database", lambda: succeeds(*client, f"create database if not exists {DATABASE}; {grant}"))
+        until("munge", (folder / "munge.sock").exists)
         start("slurmdbd", "slurmdbd", "-D")
-        _until("accounting", lambda: succeeds("sacctmgr", "-iQ", "add", "cluster", "two"))
+        until("accounting", lambda: succeeds("sacctmgr", "-iQ", "add", "cluster", "two"))
         start("slurmctld", "slurmctld", "-D", "-i")
         for name in NODES:
             # The nodes' names mean this machine to their jobs, and to nobody else: in a mount namespace of their own.
             hosts = f'mount --bind "{folder}/hosts" /etc/hosts && exec slurmd -D -N {name}'
             start(name, "unshare", "--mount", "sh", "-c", hosts)
-        _until("the nodes", lambda: says("sinfo", "--noheader", "--states=idle", "--format=%D") == "2")
+        until("the nodes", lambda: says("sinfo", "--noheader", "--states=idle", "--format=%D") == "2")
         try:
             yield environment
         finally:
             succeeds("scancel", "--user", getpass.getuser())
-            _until("the end of all jobs", lambda: says("squeue", "--noheader") == "")
+            until("the end of all jobs", lambda: says("squeue", "--noheader") == "")
 
 
 def _write_files(folder: Path) -> int:
@@ -173,11 +174,3 @@ def _daemon(name: str, command: tuple[str, ...], folder: Path, environment: Mapp
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come within {seconds:g} s")
-        time.sleep(0.2)

@@ -44,6 +44,14 @@ class RunCheckpoints(Checkpoint):
         """
         install()
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put them back here too: the final weights are validated without a training."""
+        install()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put them back here too."""
+        install()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save if it is time or a signal came; where the step is validated first, leave it to `on_validation_end`."""
         interval = trainer.val_check_batch

@@ -7,10 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-
-from audiobag.cli.command import choices, command, run_directory
+from audiobag import interruption
 from audiobag.cli.imports import without_signal_processing
 from audiobag.cluster import is_first
 from audiobag.errors import UserError
@@ -19,7 +16,20 @@ from audiobag.files import locked
 _LOG = logging.getLogger(__name__)
 
 
+def main() -> None:
+    """Run the command: first take over the signals, then import Hydra, which takes half a second."""
+    interruption.install()
+    from audiobag.cli.command import command
+
+    command("train", _train)()
+
+
 def _train(config: dict[str, Any]) -> float | None:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from audiobag.cli.command import choices, run_directory
+
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _run_as_process()
     if preset := choices().get("sweep"):
@@ -55,12 +65,13 @@ def _run_as_process() -> float | None:
 
     Whatever process that run starts for another rank then runs it again, and not the launcher's own command.
     """
+    from hydra.core.hydra_config import HydraConfig
+
+    from audiobag.cli.command import run_directory
     from audiobag.sweep.launch import run_one
 
     return run_one(HydraConfig.get(), Path(run_directory()))
 
-
-main = command("train", _train)
 
 if __name__ == "__main__":
     main()

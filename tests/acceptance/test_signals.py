@@ -1,0 +1,111 @@
+"""Signals at the two ends of a run, where no step is under way, and a second one: for a plain run and for a sweep's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from audiobag.checkpoint import resumable
+from tests.acceptance.running import (
+    PATIENCE,
+    begin,
+    log_of,
+    none_left,
+    release,
+    results,
+    wait_for_handlers,
+    wait_for_hold,
+)
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
+KINDS = ("cpu", "ddp_cpu")
+SWEEP = ("-m", "hydra.launcher.jobs=1", "pooling=attention_softmax")
+
+
+def ends_like_the_undisturbed(place: Path, trainer: str, name: str, *options: str) -> None:
+    folder = place / name / "pooling-attention_softmax" if options else place / name
+    assert none_left(name), "orphans"
+    assert not (folder / "metrics.json").exists()
+    assert begin(place, trainer, name, *options).wait(PATIENCE) == 0, log_of(place, name)[-2000:]
+    assert results(folder) == results(place / f"undisturbed-{trainer}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("where", ["validate", "test"])
+def test_a_signal_while_the_final_weights_are_scored(place: Path, where: str, number: signal.Signals) -> None:
+    name = f"{where}-{number.name}"
+    run = begin(place, "cpu", name, hold=where)
+    wait_for_hold(place, "cpu", name, run)
+    run.send_signal(number)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    ends_like_the_undisturbed(place, "cpu", name)
+
+
+@pytest.mark.parametrize("to", ["first", "both"])
+def test_a_signal_while_two_ranks_score(place: Path, to: str) -> None:
+    """It comes to the first rank, or to all of them, as SLURM sends it."""
+    name = f"test-{to}"
+    run = begin(place, "ddp_cpu", name, hold="test")
+    wait_for_hold(place, "ddp_cpu", name, run)
+    (os.kill if to == "first" else os.killpg)(run.pid, signal.SIGTERM)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    ends_like_the_undisturbed(place, "ddp_cpu", name)
+
+
+@pytest.mark.parametrize("trainer", KINDS)
+def test_a_signal_to_a_sweep_whose_job_scores(place: Path, trainer: str) -> None:
+    name = f"sweep-test-{trainer}"
+    run = begin(place, trainer, name, *SWEEP, hold="test")
+    wait_for_hold(place, trainer, name, run)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    ends_like_the_undisturbed(place, trainer, name, *SWEEP)
+
+
+@pytest.mark.parametrize("options", [(), SWEEP], ids=["plain", "sweep"])
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_a_signal_in_the_first_moments(place: Path, options: tuple[str, ...], seconds: float) -> None:
+    """As soon as the handlers stand, before Hydra is imported, and a little later."""
+    name = f"early-{len(options)}-{seconds}"
+    run = begin(place, "cpu", name, *options)
+    wait_for_handlers(run)
+    time.sleep(seconds)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    ends_like_the_undisturbed(place, "cpu", name, *options)
+
+
+@pytest.mark.parametrize("trainer", KINDS)
+@pytest.mark.parametrize("options", [(), SWEEP], ids=["plain", "sweep"])
+def test_a_second_signal_ends_it_at_once(place: Path, options: tuple[str, ...], trainer: str) -> None:
+    """The first waits for the end of a step, which does not come."""
+    name = f"second-{len(options)}-{trainer}"
+    run = begin(place, trainer, name, *options, hold="train 30")
+    wait_for_hold(place, trainer, name, run)
+    run.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        run.wait(3)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(30) == 75, log_of(place, name)[-2000:]
+    ends_like_the_undisturbed(place, trainer, name, *options)
+
+
+@pytest.mark.parametrize("trainer", KINDS)
+@pytest.mark.parametrize("options", [(), SWEEP], ids=["plain", "sweep"])
+def test_an_interruption_within_the_averaging_window(place: Path, options: tuple[str, ...], trainer: str) -> None:
+    """The window is 40, 60, 80: the checkpoint of step 41 holds the predictions of step 40."""
+    name = f"window-{len(options)}-{trainer}"
+    run = begin(place, trainer, name, *options, hold="train 41")
+    wait_for_hold(place, trainer, name, run)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(1)  # a sweep hands it on to its job
+    release(place, name)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    (last, *_) = resumable(next((place / name).rglob("checkpoints")))
+    assert last.name == "step-00000041.ckpt"
+    ends_like_the_undisturbed(place, trainer, name, *options)
