@@ -31,6 +31,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
@@ -41,6 +42,7 @@ from audiobag.errors import UserError
 from audiobag.files import atomic, write_json, write_text
 from audiobag.hdf5 import check_links, read_whole
 
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, where PyYAML was built with it
 # What says where or how a run happens but decides nothing about its result. All else is in the hash, so that
 # an option nobody thought of here can cause a run too many, never a wrong skip.
 _INDIFFERENT: Mapping[str, frozenset[str]] = {
@@ -238,8 +240,8 @@ class RunDirectory:
         folder = self.path / ".hydra"
         try:
             # Hydra's resolver would answer with this command's own values; the run's stand in its hydra.yaml.
-            own = OmegaConf.create((folder / "config.yaml").read_text(encoding="utf-8").replace("${hydra:", "${hydra."))
-            whole = OmegaConf.merge(own, OmegaConf.load(folder / "hydra.yaml"), replaced)
+            own = OmegaConf.create(_flat(folder / "config.yaml").replace("${hydra:", "${hydra."))
+            whole = OmegaConf.merge(own, OmegaConf.create(_flat(folder / "hydra.yaml")), replaced)
             if not isinstance(whole, DictConfig):
                 raise TypeError("config.yaml is no mapping")
             with _inert_resolvers():
@@ -250,8 +252,8 @@ class RunDirectory:
     def overrides(self) -> list[str]:
         """Return what was asked for on the command line, or of this job by its sweep; [] where that is not known."""
         try:
-            return [str(o) for o in OmegaConf.load(self.path / ".hydra" / "overrides.yaml")]
-        except (OSError, TypeError, YAMLError, OmegaConfBaseException):
+            return [str(o) for o in OmegaConf.create(_flat(self.path / ".hydra" / "overrides.yaml"))]
+        except (OSError, ValueError, TypeError, YAMLError, OmegaConfBaseException):
             return []
 
     def curve(self, name: str) -> dict[int, float]:
@@ -341,6 +343,18 @@ def _inert_resolvers() -> Iterator[None]:
         yield
     finally:
         resolvers.update(known)
+
+
+def _flat(path: Path) -> str:
+    """Return YAML that repeats nothing by reference: a few lines that do can stand for any amount of memory.
+
+    Raises:
+        ValueError: it does; Hydra writes none.
+    """
+    text = path.read_text(encoding="utf-8")
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _YAML)):
+        raise ValueError(f"{path.name} repeats parts of itself by reference")
+    return text
 
 
 def _plain(node: Any) -> Any:

@@ -60,6 +60,8 @@ def instantiate_trusted(config: Mapping[str, Any], *, allow: Sequence[str] = (),
 def check_size(path: Path, build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> None:
     """Refuse a configuration whose model is larger than the weights that came with it, before it takes memory.
 
+    Weights count as large as the memory they came with: a tensor that repeats one number can claim any size too.
+
     Args:
         path: of the file, for the message.
         build: makes the model; called where tensors have a shape and no content.
@@ -70,7 +72,7 @@ def check_size(path: Path, build: Callable[[], nn.Module], state: Mapping[str, T
     """
     with torch.device("meta"):
         claimed = sum(x.numel() for x in build().state_dict().values())
-    there = sum(x.numel() for x in state.values())
+    there = sum(min(x.numel(), x.untyped_storage().nbytes() // x.element_size()) for x in state.values())
     if claimed > max(there, _FREE):
         raise UserError(
             f"the configuration in {path} describes a model of {claimed:,} numbers, its weights are {there:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from audiobag.export.description import Description
 from audiobag.export.evidence import SCORES, Evidence
@@ -28,9 +30,8 @@ def card(description: Description, evidence: Evidence, *, name: str, format: str
         difference: the largest between the exported graph and PyTorch, where there is a graph.
     """
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_text
     )
-    environment.filters["cell"] = _cell
     template = (files("audiobag.export") / "card.md.j2").read_text(encoding="utf-8")
     config = description.training["config"]
     return environment.from_string(template).render(
@@ -106,6 +107,8 @@ def _component(config: Mapping[str, Any] | None) -> str | None:
     return f"{config['_target_'].rsplit('.', 1)[-1]}({', '.join(filter(None, inner))})"
 
 
-def _cell(text: object) -> str:
-    """Return text that stays in its cell of a table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+def _text(value: object) -> object:
+    """Escape what Markdown would read as anything but text, in all that is filled in: names are a stranger's."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(value.splitlines()))

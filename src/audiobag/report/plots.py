@@ -10,11 +10,13 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from audiobag.pictures import cut
 from audiobag.report.evidence import BINS, RECALL, Evidence
 from audiobag.report.systems import System
 from audiobag.runs import ClassScores
@@ -33,7 +35,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
-    "savefig.dpi": 200,
+    "text.parse_math": False,  # what stands in a name is text: a $ begins no formula
 }
 
 
@@ -86,6 +88,7 @@ def per_class(system: System, baseline: System | None, counts: Counts, colour: M
     behind.tick_params(axis="y", colors="#777777", which="both")
     behind.set_yticks(10.0 ** np.arange(0, np.log10(max(counts.clips.max(), 10)) + 1e-9))
     behind.minorticks_off()
+    _plain_log(behind.yaxis)
     axes.set_zorder(behind.get_zorder() + 1)
     axes.patch.set_visible(False)
     if baseline is not None:
@@ -124,7 +127,7 @@ def gain(system: System, baseline: System, counts: Counts, colour: Mapping[str, 
             axes, names[i], (float(x[i]), float(y[i])), (0, 6), "left" if low else "right"
         )  # towards the middle: there is room
     axes.set(xscale="log", xlabel=f"{counts.of} of the class", ylabel=f"gain in AP over {baseline.name}")
-    _plain_log(axes)
+    _plain_log(axes.xaxis)
     axes.margins(x=0.08, y=0.14)
     better = f"{system.name}: {(y > 0).mean():.0%} of {len(y)} classes gain"
     axes.legend(loc="best", title=better, alignment="left", title_fontsize=8)
@@ -172,6 +175,7 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
     lower.set(xlabel="predicted probability", ylabel="pairs of clip\nand class", yscale="log")
     lower.yaxis.set_major_locator(LogLocator(numticks=5))
     lower.minorticks_off()
+    _plain_log(lower.yaxis)
     return figure
 
 
@@ -186,7 +190,7 @@ def precision_recall(
     for panel, (k, title) in zip(panels, classes.items(), strict=False):
         for name, found in systems.items():
             panel.plot(RECALL, found.precision[k], color=colour[name], linewidth=1.3, label=name)
-        panel.set_title(f"{_cut(title)}\n{counts.clips[k]:,} {counts.of}", loc="left")
+        panel.set_title(f"{cut(title, 32)}\n{counts.clips[k]:,} {counts.of}", loc="left")
         panel.set(xlim=(0, 1), ylim=(0, 1.03), xticks=(0, 0.5, 1))
     for panel in panels[len(classes) :]:
         panel.set_visible(False)
@@ -203,10 +207,10 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _plain_log(axes: Axes) -> None:
+def _plain_log(axis: Axis) -> None:
     """Label a logarithmic axis with the numbers themselves."""
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label(
@@ -215,7 +219,3 @@ def _label(
     """Write beside a point, legible over whatever is drawn there."""
     note = axes.annotate(text, point, offset, textcoords="offset points", ha=side, fontsize=8)
     note.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-
-
-def _cut(text: str, length: int = 32) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -15,7 +16,10 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 
 from audiobag.pictures import Shown, cut, heat_map
 
+_names_as_text = matplotlib.rc_context({"text.parse_math": False})  # a $ in a name begins no formula
 
+
+@_names_as_text
 def heat_maps(clips: Sequence[Shown], step: int) -> Figure:
     """Draw p and f of each clip over time, a row a clip, a line a class."""
     rows = [len(clip.classes) for clip in clips]
@@ -35,6 +39,7 @@ def heat_maps(clips: Sequence[Shown], step: int) -> Figure:
     return figure
 
 
+@_names_as_text
 def precision_recall(
     probability: NDArray[np.float32],
     positive: NDArray[np.bool_],
@@ -64,6 +69,7 @@ def precision_recall(
     return figure
 
 
+@_names_as_text
 def ap_against_frequency(
     average_precision: NDArray[np.float64], clips: NDArray[np.int64], names: Sequence[str]
 ) -> Figure:
