@@ -104,7 +104,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
         }
         if trainer.is_global_zero:
             run.write_metrics(record)
-        mirror(trackers, run, data.test_store, data.train_set.labels.counts, config["select"])
+        mirror(trackers, run, data.test_store, config["select"])
     return record
 
 

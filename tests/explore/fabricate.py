@@ -23,6 +23,9 @@ def complete_run(folder: Path, pooling: str = "attention_softmax") -> tuple[RunD
     offsets = store.columns.offsets
     bags = [np.asarray(store.frames[a:b]) for a, b in pairwise(offsets)]
     run.write_predictions(store.columns.video_id, load(checkpoint).predict(bags).clip.numpy())
+    if pooling == "average":  # what two runs differ in
+        AP = [0.2, 0.7, float("nan"), 0.5, 0.4]
+        run.write_per_class(store.description.class_names, [3, 4, 0, 6, 7], {"AP": AP})
     record = json.loads((folder / "metrics.json").read_text())
     choices = {"pooling": pooling, "sampler": "balanced"}
     run.write_metrics({**record, "seed": 0, "choices": choices})

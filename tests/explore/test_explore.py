@@ -72,6 +72,7 @@ def test_a_class_tells_of_its_clips(opened: list[Explored]) -> None:
 
 def test_classes_are_found_and_sorted(opened: list[Explored]) -> None:
     assert order(opened, "AP", "") == [1, 3, 4, 0, 2]  # 2 has none
+    assert order(opened, "difference", "") == [1, 3, 0, 4, 2]  # +0.2, 0, -0.1, -0.1
     assert order(opened, "name", " CLASS 4") == [4]
     assert order(opened, "clips", "")[0] == opened[0].counts.clips.argmax()
 
@@ -84,7 +85,7 @@ def test_the_page_answers_over_http(opened: list[Explored]) -> None:
     assert page.count("data:image/png;base64,") == 3
     assert all(heading in page for heading in SECTIONS.values())
     assert "0.9000" in page
-    assert "+0.0000" in page
+    assert "+0.2000" in page
     overview = json.dumps(ask(opened, "detail.children", {"place.search": ""}))
     assert "AP of attention_softmax less average" in overview
     assert overview.count("data:image/png") == 1

@@ -12,6 +12,7 @@ from audiobag.cli.folders import name_folders
 from audiobag.errors import UserError
 
 if TYPE_CHECKING:
+    from audiobag.export import Tagger
     from audiobag.report import Report
     from audiobag.report.dashboard import Dashboard
 
@@ -23,14 +24,13 @@ def main() -> None:
 
 
 def _report(config: dict[str, Any]) -> None:
-    from audiobag.export import load
     from audiobag.report import report
     from audiobag.report.collect import unsent
 
     wanted = config.pop("dashboard")
     if wanted not in (None, "wandb"):
         raise UserError(f"dashboard={wanted} is not known: take dashboard=wandb, or leave it out")
-    _show(report(**config, load=load))
+    _show(report(**config, load=_load))
     if wanted:
         from audiobag.report.dashboard import dashboard
 
@@ -38,6 +38,13 @@ def _report(config: dict[str, Any]) -> None:
     if starts := unsent([Path(folder) for folder in config["runs"]]):
         # Those of one run, which was interrupted and continued, W&B takes in the order of their starts.
         _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
+
+
+def _load(path: Path) -> Tagger:
+    """Load a model; torch comes when there is one to load."""
+    from audiobag.export import load
+
+    return load(path)
 
 
 _main = command("report", _report)

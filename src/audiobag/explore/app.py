@@ -35,20 +35,21 @@ h2 { margin: 0 0 .2rem; font-size: 1.25rem; }
 h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
 p { margin: .2rem 0; color: var(--soft); }
 a { color: var(--accent); text-decoration: none; }
-.columns { display: grid; grid-template-columns: minmax(28rem, 32%) 1fr; }
-#classes { padding: 1rem 1.5rem; border-right: 1px solid var(--line); height: calc(100vh - 5.4rem); overflow-y: auto; }
-#detail { padding: 1rem 1.5rem 3rem; height: calc(100vh - 5.4rem); overflow-y: auto; }
+.page { display: flex; flex-direction: column; height: 100vh; }
+.columns { display: grid; grid-template-columns: minmax(28rem, 30%) 1fr; flex: 1; min-height: 0; }
+#classes { padding: 1rem 1.5rem; border-right: 1px solid var(--line); overflow-y: auto; }
+#detail { padding: 1rem 1.5rem 3rem; overflow-y: auto; }
 #detail img { display: block; max-width: 100%; }
 #find { width: 100%; padding: .4rem .6rem; border: 1px solid #9aa5ab; border-radius: 4px; font: inherit; }
 #sort { display: flex; flex-wrap: wrap; gap: .2rem .9rem; margin: .5rem 0; font-size: .87rem; }
 #sort label { display: inline-flex; gap: .3rem; align-items: center; }
 table { width: 100%; border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .3rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: baseline; }
-th { font-weight: 600; overflow-wrap: anywhere; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 6rem; }
+th { font-weight: 600; }
+th:first-child, td:first-child { min-width: 8rem; text-align: left; overflow-wrap: anywhere; }
 tr:hover > td { background: var(--wash); }
 #scores { width: auto; margin-top: .6rem; }
-#scores th, #scores td { padding: .25rem .9rem .25rem 0; }
+#scores th, #scores td { min-width: 0; padding: .25rem .9rem .25rem 0; }
 """
 _INDEX: Final = """<!DOCTYPE html>
 <html lang="en"><head>{%metas%}<meta name="viewport" content="width=device-width, initial-scale=1">
@@ -107,12 +108,14 @@ def _guard(app: Dash) -> None:
 
 def _layout(opened: Sequence[Explored]) -> html.Div:
     first = opened[0]
-    sorts = {"name": "name", "clips": f"{first.counts.of}", "AP": f"AP of {first.name}"}
-    columns = ["Class", first.counts.of.capitalize(), *(f"AP, {o.name}" for o in opened)]
+    sorts = {"name": "name", "clips": f"{first.counts.of}", "AP": _heads(opened)[0]}
+    columns = ["Class", first.counts.of.capitalize(), *_heads(opened)]
     if len(opened) > 1:
         sorts["difference"] = "difference"
-        columns.append("Difference")
-    about = "; ".join(f"{o.name}: mAP {o.run.metrics['test']['mAP']:.4f}" for o in opened)
+    which = ("first, ", "second, ") if len(opened) > 1 else ("",)
+    about = "; ".join(
+        f"{w}{o.name}: mAP {o.run.metrics['test']['mAP']:.4f}" for w, o in zip(which, opened, strict=True)
+    )
     search = [
         html.Label("Find a class", htmlFor="find"),
         dcc.Input(id="find", type="search", value="", placeholder="e.g. Speech", autoComplete="off"),
@@ -130,7 +133,8 @@ def _layout(opened: Sequence[Explored]) -> html.Div:
                 ]
             ),
             html.Div([html.Div(search, id="classes"), html.Div(id="detail")], className="columns"),
-        ]
+        ],
+        className="page",
     )
 
 
@@ -138,6 +142,11 @@ def _row(opened: Sequence[Explored], k: int) -> html.Tr:
     name = opened[0].classes[k]
     cells = [html.Td(dcc.Link(name, href=f"?class={quote(name, safe='')}")), html.Td(f"{opened[0].counts.clips[k]:,}")]
     return html.Tr([*cells, *(html.Td(text) for text in _scores(opened, k))])
+
+
+def _heads(opened: Sequence[Explored]) -> list[str]:
+    """Return what stands above the scores: the runs' names can be long, and the page's head has them."""
+    return ["AP"] if len(opened) == 1 else ["AP, first", "AP, second", "Difference"]
 
 
 def _scores(opened: Sequence[Explored], k: int) -> list[str]:
@@ -164,15 +173,15 @@ def _overview(opened: Sequence[Explored]) -> list[Any]:
         else:
             figure, what = plots.per_class(systems[0], None, first.counts, colour), f"AP of each class, {first.name}"
         picture = [] if figure is None else [_image(figure, what)]
-    return [html.H2(what), html.P("Choose a class to hear with the model what is in its clips."), *picture]
+    return [html.H2(what), html.P("Choose a class to see its clips."), *picture]
 
 
 def _class(opened: Sequence[Explored], k: int) -> list[Any]:
     first = opened[0]
     name = first.classes[k]
-    heads = [first.counts.of.capitalize(), "Eval clips", *(f"AP, {o.name}" for o in opened)]
-    heads += ["Difference"] if len(opened) > 1 else []
-    cells = [f"{first.counts.clips[k]:,}", f"{int(first.positive[:, k].sum()):,}", *_scores(opened, k)]
+    columns = {"Eval clips": int(first.positive[:, k].sum()), first.counts.of.capitalize(): int(first.counts.clips[k])}
+    heads = [*columns, *_heads(opened)]
+    cells = [*(f"{count:,}" for count in columns.values()), *_scores(opened, k)]
     table = html.Table(
         [html.Thead(html.Tr([html.Th(h) for h in heads])), html.Tbody(html.Tr([html.Td(c) for c in cells]))],
         id="scores",
@@ -191,7 +200,7 @@ def _section(opened: Sequence[Explored], section: str, rows: Sequence[int], k: i
     heading = html.H3(SECTIONS[section])
     if not rows:
         return [heading, html.P("No such clips.")]
-    both = [o.look(rows, k) for o in opened]
+    both = [o.look(rows, k, o.name if len(opened) > 1 else "") for o in opened]
     figure = draw_clips([shown for same in zip(*both, strict=True) for shown in same])
     return [heading, _image(figure, f"{SECTIONS[section]}, of {opened[0].classes[k]}")]
 

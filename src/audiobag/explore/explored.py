@@ -82,13 +82,13 @@ class Explored:
             "mistaken": highest(score, ~has, EACH),
         }
 
-    def look(self, rows: Sequence[int], k: int) -> list[Shown]:
-        """Return clips as the model hears them, class k among the shown.
+    def look(self, rows: Sequence[int], k: int, why: str = "") -> list[Shown]:
+        """Return clips as the model hears them, class k among the shown, `why` beside their ids.
 
         Raises:
             UserError: the checkpoint is gone.
         """
-        return look(self.model, self.store, dict.fromkeys(rows, self.name), also=(k,), count=3)
+        return look(self.model, self.store, dict.fromkeys(rows, why), also=(k,), count=3)
 
 
 def open_runs(folders: Sequence[Path], load: Load) -> list[Explored]:

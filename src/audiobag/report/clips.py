@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -37,12 +37,6 @@ class Model(Protocol):
 
 Load = Callable[[Path], Model]
 """Makes a model of a checkpoint; given by the caller, for what can do so stands above a report."""
-
-
-def best_attention(systems: Iterable[System], otherwise: System) -> System:
-    """Return the attention system of the highest mAP, `otherwise` where there is none."""
-    attention = [s for s in systems if s.runs[0].choices.get("pooling", "").startswith("attention")]
-    return max(attention, key=lambda s: float(np.mean(s.values("test", "mAP") or [0])), default=otherwise)
 
 
 def scored_checkpoint(run: Run) -> Path:

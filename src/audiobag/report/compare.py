@@ -90,8 +90,13 @@ def comparable(system: System, baseline: System) -> bool:
 def best(systems: Sequence[System], baseline: System) -> System | None:
     """Return the system to hold against the baseline: the best attention, else the best other; None of no other."""
     others = [s for s in systems if s is not baseline and comparable(s, baseline) and s.values("test", "mAP")]
-    attention = [s for s in others if s.runs[0].choices.get("pooling", "").startswith("attention")]
-    return max(attention or others, key=lambda s: float(np.mean(s.values("test", "mAP"))), default=None)
+    return best_attention(others) or max(others, key=_mAP, default=None)
+
+
+def best_attention(systems: Iterable[System]) -> System | None:
+    """Return the attention system of the highest mAP; None where there is none."""
+    attention = [s for s in systems if s.runs[0].choices.get("pooling", "").startswith("attention")]
+    return max(attention, key=_mAP, default=None)
 
 
 def flags(systems: Sequence[System]) -> list[str]:
@@ -122,6 +127,10 @@ def short(revision: str) -> str:
     """Return a revision in eight digits, still saying where it had changes."""
     commit, dash, dirty = revision.partition("-")
     return commit[:8] + dash + dirty
+
+
+def _mAP(system: System) -> float:  # noqa: N802 - the field's name
+    return float(np.mean(system.values("test", "mAP") or [0]))
 
 
 def _scored_store(system: System) -> str | None:

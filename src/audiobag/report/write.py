@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from audiobag.errors import UserError
 from audiobag.files import atomic, write_text
 from audiobag.pictures import draw_clips, png
 from audiobag.report import plots
-from audiobag.report.clips import Load, best_attention, telling
+from audiobag.report.clips import Load, telling
 from audiobag.report.collect import LeftOut, collect
-from audiobag.report.compare import best, comparable, differences, flags, pairwise
+from audiobag.report.compare import best, best_attention, comparable, differences, flags, pairwise
 from audiobag.report.evidence import Evidence, Labels, examine
 from audiobag.report.page import Picture, page, place
 from audiobag.report.systems import System, choose, group
@@ -187,9 +186,7 @@ def _pictures(
         for name, title, caption, draw in parts:
             figure = draw()
             if figure is not None:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format="png")
-                pictures.append(Picture(name, title, caption, buffer.getvalue()))
+                pictures.append(Picture(name, title, caption, png(figure, dpi=200)))
     return pictures
 
 
@@ -199,7 +196,7 @@ def _clips(
     """Draw a few clips as the best attention hears them; or say why there are none."""
     if load is None:
         return [], []
-    system = best_attention(systems, baseline)
+    system = best_attention(systems) or baseline
     try:
         found, wrong = telling(system, labels, load, chosen)
     except UserError as error:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiobag.checkpoint import resumable
 from audiobag.runs import RunDirectory
@@ -19,16 +18,13 @@ _SCORED = ("val", "test", "test_averaged")
 _METRICS = ("mAP", "AUC", "d_prime")
 
 
-def mirror(
-    trackers: Sequence[Tracker], run: RunDirectory, store: Store, training_clips: NDArray[np.int64], select: str
-) -> None:
+def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store, select: str) -> None:
     """Hand a complete run to the trackers: scores, the table of classes, pictures, checkpoint and predictions.
 
     Args:
         trackers: those at work.
         run: complete.
         store: that was scored.
-        training_clips: [K], how many clips of the training set each class has.
         select: which weights were scored, those of the `last` step or the `best` on the hold-out.
     """
     metrics = run.metrics()
@@ -39,7 +35,8 @@ def mirror(
     classes = run.read_per_class()
     _, probability = run.read_predictions()
     positive = store.labels.dense()
-    AP = classes.average_precision
+    AP, training_clips = classes.average_precision, classes.training_clips
+    assert training_clips is not None, "a training has written how many there are"
     curves = partial(precision_recall, probability, positive, classes.names, training_clips, AP)
     rows = [
         [k, name, trained, scored, ap if np.isfinite(ap) else None]
