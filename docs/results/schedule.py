@@ -92,17 +92,22 @@ def main(chosen_on: Path, others: list[Path]) -> None:
         lines.writerow(["step", *header, *(f"mAP of seed {n}" for n in range(1, len(seeds) + 1))])
         for i, (step, row) in enumerate(zip(steps, rows, strict=True)):
             lines.writerow([step, *(f"{v:.4f}" for v in row), *(f"{s[i]:.4f}" if i < len(s) else "" for s in seeds)])
-    figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    figure, (rise, top) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for n, values in enumerate([[row[0] for row in rows], *seeds]):
+        rise.plot(steps[: len(values)], values, label=f"seed {n}", linewidth=1.2)
     for name, values in zip(header, np.transpose(rows), strict=True):
-        axes.plot(steps, values, label=name)
+        top.plot(steps, values, label=f"seed 0, {name}")
     if seeds:
         common = min(map(len, seeds))
         spread = np.array([[row[0] for row in rows[:common]], *(s[:common] for s in seeds)])
-        name = f"mAP, {len(spread)} seeds: lowest to highest"
-        axes.fill_between(steps[:common], spread.min(0), spread.max(0), color="C0", alpha=0.3, linewidth=0, label=name)
-    axes.set(xlabel="training steps", ylabel="mAP on the hold-out", title="Attention, softmax measure")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+        name = f"{len(spread)} seeds, mAP: lowest to highest"
+        top.fill_between(steps[:common], spread.min(0), spread.max(0), color="C0", alpha=0.25, linewidth=0, label=name)
+    rise.set(ylabel="mAP on the hold-out", title="Attention, softmax measure")
+    top.set(title="The top of it", ylim=(0.9 * np.max(rows), 1.01 * np.max(rows)))
+    for axes in (rise, top):
+        axes.set(xlabel="training steps")
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=130)
 
 
