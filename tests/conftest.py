@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +25,16 @@ def audioset() -> Path:
     if not folder:
         pytest.skip("needs the real AudioSet features: set AUDIOBAG_AUDIOSET to their folder")
     return Path(folder)
+
+
+def load_script(path: Path) -> ModuleType:
+    """Return a script that lies outside of the package as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def make_store(

@@ -52,6 +52,7 @@ LONG_TAIL_ORDERINGS = tuple(
     (f"paper/average sampler={one}", f"paper/average sampler={other}")
     for one, other in (("balanced", "uniform"), ("weighted", "uniform"), ("balanced", "weighted"))
 )
+PRECISIONS = {"fp32": "paper/average trainer.precision=32-true", "bf16": "paper/average trainer.precision=bf16-mixed"}
 METRICS = {"mAP": (4, 3), "AUC": (4, 3), "d_prime": (3, 3)}  # digits of ours, and of the paper's
 Scores = dict[tuple[str, str, str], dict[str, str]]
 
@@ -104,6 +105,16 @@ def long_tail() -> str:
     return table(["sampler", "mAP, final weights", "AUC", "d'", "mAP, averaged"], rows)
 
 
+def precisions() -> str:
+    """Return one system in bf16 and in fp32."""
+    found = scores("fp32")
+    rows = []
+    for precision, system in PRECISIONS.items():
+        kinds = (("test", "mAP", 4), ("test_averaged", "mAP", 4), ("test", "AUC", 4), ("test", "d_prime", 3))
+        rows.append([precision, *(_cell(found[system, s, m], digits) for s, m, digits in kinds)])
+    return table(["average pooling in", "mAP, final weights", "mAP, averaged", "AUC", "d'"], rows)
+
+
 def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Return the differences in mAP, final weights, of pairs of systems with their intervals."""
     with (RESULTS / name / "pairwise.csv").open(encoding="utf-8", newline="") as file:
@@ -119,6 +130,7 @@ def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "whole": whole,
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},
+    "precisions": precisions,
     "longtail": long_tail,
     "orderings": lambda: orderings("report", ORDERINGS),
     "longtail-orderings": lambda: orderings("longtail", LONG_TAIL_ORDERINGS),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import tomllib
 from importlib.metadata import distributions
@@ -12,6 +11,8 @@ from types import ModuleType
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.conftest import load_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,12 +25,7 @@ def pins() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def licences() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("licences", ROOT / "docs" / "licences.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "docs" / "licences.py")
 
 
 def test_every_package_that_audiobag_needs_is_pinned_and_installed_so(licences: ModuleType) -> None:

@@ -36,7 +36,7 @@ h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
 p { margin: .2rem 0; color: var(--soft); }
 a { color: var(--accent); text-decoration: none; }
 .page { display: flex; flex-direction: column; height: 100vh; }
-.columns { display: grid; grid-template-columns: minmax(28rem, 30%) 1fr; flex: 1; min-height: 0; }
+.columns { display: grid; grid-template-columns: minmax(31rem, 32%) 1fr; flex: 1; min-height: 0; }
 #classes { padding: 1rem 1.5rem; border-right: 1px solid var(--line); overflow-y: auto; }
 #detail { padding: 1rem 1.5rem 3rem; overflow-y: auto; }
 #detail img { display: block; max-width: 100%; }

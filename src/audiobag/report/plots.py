@@ -161,7 +161,7 @@ def training(systems: Sequence[System], colour: Mapping[str, str]) -> Figure | N
 
 def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> Figure:
     """Draw how often what was given a probability was so, and how many pairs were given it."""
-    figure = Figure(figsize=(4.8, 5.2), layout="constrained")
+    figure = Figure(figsize=(4.8, 5.2 + 0.18 * len(evidence)), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1, label="perfect")
     edges = np.linspace(0, 1, BINS + 1)
@@ -171,7 +171,7 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
         upper.plot(c.confidence, c.frequency, color=colour[name], marker="o", markersize=4, linewidth=1.4, label=label)
         lower.stairs(np.where(c.pairs > 0, c.pairs, np.nan), edges, color=colour[name], linewidth=1.4)
     upper.set(ylabel="share of them that have the class", xlim=(0, 1), ylim=(0, 1))
-    upper.legend(loc="upper left")
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center")
     lower.set(xlabel="predicted probability", ylabel="pairs of clip\nand class", yscale="log")
     lower.yaxis.set_major_locator(LogLocator(numticks=5))
     lower.minorticks_off()
