@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -15,10 +16,11 @@ from audiobag import interruption
 def _handlers_of_the_tests() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
     interruption.install()
+    interruption.begin()
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    interruption._Note.came = False
+    interruption._Note.begun = interruption._Note.came = False
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)
@@ -36,9 +38,26 @@ def test_within_a_training_it_leaves_a_note(number: signal.Signals) -> None:
         assert interruption.requested()
 
 
-def test_a_second_one_ends_the_command_at_once() -> None:
+def test_before_the_work_has_begun_nothing_can_catch_it() -> None:
     code = (
         "import os, signal; from audiobag import interruption as i; i.install()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException: pass\nprint('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (75, "")
+
+
+def test_what_a_library_caught_is_not_forgotten() -> None:
+    with suppress(BaseException):
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as end, interruption.deferred():
+        pass
+    assert end.value.code == 75
+
+
+def test_a_second_one_ends_the_command_at_once() -> None:
+    code = (
+        "import os, signal; from audiobag import interruption as i; i.install(); i.begin()\n"
         "with i.deferred():\n"
         "    [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)]; print('still here')"
     )

@@ -1,8 +1,9 @@
 """Ctrl-C, SIGTERM and SIGUSR1: a polite end, after which the same command continues.
 
 While a training runs a signal only leaves a note; the training saves a checkpoint after its step and raises
-`Interrupted`. At any other time there is nothing to save, and the command ends at once with exit code 75. A second
-signal always ends it at once.
+`Interrupted`. At any other time there is nothing to save, and the command ends with exit code 75: once its work has
+begun by SystemExit, so that what is open gets closed, and before that at once, since the libraries that read the
+command line catch exceptions of all kinds. A second signal always ends it at once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class _Note:
+    begun = False
     came = False
     deferred = False
 
@@ -34,9 +36,17 @@ def requested() -> bool:
     return _Note.came
 
 
+def begin() -> None:
+    """Say that the command's work begins: there may be something to close from now on."""
+    _Note.begun = True
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """Within, a signal only leaves a note for `requested`."""
+    if _Note.came:  # and a library has caught the SystemExit
+        raise SystemExit(ExitCode.INTERRUPTED)
+    begin()
     _Note.deferred = True
     try:
         yield
@@ -45,7 +55,7 @@ def deferred() -> Iterator[None]:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if _Note.came:
+    if _Note.came or not _Note.begun:
         os._exit(ExitCode.INTERRUPTED)
     _Note.came = True
     if not _Note.deferred:

@@ -84,6 +84,7 @@ def _guarded(run: Callable[[dict[str, Any]], object], config: DictConfig) -> obj
 
     By SystemExit, which Hydra lets pass: any exception would become exit code 1.
     """
+    interruption.begin()
     try:
         return run(_plain(config))
     except Interrupted:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from audiobag.errors import ExitCode, Interrupted, UserError
 from audiobag.files import locked
+from audiobag.interruption import begin
 from audiobag.runs import config_hash
 from audiobag.sweep import some_failed
 from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
@@ -51,6 +52,7 @@ def launch(
         fail_fast: stop all at the first failure.
         dry_run: show the plan and run nothing.
     """
+    begin()
     console = Console(stderr=True)
     folder = Path(master.hydra.sweep.dir).resolve()
     try:
