@@ -65,3 +65,12 @@ def make_store(
 def store(tmp_path: Path) -> Store:
     """A small random store."""
     return make_store(tmp_path / "bal_train.h5")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small stores, to train on and to score; 41 clips cannot be cut evenly for two ranks."""
+    folder = tmp_path_factory.mktemp("stores")
+    make_store(folder / "bal_train.h5", clips=80, classes=5)
+    make_store(folder / "eval.h5", clips=41, classes=5, seed=1)
+    return folder

@@ -29,14 +29,6 @@ WINDOW = (
 )
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    make_store(folder / "bal_train.h5", clips=80, classes=5)
-    make_store(folder / "eval.h5", clips=40, classes=5, seed=1)
-    return folder
-
-
 def run(data: Path, folder: Path, *overrides: str) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     return train(small_training(data, folder, *overrides), RunDirectory(folder), {"pooling": "attention_softmax"})
@@ -144,7 +136,7 @@ def test_first_lines_say_what_the_training_takes(data: Path, tmp_path: Path, cap
     # 80 clips of which a third is held out; 6 numbers a frame; 3 x 8 units, 2 heads of 5 classes.
     weights, biases = 6 * 8 + 2 * 8 * 8 + 2 * 8 * 5, 3 * 8 + 2 * 5
     assert "clips to train on" in caplog.text
-    assert "40 to score" in caplog.text
+    assert "41 to score" in caplog.text
     assert "mapped from the file" in caplog.text
     assert f"{weights + biases:,} parameters" in caplog.text
 
@@ -227,6 +219,7 @@ def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes |
         (("trainer.max_steps=0",), "max_steps=0"),
         (("select=best", "data.val_fraction=0"), "needs a hold-out"),
         (("threads=0",), "threads=0"),
+        (("compile=fast",), "compile=fast is not known"),
         (("data.root=nowhere",), "no store at nowhere/bal_train.h5"),
     ],
 )
@@ -256,3 +249,9 @@ def test_components_train_together(data: Path, tmp_path: Path, options: tuple[st
     record = run(data, tmp_path, "trainer.max_steps=2", f"trainer.precision={precision}", *options)
     assert 0 < record["test"]["mAP"] <= 1
     assert record["train"]["precision"] == precision
+
+
+def test_compiling_needs_a_compiler(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match="compile=default needs a C\\+\\+ compiler and finds no no-such-compiler"):
+        run(data, tmp_path, "compile=default")

@@ -12,16 +12,7 @@ from audiobag.experiment import train
 from audiobag.runs import RunDirectory
 from audiobag.system import TaggingSystem
 from tests.composing import small_training
-from tests.conftest import make_store
 from tests.watching import WatchSteps
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hot")
-    make_store(folder / "bal_train.h5", clips=80, classes=5)
-    make_store(folder / "eval.h5", clips=40, classes=5, seed=1)
-    return folder
 
 
 def watch(data: Path, folder: Path, *overrides: str) -> type[WatchSteps]:

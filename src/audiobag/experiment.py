@@ -26,7 +26,7 @@ from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_w
 from audiobag.cluster import cluster_environment
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
-from audiobag.hardware import check_trainer, device_count, keep_freed_memory
+from audiobag.hardware import check_compile, check_trainer, device_count, keep_freed_memory
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -70,6 +70,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     hashed = config_hash(config)
     run.check_begun(hashed)
     check_trainer(config["trainer"])
+    check_compile(config["compile"])
     threads = run.threads() if config["threads"] is None else config["threads"]
     run.begin(hashed, _set_threads(threads, config["trainer"]["devices"]))
     if config["select"] == "best" and not config["data"]["val_fraction"]:
@@ -80,6 +81,8 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     system = build_system(config, data.test_store)
     for sentence in budget(system, data):
         _LOG.info(sentence)
+    if config["compile"]:
+        system.model.compile(mode=config["compile"])
     without_validation = {} if data.val_fraction else {"limit_val_batches": 0}
     trainer = _trainer(config, [Timer(), Observer()], **without_validation)
     resumed = newest_whole(run.checkpoints)

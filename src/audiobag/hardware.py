@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +16,7 @@ from audiobag.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -42,6 +45,23 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.devices={wanted}, but this machine has {found} GPU(s)")
     if precision == "bf16-mixed" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError("trainer.precision=bf16-mixed is beyond this GPU; take 16-mixed or 32-true")
+
+
+def check_compile(mode: str | None) -> None:
+    """Refuse a mode of torch.compile that is not known, or any where there is no compiler.
+
+    Args:
+        mode: `compile` of the configuration; None for none.
+    """
+    if mode is None:
+        return
+    if mode not in COMPILE_MODES:
+        raise UserError(f"compile={mode} is not known; expected null or one of {', '.join(COMPILE_MODES)}")
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"compile={mode} needs a C++ compiler and finds no {compiler}: install it, or compile=null"
+        )
 
 
 def device_count(trainer: Mapping[str, Any]) -> int:

@@ -49,7 +49,9 @@ class TaggingSystem(LightningModule):
 
     def forward(self, bags: Bags) -> BagPrediction:
         """Return the model's prediction."""
-        prediction: BagPrediction = self.model(bags.frames, bags.mask)
+        # A compiled model is for training: what evaluation keeps, the next batch of a CUDA graph would overwrite.
+        model = self.model if self.training else self.model.forward
+        prediction: BagPrediction = model(bags.frames, bags.mask)
         return prediction
 
     def on_train_batch_start(self, batch: Bags, batch_idx: int) -> None:

@@ -28,7 +28,7 @@ SWEEP = ("-m", "hydra.launcher.jobs=1", "pooling=attention_softmax")
 
 
 def ends_like_the_undisturbed(place: Path, trainer: str, name: str, *options: str) -> None:
-    folder = place / name / "pooling-attention_softmax" if options else place / name
+    folder = place / name / "job" if options else place / name
     assert none_left(name), "orphans"
     assert not (folder / "metrics.json").exists()
     assert begin(place, trainer, name, *options).wait(PATIENCE) == 0, log_of(place, name)[-2000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import make_store
+from audiobag.checkpoint import load_checkpoint
+from audiobag.runs import RunDirectory
 
 SMALL = (
     "data.batch_size=16",
@@ -36,14 +38,6 @@ def metrics(folder: Path) -> dict[str, Any]:
     record = json.loads((folder / "metrics.json").read_text())
     assert isinstance(record, dict)
     return record
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stores")
-    make_store(folder / "bal_train.h5", clips=80, classes=5)
-    make_store(folder / "eval.h5", clips=41, classes=5, seed=1)
-    return folder
 
 
 def test_prepare_train_evaluate(tmp_path: Path) -> None:
@@ -120,3 +114,17 @@ def test_interrupted_training_saves_and_continues_to_the_same_numbers(
         assert type_command("train", *options, f"hydra.run.dir={folder}", cwd=tmp_path).returncode == 0
     for part in ("val", "test"):
         assert metrics(tmp_path / "cut")[part] == metrics(tmp_path / "whole")[part]
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
+def test_a_compiled_model_learns_the_same(data: Path, tmp_path: Path) -> None:
+    """In a process of its own: what checks shapes in the tests gets in the compiler's way."""
+    options = (*SMALL, f"data.root={data}", "embedding.dropout=0", "trainer.log_every_n_steps=1")
+    for name, mode in (("plain", "null"), ("compiled", "default")):
+        done = type_command("train", *options, f"compile={mode}", f"hydra.run.dir={name}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    plain, compiled = (RunDirectory(tmp_path / name).curve("train/loss") for name in ("plain", "compiled"))
+    assert list(plain) == list(compiled) == list(range(6))
+    assert list(compiled.values()) == pytest.approx(list(plain.values()), rel=1e-4)
+    weights = [load_checkpoint(tmp_path / n / "checkpoints" / "step-00000006.ckpt") for n in ("plain", "compiled")]
+    assert weights[0]["state_dict"].keys() == weights[1]["state_dict"].keys()

@@ -10,18 +10,9 @@ import pytest
 from audiobag.experiment import train
 from audiobag.runs import RunDirectory
 from tests.composing import small_training
-from tests.conftest import make_store
 
 CHOICES = {"data": "synthetic", "pooling": "attention_softmax", "experiment": "paper/attention_softmax"}
 EVERYTHING = ("logger=[csv,wandb_offline,tensorboard,mlflow]", "logger.wandb.tags=[ours]", "logger.wandb.notes=a note")
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stores")
-    make_store(folder / "bal_train.h5", clips=80, classes=5)
-    make_store(folder / "eval.h5", clips=40, classes=5, seed=1)
-    return folder
 
 
 def track(data: Path, folder: Path, *overrides: str) -> dict[str, Any]:
