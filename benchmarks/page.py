@@ -16,6 +16,7 @@ _TITLES = {
     "prepare": "Preparing",
     "metrics": "Metrics",
     "step": "The training step",
+    "pooling": "Pooling",
     "training": "The framework's cost",
     "startup": "Starting",
     "growth": "Growth",
