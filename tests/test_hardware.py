@@ -4,6 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from audiobag.errors import UserError
+from audiobag.hardware import check_clipping, set_product_precision
 
 _PAGES = """
 import resource
@@ -30,3 +34,36 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
     ran = subprocess.run([sys.executable, "-c", _PAGES], check=True, capture_output=True, text=True)
     before, after = map(int, ran.stdout.split())
     assert after < before / 10
+
+
+@pytest.mark.parametrize(
+    ("precision", "clip", "fused", "goes"),
+    [
+        ("16-mixed", 1.0, True, False),
+        ("16-mixed", None, True, True),
+        ("16-mixed", 1.0, False, True),
+        ("bf16-mixed", 1.0, True, True),
+    ],
+)
+def test_clipped_fp16_needs_an_optimiser_that_is_not_fused(
+    precision: str, clip: float | None, fused: bool, goes: bool
+) -> None:
+    asked = {"precision": precision, "gradient_clip_val": clip}, {"fused": fused}
+    if goes:
+        check_clipping(*asked)
+    else:
+        with pytest.raises(UserError, match=r"take optimizer\.fused=false"):
+            check_clipping(*asked)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "precision", "expected"),
+    [("gpu", "bf16-mixed", "high"), ("gpu", "32-true", "highest"), ("cpu", "bf16-mixed", "highest")],
+)
+def test_tf32_is_for_mixed_precision_on_gpus(accelerator: str, precision: str, expected: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        set_product_precision({"accelerator": accelerator, "precision": precision})
+        assert torch.get_float32_matmul_precision() == expected
+    finally:
+        torch.set_float32_matmul_precision(before)

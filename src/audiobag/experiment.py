@@ -26,7 +26,14 @@ from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_w
 from audiobag.cluster import cluster_environment
 from audiobag.data import BagDataModule
 from audiobag.errors import Interrupted, UserError
-from audiobag.hardware import check_compile, check_trainer, device_count, keep_freed_memory
+from audiobag.hardware import (
+    check_clipping,
+    check_compile,
+    check_trainer,
+    device_count,
+    keep_freed_memory,
+    set_product_precision,
+)
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -70,6 +77,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     hashed = config_hash(config)
     run.check_begun(hashed)
     check_trainer(config["trainer"])
+    check_clipping(config["trainer"], config["optimizer"])
     check_compile(config["compile"])
     threads = run.threads() if config["threads"] is None else config["threads"]
     run.begin(hashed, _set_threads(threads, config["trainer"]["devices"]))
@@ -243,6 +251,7 @@ def _trainer(config: Mapping[str, Any], callbacks: list[Callback], **options: An
     loggers = [instantiate(c) for c in (config["logger"] or {}).values() if c is not None]
     cluster = cluster_environment(device_count(config["trainer"]), config["trainer"]["num_nodes"])
     plugins = {} if cluster is None else {"plugins": [cluster]}
+    set_product_precision(config["trainer"])
     trainer: Trainer = instantiate(
         config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, **plugins, **options
     )

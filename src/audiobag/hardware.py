@@ -59,8 +59,20 @@ def check_compile(mode: str | None) -> None:
         raise UserError(f"compile={mode} is not known; expected null or one of {', '.join(COMPILE_MODES)}")
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
+        raise UserError(f"compile={mode} needs a C++ compiler and finds no {compiler}: install it, or compile=null")
+
+
+def check_clipping(trainer: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse to clip the gradients of fp16 under a fused optimiser, which undoes their scaling only as it steps.
+
+    Args:
+        trainer: the `trainer` part of the configuration.
+        optimizer: the `optimizer` part.
+    """
+    if trainer["precision"] == "16-mixed" and trainer.get("gradient_clip_val") and optimizer.get("fused"):
         raise UserError(
-            f"compile={mode} needs a C++ compiler and finds no {compiler}: install it, or compile=null"
+            "trainer.gradient_clip_val does not go with 16-mixed and a fused optimiser: take optimizer.fused=false, or"
+            " trainer.precision=bf16-mixed"
         )
 
 
@@ -76,6 +88,16 @@ def device_count(trainer: Mapping[str, Any]) -> int:
     if isinstance(devices, list):
         return len(devices)
     return 1 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
+
+
+def set_product_precision(trainer: Mapping[str, Any]) -> None:
+    """Let products that stay in fp32 be TF32 on a GPU under mixed precision, and only there.
+
+    Args:
+        trainer: the `trainer` part of the configuration.
+    """
+    rounded = trainer["accelerator"] != "cpu" and trainer["precision"] != "32-true"
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
 
 
 def keep_freed_memory() -> None:
