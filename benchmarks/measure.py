@@ -79,3 +79,20 @@ def rates(
             ratio = rate[ours] / rate[name]
             rows.append(Row(name, rate[name], unit, spread(taken[name]), ours, ratio, goals.get(name, "")))
     return rows
+
+
+def milliseconds(taken: dict[str, list[float]], ours: str, goals: Mapping[str, str]) -> list[Row]:
+    """Return rows of milliseconds, ours as a multiple of each peer's.
+
+    Args:
+        taken: from `seconds`.
+        ours: the name of audiobag's candidate.
+        goals: of the ratio to each peer, in words.
+    """
+    ms = {name: 1e3 * median(values) for name, values in taken.items()}
+    rows = [Row(ours, ms[ours], "ms", spread(taken[ours]))]
+    for name in taken:
+        if name != ours:
+            ratio = ms[ours] / ms[name]
+            rows.append(Row(name, ms[name], "ms", spread(taken[name]), "audiobag takes", ratio, goals.get(name, "")))
+    return rows

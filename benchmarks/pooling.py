@@ -12,7 +12,7 @@ from torchmil.nn import MaxPool, MeanPool
 from audiobag.hardware import keep_freed_memory
 from audiobag.pooling.mean import weighted_mean
 from audiobag.pooling.measure import Average, Max
-from benchmarks.measure import Row, median, seconds, spread
+from benchmarks.measure import Row, milliseconds, seconds
 from benchmarks.step import CLASSES, CLIPS, FRAMES
 
 
@@ -44,17 +44,7 @@ def run(work: Path) -> list[Row]:
 
         if not torch.allclose(ours(f), peer(f), atol=1e-5):
             raise RuntimeError(f"torchmil's {what} is another")
-        taken = seconds({"ours": both_ways(ours, f), "torchmil": both_ways(peer, f)}, repeats=15, warm_up=3)
-        ms = {name: 1e3 * median(values) for name, values in taken.items()}
-        rows += [
-            Row(f"audiobag, {what}", ms["ours"], "ms", spread(taken["ours"])),
-            Row(
-                f"torchmil, {what}",
-                ms["torchmil"],
-                "ms",
-                spread(taken["torchmil"]),
-                "audiobag takes",
-                ms["ours"] / ms["torchmil"],
-            ),
-        ]
+        name = f"audiobag, {what}"
+        candidates = {name: both_ways(ours, f), f"torchmil, {what}": both_ways(peer, f)}
+        rows += milliseconds(seconds(candidates, repeats=15, warm_up=3), name, {})
     return rows

@@ -15,7 +15,7 @@ from audiobag.hardware import cpu_multiplies_bf16, keep_freed_memory
 from audiobag.loss import ClipBCE
 from audiobag.model import BagClassifier
 from audiobag.pooling import Expectation, SoftmaxAttention
-from benchmarks.measure import Row, median, seconds, spread
+from benchmarks.measure import Row, milliseconds, seconds
 
 CLIPS, FRAMES, DIM, WIDTH, CLASSES = 500, 10, 128, 500, 527
 LAYERS = [(DIM, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, CLASSES), (WIDTH, CLASSES)]
@@ -82,54 +82,22 @@ def run(work: Path) -> list[Row]:
         model = BagClassifier(MLP(DIM), Expectation(WIDTH, CLASSES, SoftmaxAttention), 1 / 128, -1.0)
         plain, compiled = PlainExpectation(), deepcopy(model)
         compiled.compile()
-        taken = seconds(
-            {
-                "ours": train_step(
-                    lambda model=model: criterion(model(frames, mask), labels, mask), list(model.parameters()), bf16
-                ),
-                "plain": train_step(
-                    lambda plain=plain: nn.functional.binary_cross_entropy(plain(frames).clamp(0, 1), hot),
-                    list(plain.parameters()),
-                    bf16,
-                ),
-                "compiled": train_step(
-                    lambda compiled=compiled: criterion(compiled(frames, mask), labels, mask),
-                    list(compiled.parameters()),
-                    bf16,
-                ),
-                "products": matmuls(torch.bfloat16 if bf16 else torch.float32),
-            },
-            repeats=9,
-            warm_up=2,
-        )
-        ms = {name: 1e3 * median(values) for name, values in taken.items()}
-        rows += [
-            Row(f"audiobag, {precision}", ms["ours"], "ms", spread(taken["ours"])),
-            Row(
-                f"bare matrix products, {precision}",
-                ms["products"],
-                "ms",
-                spread(taken["products"]),
-                "audiobag takes",
-                ms["ours"] / ms["products"],
-                "at most 1.5 x",
+        ours, products = f"audiobag, {precision}", f"bare matrix products, {precision}"
+        candidates = {
+            ours: train_step(
+                lambda model=model: criterion(model(frames, mask), labels, mask), list(model.parameters()), bf16
             ),
-            Row(
-                f"the same network in plain torch, {precision}",
-                ms["plain"],
-                "ms",
-                spread(taken["plain"]),
-                "audiobag takes",
-                ms["ours"] / ms["plain"],
-                "",
+            products: matmuls(torch.bfloat16 if bf16 else torch.float32),
+            f"the same network in plain torch, {precision}": train_step(
+                lambda plain=plain: nn.functional.binary_cross_entropy(plain(frames).clamp(0, 1), hot),
+                list(plain.parameters()),
+                bf16,
             ),
-            Row(
-                f"audiobag with compile=default, {precision}",
-                ms["compiled"],
-                "ms",
-                spread(taken["compiled"]),
-                "audiobag without takes",
-                ms["ours"] / ms["compiled"],
+            f"audiobag with compile=default, {precision}": train_step(
+                lambda compiled=compiled: criterion(compiled(frames, mask), labels, mask),
+                list(compiled.parameters()),
+                bf16,
             ),
-        ]
+        }
+        rows += milliseconds(seconds(candidates, repeats=9, warm_up=2), ours, {products: "at most 1.5 x"})
     return rows

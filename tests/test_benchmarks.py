@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from benchmarks.large import _gib
-from benchmarks.measure import rates, seconds
+from benchmarks.measure import milliseconds, rates, seconds
 from benchmarks.page import page
 from benchmarks.prepare import on_one_core
 
@@ -28,6 +28,12 @@ def test_ratios_are_ours_to_the_peers() -> None:
     rows = rates({"ours": [0.5], "theirs": [2.0]}, {"ours": 100, "theirs": 40}, "ours", "clips/s", {"theirs": "5 x"})
     assert [row.value for row in rows] == [200, 20]
     assert rows[1].ratio == 10
+
+
+def test_times_are_multiples_of_the_peers() -> None:
+    ours, peer = milliseconds({"theirs": [0.004], "ours": [0.001, 0.002, 0.003]}, "ours", {"theirs": "1 x"})
+    assert (ours.value, ours.spread) == (2.0, 1.0)
+    assert (peer.what, peer.value, peer.ratio, peer.goal) == ("theirs", 4.0, 0.5, "1 x")
 
 
 def test_another_machines_figures_are_marked() -> None:
