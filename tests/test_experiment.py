@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from audiobag.callbacks import RunCheckpoints
+from audiobag.callbacks import AtomicCheckpointIO, RunCheckpoints
 from audiobag.checkpoint import load_checkpoint, newest_whole
 from audiobag.errors import UserError
 from audiobag.experiment import evaluate, train
@@ -104,6 +104,34 @@ def test_interrupted_run_ends_with_the_same_numbers(
     final = "checkpoints/step-00000008.ckpt"
     weights, expected = (load_checkpoint(f / final)["state_dict"] for f in (halved, tmp_path / "whole"))
     assert all(torch.equal(weights[k], expected[k]) for k in expected)
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device")
+
+    AtomicCheckpointIO().save_checkpoint({"state": torch.ones(3)}, tmp_path / "a.ckpt")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"state": torch.zeros(9)}, tmp_path / "b.ckpt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["state"].tolist() == [1, 1, 1]
+
+
+def test_checkpoints_are_not_moved_from_elsewhere(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another file system moving is copying; and what a killed start left behind is removed."""
+
+    def move(*_: object) -> None:
+        raise AssertionError("moved")
+
+    leftover = tmp_path / "checkpoints" / ".step-00000003.ckpt.1-00000000.tmp"
+    leftover.parent.mkdir()
+    leftover.touch()
+    monkeypatch.setattr(shutil, "move", move)
+    run(data, tmp_path)
+    assert {p.name for p in leftover.parent.iterdir()} == {"best.ckpt", "step-00000006.ckpt", "step-00000008.ckpt"}
 
 
 def test_damaged_checkpoint_falls_back_to_the_one_before(

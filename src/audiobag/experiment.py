@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Timer
 from numpy.typing import NDArray
 
 from audiobag.budget import budget
-from audiobag.callbacks import PredictionAveraging, Progress, RunCheckpoints, TaggingScore
+from audiobag.callbacks import AtomicCheckpointIO, PredictionAveraging, Progress, RunCheckpoints, TaggingScore
 from audiobag.checkpoint import about, check_scorable, load_checkpoint, newest_whole
 from audiobag.cluster import cluster_environment
 from audiobag.data import BagDataModule
@@ -250,10 +250,10 @@ def _trainer(config: Mapping[str, Any], callbacks: list[Callback], **options: An
     configured = [instantiate(c) for c in config["callbacks"].values() if c is not None]
     loggers = [instantiate(c) for c in (config["logger"] or {}).values() if c is not None]
     cluster = cluster_environment(device_count(config["trainer"]), config["trainer"]["num_nodes"])
-    plugins = {} if cluster is None else {"plugins": [cluster]}
+    plugins = [AtomicCheckpointIO(), *([cluster] if cluster else [])]
     set_product_precision(config["trainer"])
     trainer: Trainer = instantiate(
-        config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, **plugins, **options
+        config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, plugins=plugins, **options
     )
     return trainer
 

@@ -98,6 +98,7 @@ def test_interrupted_training_saves_and_continues_to_the_same_numbers(
     """Under two ranks the signal comes to one of them alone."""
     ranks = ("trainer=ddp_cpu",) if number is signal.SIGTERM else ()
     options = [*SMALL[:2], "trainer.max_steps=400", "trainer.val_check_interval=150", f"data.root={data}", *ranks]
+    options.append("trainer.log_every_n_steps=1")
     command = [str(Path(sys.executable).with_name("audiobag-train")), *options, "hydra.run.dir=cut"]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -114,6 +115,9 @@ def test_interrupted_training_saves_and_continues_to_the_same_numbers(
         assert type_command("train", *options, f"hydra.run.dir={folder}", cwd=tmp_path).returncode == 0
     for part in ("val", "test"):
         assert metrics(tmp_path / "cut")[part] == metrics(tmp_path / "whole")[part]
+    cut, whole = (RunDirectory(tmp_path / folder).curve("train/loss") for folder in ("cut", "whole"))
+    assert list(cut) == list(range(400))
+    assert cut == whole
 
 
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from audiobag.checkpoint import resumable
 from audiobag.errors import Interrupted
+from audiobag.files import atomic, remove_leftovers
 from audiobag.interruption import install, requested
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that it is whole or absent.
+
+    Lightning writes to the system's folder for temporary files, and where that is another file system, moving the file
+    is copying it: a full disk or a kill then leaves half of it under its final name.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write."""
+        content = BytesIO()  # torch can crash the process where it meets a full disk itself
+        torch.save(checkpoint, content)
+        with atomic(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 class RunCheckpoints(Checkpoint):
     """Saves `step-00000250.ckpt` every so many steps and at the end, keeps the last two, and `best.ckpt` by val/mAP.
 
-    Two are kept so that a damaged one has one before it. A checkpoint is whole or absent: Lightning writes to a
-    temporary name and renames. Only tensors and plain containers go in.
+    Two are kept so that a damaged one has one before it. Only tensors and plain containers go in.
 
     Args:
         folder: where they lie.
@@ -30,6 +48,7 @@ class RunCheckpoints(Checkpoint):
         self.folder = Path(folder)
         self.every = every
         self.best_score = float("-inf")
+        self._stopping = False
 
     @property
     def best_path(self) -> Path:
@@ -43,6 +62,13 @@ class RunCheckpoints(Checkpoint):
         the training as if it were done.
         """
         install()
+        if trainer.is_global_zero:
+            remove_leftovers(self.folder)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """End here if a signal came, and not where the step before was saved: by now Lightning has logged that step."""
+        if self._stopping:
+            raise Interrupted
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put them back here too: the final weights are validated without a training."""
@@ -72,11 +98,9 @@ class RunCheckpoints(Checkpoint):
     def _step_done(self, trainer: Trainer) -> None:
         step, last = trainer.global_step, trainer.max_steps
         # A signal may have come to one rank alone: all must save, and stop, after the same step.
-        stop = trainer.strategy.reduce_boolean_decision(requested(), all=False) and step < last
-        if stop or step % self.every == 0 or step == last:
+        self._stopping = trainer.strategy.reduce_boolean_decision(requested(), all=False) and step < last
+        if self._stopping or step % self.every == 0 or step == last:
             self._save(trainer)
-        if stop:
-            raise Interrupted
 
     def _save(self, trainer: Trainer) -> None:
         """Save the present state, then remove those it makes superfluous."""
