@@ -14,15 +14,15 @@ from pathlib import Path
 
 from audiobag.prepare.records import frame_record
 from benchmarks.measure import Row
-from benchmarks.prepare import write_release
+from benchmarks.prepare import video_id, write_release
 from benchmarks.startup import seconds_to_first_step
 from benchmarks.stores import FULL, random_store
 
 _PER_SHARD = 512
 
 
-def multiply_release(source: Path, folder: Path) -> Path:
-    """Write shards of `FULL` clips: those of `source` again and again, each time under other ids."""
+def multiply_release(source: Path, folder: Path, clips: int = FULL) -> Path:
+    """Write (once) shards of so many clips: those of `source`, by `write_release`, again and again under other ids."""
     if folder.exists():
         return folder
     payloads = []
@@ -32,15 +32,14 @@ def multiply_release(source: Path, folder: Path) -> Path:
             (length,) = struct.unpack_from("<Q", data, place)
             payloads.append(data[place + 12 : place + 12 + length])
             place += length + 16
-    at = [payload.index(b"0000000") for payload in payloads]  # every id starts with zeros
+    at = [payload.index(video_id(i)) for i, payload in enumerate(payloads)]
     written = folder.with_suffix(".part")
     (written / "bal_train").mkdir(parents=True, exist_ok=True)
-    for shard in range(-(-FULL // _PER_SHARD)):
+    for shard in range(-(-clips // _PER_SHARD)):
         records = []
-        for i in range(shard * _PER_SHARD, min(FULL, (shard + 1) * _PER_SHARD)):
+        for i in range(shard * _PER_SHARD, min(clips, (shard + 1) * _PER_SHARD)):
             k = i % len(payloads)
-            payload = payloads[k][: at[k]] + b"%011d" % i + payloads[k][at[k] + 11 :]
-            records.append(frame_record(payload))
+            records.append(frame_record(payloads[k][: at[k]] + video_id(i) + payloads[k][at[k] + len(video_id(k)) :]))
         (written / "bal_train" / f"{shard:05}.tfrecord").write_bytes(b"".join(records))
     written.rename(folder)
     return folder

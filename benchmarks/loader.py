@@ -48,8 +48,12 @@ def run(work: Path) -> list[Row]:
                 if i + 1 == batches:
                     break
 
+        def whole(batches: int) -> None:
+            for step in range(batches):
+                ours.batch(sampler.draw(step))
+
         candidates = {
-            "audiobag": lambda: [ours.batch(sampler.draw(step)) for step in range(BATCHES * 8)],
+            "audiobag": lambda: whole(BATCHES * 8),
             "per-sample HDF5, default collate": lambda: peer(PerSample(file["x"], file["y"]), 0, 2),
             "per-sample in memory, default collate": lambda: peer(PerSample(x, y), 0, BATCHES),
             "per-sample in memory, 2 workers": lambda: peer(PerSample(x, y), 2, 40),

@@ -31,11 +31,15 @@ def write_release(folder: Path, clips: int = CLIPS, shards: int = SHARDS) -> Pat
         labels = np.sort(rng.integers(0, 527, (per_shard, 2)), 1)
         first = shard * per_shard
         bags = [
-            Clip(b"%011d" % (first + i), frames[i], sorted(set(labels[i].tolist())), 0.0, 10.0)
-            for i in range(per_shard)
+            Clip(video_id(first + i), frames[i], sorted(set(labels[i].tolist())), 0.0, 10.0) for i in range(per_shard)
         ]
         write_shard(folder / "bal_train" / f"{shard:03}.tfrecord", bags)
     return folder
+
+
+def video_id(i: int) -> bytes:
+    """Return the id of clip i of a release, 11 letters as on YouTube."""
+    return b"%011d" % i
 
 
 def by_tfrecord(folder: Path) -> int:

@@ -4,10 +4,15 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks.large import _gib
+import numpy as np
+from rich.console import Console
+
+from audiobag.prepare import prepare
+from audiobag.store import open_store
+from benchmarks.large import _gib, multiply_release
 from benchmarks.measure import milliseconds, rates, seconds
 from benchmarks.page import page
-from benchmarks.prepare import on_one_core
+from benchmarks.prepare import on_one_core, write_release
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -56,3 +61,12 @@ def test_one_core_is_one_core_and_the_rest_come_back() -> None:
     on_one_core(lambda: seen.append(os.sched_getaffinity(0)))()
     assert [len(cores) for cores in seen] == [1]
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_release_is_multiplied_under_other_ids(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "release", clips=8, shards=2)
+    prepare(str(multiply_release(release, tmp_path / "full", clips=20)), tmp_path / "out", console=Console(quiet=True))
+    store = open_store(tmp_path / "out" / "bal_train.h5")
+    assert [int(i) for i in store.columns.video_id] == list(range(20))
+    frames = np.asarray(store.frames).reshape(20, -1)
+    assert (frames[8:16] == frames[:8]).all()

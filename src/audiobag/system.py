@@ -47,6 +47,13 @@ class TaggingSystem(LightningModule):
         self._seed = seed
         self._checkpoint_extra = checkpoint_extra or {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that it is in forty times a step, and nn.Module asks each time what kind it is of.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, bags: Bags) -> BagPrediction:
         """Return the model's prediction."""
         # A compiled model is for training: what evaluation keeps, the next batch of a CUDA graph would overwrite.
@@ -57,7 +64,10 @@ class TaggingSystem(LightningModule):
     def on_train_batch_start(self, batch: Bags, batch_idx: int) -> None:
         """Seed this step's dropout."""
         seed = (self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
-        torch.manual_seed(seed % 2**63)
+        # torch.manual_seed takes a millisecond: it writes down where it was called for each kind of device not there.
+        torch.default_generator.manual_seed(seed % 2**63)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed % 2**63)
 
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
         """Return the loss; log it and the learning rate every `log_every_n_steps`, since logging costs time."""

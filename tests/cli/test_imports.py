@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 _TRAINING = """
 import sys
 from audiobag.cli.imports import without_signal_processing
@@ -31,3 +33,11 @@ def test_a_training_does_without_signal_processing() -> None:
 
 def test_who_needs_it_meanwhile_gets_it() -> None:
     subprocess.run([sys.executable, "-c", _NEEDED], check=True)
+
+
+@pytest.mark.parametrize("name", ["prepare", "train", "evaluate", "predict", "report", "export", "explore"])
+def test_a_command_is_also_a_module(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"audiobag.cli.{name}", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"audiobag-{name} ")

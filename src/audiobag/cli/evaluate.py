@@ -18,3 +18,7 @@ def _evaluate(config: dict[str, Any]) -> None:
 
 
 main = command("evaluate", _evaluate)
+
+
+if __name__ == "__main__":
+    main()

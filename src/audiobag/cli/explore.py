@@ -42,3 +42,7 @@ def _say(address: str) -> None:
 
 
 _main = command("explore", _explore)
+
+
+if __name__ == "__main__":
+    main()

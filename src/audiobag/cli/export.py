@@ -20,3 +20,7 @@ def _export(config: dict[str, Any]) -> None:
 
 
 main = command("export", _export)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,3 +22,7 @@ def _predict(config: dict[str, Any]) -> None:
 
 
 main = command("predict", _predict)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,3 +20,7 @@ def _prepare(config: dict[str, Any]) -> None:
 
 
 main = command("prepare", _prepare)
+
+
+if __name__ == "__main__":
+    main()

@@ -83,3 +83,7 @@ def _show(written: Report) -> None:
     for each in written.left_out:
         console.print(f"Left out: {each.path}: {each.reason}", style="yellow", markup=False, highlight=False)
     console.print(f"Report: {written.page}", soft_wrap=True, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
