@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,6 +25,7 @@ from audiobag.experiment import build_system
 from audiobag.export import Tagger, load
 from tests.composing import composed, small_training
 from tests.conftest import make_store
+from tests.export.fabricate import make_run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,6 +98,27 @@ def test_python_on_the_pages_names_what_there_is(page: Path) -> None:
             for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "audiobag":
                     assert hasattr(audiobag, node.attr), f"{page.name}: audiobag.{node.attr}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/howto/python.md", "docs/own-embeddings.md"])
+def test_python_on_the_pages_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block after block, with a small model and store where the pages say that they lie."""
+    checkpoint, store = make_run(tmp_path / "run")
+    for folder in ("exports/tutorial", "exports/attention", "exported"):
+        (tmp_path / folder).mkdir(parents=True)
+        load(checkpoint).write(tmp_path / folder)
+    for name in ("data/synthetic/small", "data/audioset"):
+        shutil.copytree(tmp_path / "data", tmp_path / name, ignore=shutil.ignore_patterns("synthetic", "audioset"))
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "frames": np.zeros((2, 4, store.dim), np.uint8),
+        "lengths": [4, 2],
+        "probability": torch.rand(len(store), store.classes),
+    }
+    python = [text for language, title, text in blocks(ROOT / page) if language == "python" and not title]
+    assert python
+    for text in python:
+        exec(compile(text, page, "exec"), names)
 
 
 def test_the_pooling_of_the_docs_trains_and_loads_from_the_users_own_package(theirs: Path) -> None:

@@ -156,12 +156,13 @@ def write_store(
     return digest.hexdigest()
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: str | Path) -> Store:
     """Open a store, after checking that it is one and that it is whole.
 
     Raises:
         UserError: it is missing, is no store, has another format version or contradicts itself.
     """
+    path = Path(path)
     if not path.is_file():
         raise UserError(
             f"no store at {path}: make it with audiobag-prepare, or point data.root to the folder that has it"
