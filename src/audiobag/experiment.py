@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
-import subprocess
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,10 +29,12 @@ from audiobag.hardware import (
     device_count,
     keep_freed_memory,
     set_product_precision,
+    set_threads,
 )
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
+from audiobag.provenance import provenance
 from audiobag.runs import RunDirectory, config_hash
 from audiobag.store import Store
 from audiobag.system import TaggingSystem
@@ -50,17 +48,6 @@ for _chatty in ("lightning.pytorch", "lightning.fabric"):  # they set handlers a
     logging.getLogger(_chatty).setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # lightning 2.6 against torch 2.13
 warnings.filterwarnings("ignore", "The `srun` command is available")  # a cluster's login node is a fine place too
-_STACK = (
-    "audiobag",
-    "torch",
-    "lightning",
-    "hydra-core",
-    "omegaconf",
-    "torchmetrics",
-    "wandb",
-    "h5py",
-    "numpy",
-)
 
 
 def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -80,7 +67,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     check_clipping(config["trainer"], config["optimizer"])
     check_compile(config["compile"])
     threads = run.threads() if config["threads"] is None else config["threads"]
-    run.begin(hashed, _set_threads(threads, config["trainer"]["devices"]))
+    run.begin(hashed, set_threads(threads, config["trainer"]["devices"]))
     if config["select"] == "best" and not config["data"]["val_fraction"]:
         raise UserError("select=best needs a hold-out: set data.val_fraction above 0, or take select=last")
     data: BagDataModule = instantiate(config["data"])
@@ -101,7 +88,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
         "config_hash": hashed,
         "choices": dict(choices),
         "stores": {s.path.stem: s.content_sha256 for s in stores},
-        **_provenance(),
+        **provenance(),
     }
     loggers = trainer.loggers if trainer.is_global_zero else []
     with tracked(loggers, Subject(run, {**config, **origin}, stores)) as trackers:
@@ -134,7 +121,7 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     checkpoint = load_checkpoint(path)
     known = checkpoint["audiobag"]
     check_trainer(config["trainer"])
-    _set_threads(config["threads"], config["trainer"]["devices"])
+    set_threads(config["threads"], config["trainer"]["devices"])
     data: BagDataModule = instantiate(config["data"]) if config.get("data") else _own_eval_set(path, known)
     check_scorable(path, known, data.test_store)
     build = partial(build_system, known["config"], data.test_store, partial(instantiate_trusted, allow=config["allow"]))
@@ -152,7 +139,7 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
         "step": checkpoint["global_step"],
         **_record_test(trainer, data.test_store, run),
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
-        **_provenance(),
+        **provenance(),
     }
     if trainer.is_global_zero:
         run.write_metrics(record)
@@ -270,20 +257,6 @@ def _callbacks(trainer: Trainer) -> list[Callback]:
     return callbacks
 
 
-def _set_threads(threads: int | None, devices: object) -> int:
-    """Set the CPU threads of this process, by default its share of the cores, and return their number."""
-    if threads is None:
-        shared = isinstance(devices, int) and devices > 1 and "OMP_NUM_THREADS" not in os.environ
-        threads = max(1, torch.get_num_threads() // int(str(devices))) if shared else torch.get_num_threads()
-    if threads < 1:
-        raise UserError(f"threads={threads}; expected at least 1, or null for torch's choice")
-    torch.set_num_threads(threads)
-    if devices != 1:
-        # Where there are several processes Lightning chooses too, unless this says that the choice is made.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    return threads
-
-
 def _training_record(trainer: Trainer, batch_size: int) -> dict[str, Any]:
     seconds = _callback(trainer, Timer).time_elapsed("train")
     return {
@@ -295,31 +268,3 @@ def _training_record(trainer: Trainer, batch_size: int) -> dict[str, Any]:
         "devices": trainer.world_size,
         "threads": torch.get_num_threads(),
     }
-
-
-def _provenance() -> dict[str, Any]:
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _STACK}},
-        "git_revision": _git_revision(),
-    }
-
-
-def _git_revision() -> str | None:
-    """Return the revision of the source, `-dirty` where it has changes; None where nothing tells.
-
-    An image is no checkout: it carries the revision that it was built from in AUDIOBAG_REVISION.
-    """
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("AUDIOBAG_REVISION")

@@ -100,6 +100,25 @@ def set_product_precision(trainer: Mapping[str, Any]) -> None:
     torch.set_float32_matmul_precision("high" if rounded else "highest")
 
 
+def set_threads(threads: int | None, devices: object) -> int:
+    """Set the CPU threads of this process, by default its share of the cores, and return their number.
+
+    Args:
+        threads: how many; None for torch's choice.
+        devices: `trainer.devices`, of which each has a process.
+    """
+    if threads is None:
+        shared = isinstance(devices, int) and devices > 1 and "OMP_NUM_THREADS" not in os.environ
+        threads = max(1, torch.get_num_threads() // int(str(devices))) if shared else torch.get_num_threads()
+    if threads < 1:
+        raise UserError(f"threads={threads}; expected at least 1, or null for torch's choice")
+    torch.set_num_threads(threads)
+    if devices != 1:
+        # Where there are several processes Lightning chooses too, unless this says that the choice is made.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    return threads
+
+
 def keep_freed_memory() -> None:
     """Have glibc keep up to 512 MiB that a step frees for the next step, which needs as much again.
 
