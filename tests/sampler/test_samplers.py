@@ -21,9 +21,10 @@ def stream(sampler: Sampler, steps: int) -> np.ndarray:
     return np.concatenate([sampler.draw(step) for step in range(steps)])
 
 
+@pytest.mark.parametrize("classes", [2, 23])
 @pytest.mark.parametrize("kind", [Uniform, Balanced, Weighted])
-def test_batch_is_a_function_of_seed_and_step_alone(kind: type[Sampler]) -> None:
-    table = labels()
+def test_batch_is_a_function_of_seed_and_step_alone(kind: type[Sampler], classes: int) -> None:
+    table = labels(classes=classes)
     forward = [kind(table, 50, seed=3).draw(step) for step in range(40)]
     jumping = kind(table, 50, seed=3)
     for step in [39, 0, 17, 38, 17, 1]:
@@ -32,16 +33,26 @@ def test_batch_is_a_function_of_seed_and_step_alone(kind: type[Sampler]) -> None
     assert not np.array_equal(kind(table, 50, seed=4).draw(0), forward[0])
 
 
-@pytest.mark.parametrize("n", [7, 50, 130])
-def test_each_pass_is_shuffled_once_while_the_steps_go_up(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a batch lies within a pass or spans several."""
+@pytest.mark.parametrize(("n", "together"), [(7, 73), (50, 10), (130, 3), (300, 1)])
+def test_passes_are_shuffled_once_while_the_steps_go_up(n: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a batch lies within a pass or spans several; of short passes one generator makes several."""
     made: list[object] = []
     make = np.random.default_rng
     monkeypatch.setattr(np.random, "default_rng", lambda key: made.append(key) or make(key))
     passes = ShuffledPasses(n, (0,))
     for step in range(40):
         passes.take(step * 50, 50)
-    assert made == [(0, i) for i in range(-(-40 * 50 // n))]
+    assert made == [(0, i) for i in range(-(-40 * 50 // (n * together)))]
+
+
+@pytest.mark.parametrize("n", [1, 3, 50, 256, 257, 600])
+def test_any_stretch_of_the_queue_is_the_same_and_its_passes_are_permutations(n: int) -> None:
+    whole = ShuffledPasses(n, (7, 1)).take(0, 40 * n)
+    for start, count in ((0, 1), (n - 1, 2), (17, 3 * n), (39 * n, n)):
+        np.testing.assert_array_equal(ShuffledPasses(n, (7, 1)).take(start, count), whole[start:][:count])
+    passes = whole.reshape(40, n)
+    assert (np.sort(passes, axis=1) == np.arange(n)).all()
+    assert n < 50 or len({tuple(order) for order in passes}) == 40
 
 
 def test_uniform_passes_are_permutations() -> None:
@@ -68,8 +79,9 @@ def naive_queue(table: LabelTable, draws: int, sampler: Balanced) -> list[tuple[
     return queue
 
 
-def test_balanced_is_the_papers_queue() -> None:
-    table = labels()
+@pytest.mark.parametrize("classes", [3, 23])
+def test_balanced_is_the_papers_queue(classes: int) -> None:
+    table = labels(classes=classes)
     sampler = Balanced(table, 50, seed=1)
     queue = naive_queue(table, 2000, sampler)
     drawn = stream(Balanced(table, 50, seed=1), 40)

@@ -47,17 +47,20 @@ class Balanced(Sampler):
         start = step * self.batch_size
         members = self._queue.take(start, self.batch_size)
         passes = (start + np.arange(self.batch_size)) // len(self._classes)
+        shuffle, entry = np.divmod(passes, self._counts[members])
+        if (shuffle == self._shuffle[members]).all():
+            return self._entries(members, entry)
+        # A list is shuffled anew within this batch, and maybe not with the batch's first pass: pass by pass.
         clips = np.empty(self.batch_size, np.int64)
         for number in range(int(passes[0]), int(passes[-1]) + 1):
-            here = passes == number
-            clips[here] = self._hand_out(members[here], number)
+            here = np.flatnonzero(passes == number)
+            for i in here[shuffle[here] != self._shuffle[members[here]]]:  # few: a list of n clips lasts n passes
+                self._shuffle_list(int(members[i]), int(shuffle[i]))
+            clips[here] = self._entries(members[here], entry[here])
         return clips
 
-    def _hand_out(self, members: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-        """Return the clip of each of these classes in pass `number`."""
-        shuffle, entry = np.divmod(number, self._counts[members])
-        for member in members[shuffle != self._shuffle[members]]:  # few: a list of n clips lasts n passes
-            self._shuffle_list(int(member), number // int(self._counts[member]))
+    def _entries(self, members: NDArray[np.int64], entry: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return an entry of each of these classes' lists, as they are shuffled now."""
         clips: NDArray[np.int64] = self._shuffled[self._starts[members] + entry]
         return clips
 
