@@ -20,7 +20,7 @@ def _handlers_of_the_tests() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    interruption._Note.begun = interruption._Note.came = False
+    interruption._Note.begun, interruption._Note.came = False, None
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)
@@ -55,14 +55,15 @@ def test_what_a_library_caught_is_not_forgotten() -> None:
     assert end.value.code == 75
 
 
-def test_a_second_one_ends_the_command_at_once() -> None:
-    code = (
-        "import os, signal; from audiobag import interruption as i; i.install(); i.begin()\n"
+@pytest.mark.parametrize(("seconds", "code", "said"), [(1.2, 75, ""), (0.2, 0, "still here\n")])
+def test_a_second_one_ends_the_command_at_once_unless_it_is_an_echo(seconds: float, code: int, said: str) -> None:
+    script = (
+        "import os, signal, time; from audiobag import interruption as i; i.install(); i.begin()\n"
         "with i.deferred():\n"
-        "    [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)]; print('still here')"
+        f"    [(os.kill(os.getpid(), signal.SIGTERM), time.sleep({seconds})) for _ in range(2)]; print('still here')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (75, "")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (code, said)
 
 
 def test_the_signals_are_taken_over_before_anything_slow_is_imported() -> None:

@@ -16,6 +16,7 @@ from tests.acceptance.running import (
     begin,
     log_of,
     none_left,
+    processes_of,
     release,
     results,
     wait_for_handlers,
@@ -93,6 +94,21 @@ def test_a_second_signal_ends_it_at_once(place: Path, options: tuple[str, ...], 
     run.send_signal(signal.SIGTERM)
     assert run.wait(30) == 75, log_of(place, name)[-2000:]
     ends_like_the_undisturbed(place, trainer, name, *options)
+
+
+@pytest.mark.parametrize("trainer", KINDS)
+def test_a_signal_to_all_processes_of_a_sweep(place: Path, trainer: str) -> None:
+    """As SLURM sends it: a job has it from there and from its sweep, and saves all the same."""
+    name = f"all-{trainer}"
+    run = begin(place, trainer, name, *SWEEP, hold="train 33")
+    wait_for_hold(place, trainer, name, run)
+    for process in processes_of(name):
+        os.kill(process, signal.SIGTERM)
+    time.sleep(1)
+    release(place, name)
+    assert run.wait(150) == 75, log_of(place, name)[-2000:]
+    assert resumable(place / name / "job" / "checkpoints")[0].name == "step-00000033.ckpt"
+    ends_like_the_undisturbed(place, trainer, name, *SWEEP)
 
 
 @pytest.mark.parametrize("trainer", KINDS)

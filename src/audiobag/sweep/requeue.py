@@ -1,8 +1,8 @@
 """SLURM gives notice that a job's time is up: the run saves, and its job goes back to the queue.
 
-SLURM signals every process of a step, so the run has its own copy and nothing is forwarded: a second would end it at
-once. SIGUSR1 (`--signal=USR1@120`) is the notice. SIGTERM is SLURM's or the user's own doing: SLURM itself requeues
-what it preempts, and what was cancelled is to stay so.
+SLURM signals every process of a step, so the run has its own copy and nothing is forwarded. SIGUSR1
+(`--signal=USR1@120`) is the notice. SIGTERM is SLURM's or the user's own doing: SLURM itself requeues what it preempts,
+and what was cancelled is to stay so.
 """
 
 from __future__ import annotations
