@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,14 @@ def write_store(
         target = file.create_dataset("frames", (total, dim), dtype)
         _hash_header(digest, "frames", dtype, (total, dim))
         filled = 0
-        for piece in frames:
-            target[filled : filled + len(piece)] = piece
-            digest.update(np.ascontiguousarray(piece).data)
-            filled += len(piece)
+        with ThreadPoolExecutor(1) as hashing:  # takes as long as gathering and writing do
+            hashed: Future[None] | None = None
+            for piece in frames:
+                if hashed is not None:
+                    hashed.result()
+                hashed = hashing.submit(digest.update, np.ascontiguousarray(piece).data)
+                target[filled : filled + len(piece)] = piece
+                filled += len(piece)
         if filled != total:
             raise ValueError(f"{path}: the offsets promise {total} frames, {filled} came")
         for name in (*_COLUMNS, *_WITNESS):

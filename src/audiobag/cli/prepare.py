@@ -12,8 +12,11 @@ def _prepare(config: dict[str, Any]) -> None:
     from rich.console import Console
 
     from audiobag.prepare import default_out, prepare
+    from audiobag.processes import available_cores
 
     out = config.pop("out")
+    if config["processes"] is None:
+        config["processes"] = available_cores()
     where = default_out(config["source"], config["size"]) if out is None else Path(out)
     console = Console(stderr=True)
     console.print(prepare(**config, out=where, console=console))

@@ -94,7 +94,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         if counted:
             counted[0].done += size
 
-    parts = source.parts(rejects, advance)
+    parts = chain.from_iterable(piece.parts(rejects, advance) for piece in source.pieces(advance))
     first = next(parts, None)
     if first is None:
         raise UserError(f"{path} holds no clip that can be read: give another source")

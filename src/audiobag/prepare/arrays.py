@@ -15,7 +15,7 @@ from audiobag.errors import UserError
 from audiobag.hdf5 import check_claim, check_links
 from audiobag.prepare.inflate import MOST
 from audiobag.prepare.records import Clip, Reject
-from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
+from audiobag.prepare.source import Advance, BadRecord, Part, Piece, Rejects, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
 
 SUFFIXES = (".h5", ".hdf5", ".npz")
@@ -26,11 +26,15 @@ _UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, MemoryError, 
 class ArrayFiles:
     """HDF5 or NPZ files, each one a split with the file's name.
 
+    It is read by one process: arrays need no parsing.
+
     Args:
         paths: the files, of one folder.
         source: what the stores are to say of where they come from.
         labelled: whether there must be labels.
     """
+
+    portable = False
 
     def __init__(self, paths: Sequence[Path], source: str, labelled: bool = True) -> None:
         self.paths = tuple(sorted(paths))
@@ -40,7 +44,12 @@ class ArrayFiles:
             if stems.count(path.stem) > 1:
                 raise UserError(f"{path.parent} has several files named {path.stem}: a split is one, remove the others")
         folder = self.paths[0].resolve().parent
-        self.fingerprint, self.size = fingerprint_files(folder, (path.name for path in self.paths))
+        self.fingerprint, sizes = fingerprint_files(folder, (path.name for path in self.paths))
+        self.size = sum(sizes)
+
+    def pieces(self, advance: Advance) -> Iterator[Piece]:
+        """Yield itself: a file of arrays is open as long as it is read."""
+        yield self
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each file."""

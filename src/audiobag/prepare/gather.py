@@ -1,24 +1,24 @@
-"""Clips as they come, to a store in the order of their video ids, in bounded memory.
+"""Blocks of clips, as they come, to a store in the order of their video ids, in bounded memory.
 
-Frames wait in a raw file on disk, everything else in compact arrays (60 bytes a clip for AudioSet); when the
-last clip has come, the frames are gathered through a memory map, piece by piece.
+Frames wait in raw files on disk, everything else in compact arrays; when the last clip has come, the frames are
+gathered through memory maps, piece by piece.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.prepare.source import Advance, Part, Rejects
+from audiobag.prepare.reading import Block
+from audiobag.prepare.rows import MIXED, Rows
+from audiobag.prepare.source import Advance, Rejects
 from audiobag.store import Columns, write_store
 
-_MAX_ID = 255
 _PIECE_BYTES = 2**24
 
 
@@ -26,96 +26,82 @@ class Split:
     """One split on its way.
 
     Args:
-        first: the first part of it, whose dimension, dtype and description hold for all.
-        raw: where its frames wait; the caller removes the file.
-        file: the same, open for writing; to be closed before `write`.
+        first: the first block of it, whose dimension, dtype and description hold for all; to be added as well.
     """
 
-    def __init__(self, first: Part, raw: Path, file: BinaryIO) -> None:
+    def __init__(self, first: Block) -> None:
         self.name = first.split
-        self._part = first
-        self._raw = raw
-        self._file = file
+        self._dim, self._dtype, self._description = first.dim, first.dtype, first.description
+        self._rows = Rows()
         self._files: list[str] = []
-        self._ids = bytearray()
-        self._counts = {of: array("i") for of in ("id", "frame", "label", "witness")}
-        self._labels, self._witness = array("i"), array("i")
-        self._starts, self._ends = array("f"), array("f")
-        self._file_numbers, self._records = array("i"), array("q")
-        self._witnessed: bool | None = None
+        self._raws: list[Path] = []
+        # Of each block: its number of clips, the number of its raw file, and its first frame in there.
+        self._blocks: list[tuple[int, int, int]] = []
         self._order = np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._rows)
 
-    def add(self, part: Part, rejects: Rejects) -> None:
-        """Take a part's clips."""
-        self._files.append(part.file)
-        number = len(self._files) - 1
-        ids, labels = self._counts["id"], self._counts["label"]
-        frames = self._counts["frame"]
-        for record, clip in part.clips:
-            video_id, bag, label_ids, start, end, witness = clip
-            if problem := self._problem(video_id, witness):
-                rejects.add(self.name, part.file, record, problem)
-                continue
-            self._file.write(bag.data)
-            self._ids += video_id
-            ids.append(len(video_id))
-            frames.append(len(bag))
-            self._labels.extend(label_ids)
-            labels.append(len(label_ids))
-            self._starts.append(start)
-            self._ends.append(end)
-            self._file_numbers.append(number)
-            self._records.append(record)
-            if witness is not None:
-                self._add_witness(witness)
-
-    def _problem(self, video_id: bytes, witness: Any) -> str:
-        """Say what keeps a clip out of the store; nothing where all is well."""
-        if not 0 < len(video_id) <= _MAX_ID or 0 in video_id:
-            return f"the video id {video_id[:32]!r} is empty, too long or has a NUL, expected 1 to {_MAX_ID} bytes"
-        if self._witnessed is None:
-            self._witnessed = witness is not None
-        if self._witnessed != (witness is not None):
-            return "records with witness frames and records without them are mixed"
-        return ""
-
-    def _add_witness(self, witness: Any) -> None:
-        for shown_by in witness:
-            self._witness.extend(shown_by)
-            self._counts["witness"].append(len(shown_by))
+    def add(self, block: Block, rejects: Rejects) -> None:
+        """Take a block's clips, all of them or, where the split is of another kind, none."""
+        rows = block.rows
+        if not rows:
+            return
+        if {self._rows.witnessed, rows.witnessed} == {True, False}:
+            for record in rows.records:
+                rejects.add(self.name, block.file, record, MIXED)
+            return
+        if block.raw not in self._raws:
+            self._raws.append(block.raw)
+        self._files.append(block.file)
+        self._blocks.append((len(rows), self._raws.index(block.raw), block.first_frame))
+        self._rows.extend(rows)
 
     @property
     def frame_bytes(self) -> int:
         """What `write` will tell `advance`, added up, unless `sort` found repeated ids."""
-        return sum(self._counts["frame"]) * self._part.dim * self._part.dtype.itemsize
+        return sum(self._rows.counts["frame"]) * self._dim * self._dtype.itemsize
 
     def sort(self, rejects: Rejects) -> None:
         """Put the clips in the order of their ids; of those with the same id all but the first are rejected."""
-        self._order = self._find_order(self._id_column(), rejects)
+        self._order = self._find_order(self._rows.video_ids(), rejects)
 
     def write(self, path: Path, attributes: dict[str, Any], advance: Advance) -> None:
         """Write the sorted clips as a store."""
-        offsets = _offsets(self._counts["frame"])
-        frames = np.memmap(self._raw, self._part.dtype, "r", shape=(int(offsets[-1]), self._part.dim))
         write_store(
             path,
-            frames=_pieces(frames, offsets, self._order, advance),
-            dim=self._part.dim,
-            dtype=self._part.dtype,
+            frames=self._frames(advance),
+            dim=self._dim,
+            dtype=self._dtype,
             columns=self._columns(),
-            description=self._part.description,
+            description=self._description,
             attributes=attributes,
         )
 
-    def _id_column(self) -> NDArray[np.character]:
-        lengths = self._counts["id"]
-        ends = np.cumsum(lengths, dtype=np.int64).tolist()
-        text = bytes(self._ids)
-        cut = (text[end - length : end] for length, end in zip(lengths, ends, strict=True))
-        return np.fromiter(cut, f"S{max(lengths)}", len(lengths))
+    def _frames(self, advance: Advance) -> Iterator[NDArray[Any]]:
+        """Yield the frames of the sorted clips, a bounded number at a time."""
+        raws = [np.memmap(raw, self._dtype, "r").reshape(-1, self._dim) for raw in self._raws]
+        raw_of, first = self._places()
+        lengths = np.asarray(self._rows.counts["frame"])[self._order]
+        raw_of, first = raw_of[self._order], first[self._order]
+        per_piece = max(1, _PIECE_BYTES // (self._dim * self._dtype.itemsize))
+        ends = np.cumsum(lengths)
+        done = 0
+        while done < len(ends):
+            start = ends[done - 1] if done else 0
+            last = max(done + 1, int(np.searchsorted(ends, start + per_piece, side="right")))
+            some = slice(done, last)
+            piece = _take(raws, raw_of[some], first[some], lengths[some])
+            yield piece
+            advance(piece.nbytes)
+            done = last
+
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return for each clip [N], as they came, the number of its raw file and of its first frame in there."""
+        clips, raws, first_frames = np.asarray(self._blocks).T
+        before = _offsets(self._rows.counts["frame"])[:-1]
+        block_starts = before[_offsets(clips)[:-1]]
+        return np.repeat(raws, clips), before + np.repeat(first_frames - block_starts, clips)
 
     def _find_order(self, ids: NDArray[np.character], rejects: Rejects) -> NDArray[np.int64]:
         order: NDArray[np.int64] = np.argsort(ids, kind="stable")
@@ -123,33 +109,34 @@ class Split:
             return order
         # First by file name, so that which one is kept does not depend on how an archive was packed.
         _, rank = np.unique([name.rsplit("/", 1)[-1] for name in self._files], return_inverse=True)
-        files = np.asarray(self._file_numbers)
-        order = np.lexsort((np.asarray(self._records), rank[files], ids))
+        files = np.repeat(np.arange(len(self._files)), [clips for clips, _, _ in self._blocks])
+        records = self._rows.records
+        order = np.lexsort((np.asarray(records), rank[files], ids))
         repeated = np.concatenate([[False], ids[order[1:]] == ids[order[:-1]]])
         for position in np.flatnonzero(repeated):
             clip, earlier = int(order[position]), int(order[position - 1])
-            where = f"{self._files[files[earlier]]}, record {self._records[earlier]}"
+            where = f"{self._files[files[earlier]]}, record {records[earlier]}"
             finding = f"repeated video id {ids[clip].decode(errors='replace')}, which {where} has as well"
-            rejects.add(self.name, self._files[files[clip]], self._records[clip], finding)
+            rejects.add(self.name, self._files[files[clip]], records[clip], finding)
         kept: NDArray[np.int64] = order[~repeated]
         return kept
 
     def _columns(self) -> Columns:
-        order = self._order
-        labels, label_offsets = _runs(_offsets(self._counts["label"]), order)
-        narrow = len(self._part.description.class_names) - 1 <= np.iinfo(np.int16).max
+        order, rows = self._order, self._rows
+        labels, label_offsets = _runs(_offsets(rows.counts["label"]), order)
+        narrow = len(self._description.class_names) - 1 <= np.iinfo(np.int16).max
         columns = Columns(
-            offsets=_offsets(np.asarray(self._counts["frame"])[order]),
-            label_ids=np.asarray(self._labels)[labels].astype(np.int16 if narrow else np.int32),
+            offsets=_offsets(np.asarray(rows.counts["frame"])[order]),
+            label_ids=np.asarray(rows.labels)[labels].astype(np.int16 if narrow else np.int32),
             label_offsets=label_offsets,
-            video_id=self._id_column()[order],
-            start_seconds=np.asarray(self._starts)[order],
-            end_seconds=np.asarray(self._ends)[order],
+            video_id=rows.video_ids()[order],
+            start_seconds=np.asarray(rows.starts)[order],
+            end_seconds=np.asarray(rows.ends)[order],
         )
-        if not self._witnessed:
+        if not rows.witnessed:
             return columns
-        shown_by, witness_offsets = _runs(_offsets(self._counts["witness"]), labels)
-        witness_frames = np.asarray(self._witness)[shown_by]
+        shown_by, witness_offsets = _runs(_offsets(rows.counts["witness"]), labels)
+        witness_frames = np.asarray(rows.witness)[shown_by]
         return replace(columns, witness_frames=witness_frames, witness_offsets=witness_offsets)
 
 
@@ -167,17 +154,18 @@ def _runs(offsets: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[NDArray
     return positions, new
 
 
-def _pieces(
-    frames: NDArray[Any], offsets: NDArray[np.int64], order: NDArray[np.int64], advance: Advance
-) -> Iterator[NDArray[Any]]:
-    """Yield the frames of the clips in this order, a bounded number at a time."""
-    per_piece = max(1, _PIECE_BYTES // frames[0].nbytes)
-    ends = np.cumsum(np.diff(offsets)[order])
-    first = 0
-    while first < len(order):
-        start = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, start + per_piece, side="right")))
-        piece = frames[_runs(offsets, order[first:last])[0]]
-        yield piece
-        advance(piece.nbytes)
-        first = last
+def _take(
+    raws: Sequence[NDArray[Any]], raw_of: NDArray[np.int64], first: NDArray[np.int64], lengths: NDArray[np.integer[Any]]
+) -> NDArray[Any]:
+    """Return the frames of some clips end to end, each from its place in its raw file."""
+    offsets = _offsets(lengths)
+    places = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], lengths)
+    used = np.unique(raw_of)
+    if len(used) == 1:
+        taken: NDArray[Any] = raws[used[0]][places]
+        return taken
+    taken = np.empty((len(places), raws[0].shape[1]), raws[0].dtype)
+    for raw in used:
+        here = np.flatnonzero(np.repeat(raw_of == raw, lengths))
+        taken[here] = raws[raw][places[here]]
+    return taken

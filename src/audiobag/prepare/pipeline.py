@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from audiobag.errors import UserError
 from audiobag.files import locked
 from audiobag.prepare.gather import Split
 from audiobag.prepare.locate import Located, locate
+from audiobag.prepare.reading import read_pieces, worthwhile_processes
 from audiobag.prepare.source import Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
 from audiobag.store import Store, open_store
@@ -33,6 +34,7 @@ def prepare(
     size: str = "small",
     force: bool = False,
     on_error: str = "stop",
+    processes: int = 1,
     console: Console | None = None,
 ) -> Summary:
     """Write one store for each split of `source` into `out`; where they are already, do nothing.
@@ -50,6 +52,8 @@ def prepare(
         size: of the synthetic set.
         force: do it again even if nothing has changed.
         on_error: "stop" at the first bad record, or "skip" it and list it in `<out>/rejected.csv`.
+        processes: that read, at most, where the source is large enough for several; the stores are the same. More
+            than one begin by importing the main script, whose work must stand behind `if __name__ == "__main__"`.
         console: shows the progress; standard error by default.
 
     Raises:
@@ -57,6 +61,8 @@ def prepare(
     """
     if on_error not in ("stop", "skip"):
         raise UserError(f"on_error is {on_error!r}, expected stop or skip")
+    if processes < 1:
+        raise UserError(f"processes={processes}, expected 1 or more")
     started = time.perf_counter()
     located = locate(source, size)
     _make_folder(out)
@@ -70,28 +76,33 @@ def prepare(
         rejects = Rejects(on_error)
         with _work_folder(out) as work, _progress(console or Console(stderr=True)) as progress:
             opened = located.open(work, out / ".download", progress)
-            gathered = _gather(opened, out, work, rejects, progress)
+            gathered = _gather(opened, out, work, rejects, processes, progress)
             _write(gathered, out, work, rejects, located, progress)
         rejects.write(out / "rejected.csv")
         splits, _ = _summarise({split.name: open_store(out / f"{split.name}.h5") for split in gathered})
         return Summary(out, splits, len(rejects.found), time.perf_counter() - started, unchanged=False)
 
 
-def _gather(source: Source, out: Path, work: Path, rejects: Rejects, progress: Progress) -> list[Split]:
+def _gather(source: Source, out: Path, work: Path, rejects: Rejects, processes: int, progress: Progress) -> list[Split]:
     """Read everything; return the splits that have clips."""
     splits: dict[str, Split] = {}
-    with _Meter(progress, "reading", source.size) as advance, ExitStack() as files:
-        for part in source.parts(rejects, advance):
-            if part.split not in splits:
-                if len(splits) == _MAX_SPLITS:
-                    raise UserError(f"more than {_MAX_SPLITS} folders have shards, expected one for each split")
-                _check_target(out / f"{part.split}.h5", source)
-                raw = work / f"{len(splits)}.frames"
-                splits[part.split] = Split(part, raw, files.enter_context(raw.open("wb", buffering=2**20)))
-            splits[part.split].add(part, rejects)
+    with _Meter(progress, "reading", source.size) as advance:
+        processes = worthwhile_processes(processes, source.size)
+        with closing(read_pieces(source.pieces(advance), work, rejects.on_error, advance, processes)) as readings:
+            for blocks, rejected in readings:
+                rejects.found += rejected
+                for block in blocks:
+                    if block.split not in splits:
+                        if len(splits) == _MAX_SPLITS:
+                            raise UserError(f"more than {_MAX_SPLITS} folders have shards, expected one for each split")
+                        _check_target(out / f"{block.split}.h5", source)
+                        splits[block.split] = Split(block)
+                    splits[block.split].add(block, rejects)
     gathered = [split for _, split in sorted(splits.items()) if len(split)]
     if not gathered:
-        raise UserError(f"no good record is left of {len(rejects.found):,} bad ones: nothing was written")
+        first = rejects.found[0] if rejects.found else None
+        named = f", the first {first.file}: {first.finding}" if first else ""
+        raise UserError(f"no good record is left of {len(rejects.found):,} bad ones{named}; nothing was written")
     return gathered
 
 

@@ -6,10 +6,12 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from audiobag.prepare.source import (
     Advance,
     BadRecord,
     Part,
+    Piece,
     Rejects,
     audioset_description,
     fingerprint_files,
@@ -30,6 +33,9 @@ from audiobag.prepare.source import (
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 # tarfile copies what is left of a block at every read.
 _TAR_BLOCK = 2**15
+_PIECE_BYTES = 2**22
+# Of an archive, in memory.
+_MOST_KEPT = 2**26
 
 
 def is_shard(name: str) -> bool:
@@ -55,18 +61,14 @@ class ShardFolder:
         if not self._shards:
             raise UserError(f"{path} holds no *.tfrecord file; expected AudioSet's folder of bal_train/ and eval/")
         self._source, self._labelled = source, labelled
-        self.fingerprint, self.size = fingerprint_files(self._root, (name for _, name in self._shards))
+        self.fingerprint, self._sizes = fingerprint_files(self._root, (name for _, name in self._shards))
+        self.size = sum(self._sizes)
 
-    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
-        """Yield a part for each shard; it belongs to the split that its folder names."""
-        parts = _Parts(self._source, self._labelled, rejects)
-        for split, name in self._shards:
-            try:
-                # Path objects would cost as much as reading five records does.
-                with open(f"{self._root}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
-                    yield from parts.of(split, name, _Counted(file, advance))
-            except OSError as error:
-                rejects.add(split, name, None, f"the file cannot be read ({error.strerror})")
+    def pieces(self, advance: Advance) -> Iterator[Piece]:
+        """Yield a few shards at a time; a shard belongs to the split that its folder names."""
+        # Path objects would cost as much as reading five records does.
+        named = (_Shard(split, name, f"{self._root}/{name}") for split, name in self._shards)
+        yield from _in_pieces(zip(named, self._sizes, strict=True), self._source, self._labelled)
 
 
 def _find_shards(root: Path) -> list[tuple[str, str]]:
@@ -93,11 +95,14 @@ class ShardArchive:
     def __init__(self, path: Path, source: str, labelled: bool = True) -> None:
         self._path = path
         self._source, self._labelled = source, labelled
-        self.fingerprint, self.size = fingerprint_files(path.resolve().parent, [path.name])
+        self.fingerprint, (self.size,) = fingerprint_files(path.resolve().parent, [path.name])
 
-    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
-        """Yield a part for each shard; names in the archive name splits, and are never used as paths."""
-        parts = _Parts(self._source, self._labelled, rejects)
+    def pieces(self, advance: Advance) -> Iterator[Piece]:
+        """Yield a few shards at a time; names in the archive name splits, and are never used as paths."""
+        yield from _in_pieces(self._read(advance), self._source, self._labelled)
+
+    def _read(self, advance: Advance) -> Iterator[tuple[_Shard, int]]:
+        """Yield each shard and its size."""
         stem = _stem(self._path.name)
         shards = 0
         try:
@@ -116,34 +121,121 @@ class ShardArchive:
                         shards += 1
                         split = PurePosixPath(member.name).parent.name or stem
                         content = archive.extractfile(member) if member.isreg() else None
-                        if content is None:
-                            rejects.add(split, member.name, None, "the archive holds a link, expected a file")
-                        else:
-                            yield from parts.of(split, member.name, content)
+                        yield _Shard(split, member.name, _content(content, member.size)), member.size
                 while stream.read(_TAR_BLOCK):  # To the end, where the checksum of the compression stands.
                     pass
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            rejects.add("", str(self._path), None, f"the archive cannot be read to its end ({error})")
+            finding = BadRecord(f"the archive cannot be read to its end ({error})")
+            yield _Shard("", str(self._path), finding), 0
+            return
         if not shards:
             raise UserError(f"{self._path} holds no *.tfrecord file; expected AudioSet's features.tar.gz or its like")
 
 
-class _Parts:
-    """Makes parts of streams; the parser outlives a shard, since it learns from record to record."""
+class _Shard(NamedTuple):
+    """One shard.
 
-    def __init__(self, source: str, labelled: bool, rejects: Rejects) -> None:
-        self._description = audioset_description(source)
-        self._parser = Parser(AUDIOSET_DIM, len(self._description.class_names), labelled)
-        self._rejects = rejects
+    Attributes:
+        split: the name of its folder.
+        name: for people.
+        content: its path, its bytes, or what is wrong with it.
+    """
 
-    def of(self, split: str, name: str, stream: Readable) -> Iterator[Part]:
+    split: str
+    name: str
+    content: str | Readable | BadRecord
+
+
+class _Kept:
+    """What a stream held, and the error that came of reading it to its end."""
+
+    def __init__(self, stream: Readable) -> None:
+        pieces, self._error = [], None
+        try:
+            while piece := stream.read(_TAR_BLOCK):
+                pieces.append(piece)
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            self._error = error
+        self._data, self._place = b"".join(pieces), 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._data[self._place : self._place + size]
+        self._place += len(data)
+        if self._error is not None and not data:
+            raise self._error
+        return data
+
+
+def _content(stream: Readable | None, size: int) -> Readable | BadRecord:
+    """Return what an archive holds at a shard's place: in memory, unless it is large."""
+    if stream is None:
+        return BadRecord("the archive holds a link, expected a file")
+    return _Kept(stream) if size <= _MOST_KEPT else stream
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardPiece:
+    """Some shards.
+
+    Attributes:
+        shards: these.
+        source: what the stores are to say of where they come from.
+        labelled: whether there must be labels.
+        portable: whether no shard is a stream.
+    """
+
+    shards: tuple[_Shard, ...]
+    source: str
+    labelled: bool
+    portable: bool
+
+    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
+        """Yield a part for each shard."""
+        for split, name, content in self.shards:
+            if isinstance(content, BadRecord):
+                rejects.add(split, name, None, str(content))
+            elif not isinstance(content, str):
+                yield from self._part(split, name, content, rejects)
+            else:
+                try:
+                    with open(content, "rb", buffering=0) as file:  # noqa: PTH123 (see ShardFolder)
+                        yield from self._part(split, name, _Counted(file, advance), rejects)
+                except OSError as error:
+                    rejects.add(split, name, None, f"the file cannot be read ({error.strerror})")
+
+    def _part(self, split: str, name: str, stream: Readable, rejects: Rejects) -> Iterator[Part]:
         def reject(record: int | None, finding: str) -> None:
-            self._rejects.add(split, name, record, finding)
+            rejects.add(split, name, record, finding)
 
         if not _SPLIT_NAME.fullmatch(split):
             return reject(None, f"its folder, {split!r}, names no split; expected a name such as bal_train")
-        clips = _read_clips(stream, self._parser, reject)
-        yield Part(split, name, clips, AUDIOSET_DIM, np.dtype(np.uint8), self._description)
+        description = audioset_description(self.source)
+        parse = _parser(len(description.class_names), self.labelled)
+        yield Part(split, name, _read_clips(stream, parse, reject), AUDIOSET_DIM, np.dtype(np.uint8), description)
+
+
+def _in_pieces(shards: Iterable[tuple[_Shard, int]], source: str, labelled: bool) -> Iterator[_ShardPiece]:
+    """Yield pieces of some MiB, a stream alone."""
+    some: list[_Shard] = []
+    held = 0
+    for shard, size in shards:
+        live = not isinstance(shard.content, str | _Kept | BadRecord)
+        if some and (live or held + size > _PIECE_BYTES):
+            yield _ShardPiece(tuple(some), source, labelled, portable=True)
+            some, held = [], 0
+        if live:
+            yield _ShardPiece((shard,), source, labelled, portable=False)
+        else:
+            some.append(shard)
+            held += size
+    if some:
+        yield _ShardPiece(tuple(some), source, labelled, portable=True)
+
+
+@cache
+def _parser(classes: int, labelled: bool) -> Parser:
+    """Return the process's parser, which learns from record to record."""
+    return Parser(AUDIOSET_DIM, classes, labelled)
 
 
 def _read_clips(stream: Readable, parse: Parser, reject: Reject) -> Iterator[tuple[int, Clip]]:

@@ -54,7 +54,7 @@ class Rejects:
     """
 
     def __init__(self, on_error: str) -> None:
-        self._on_error = on_error
+        self.on_error = on_error
         self.found: list[Rejection] = []
 
     def add(self, split: str, file: str, record: int | None, finding: str) -> None:
@@ -63,7 +63,7 @@ class Rejects:
         Raises:
             UserError: `on_error` is "stop".
         """
-        if self._on_error == "stop":
+        if self.on_error == "stop":
             where = file if record is None else f"{file}, record {record}"
             raise UserError(f"{where}: {finding}; repair the source, or leave such records out with on_error=skip")
         self.found.append(Rejection(split, file, record, finding))
@@ -106,6 +106,20 @@ class Part:
 
 
 @runtime_checkable
+class Piece(Protocol):
+    """Some files of a source."""
+
+    @property
+    def portable(self) -> bool:
+        """Whether another process can read it, who gets it pickled."""
+        ...
+
+    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
+        """Yield the files one by one; each one's clips are to be consumed before the next is asked for."""
+        ...
+
+
+@runtime_checkable
 class Source(Protocol):
     """Something that holds clips."""
 
@@ -124,16 +138,16 @@ class Source(Protocol):
         """Bytes to read, for the progress bar."""
         ...
 
-    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
-        """Yield the files one by one; each one's clips are to be consumed before the next is asked for."""
+    def pieces(self, advance: Advance) -> Iterator[Piece]:
+        """Yield all of it in pieces; one that is not portable is to be read before the next is asked for."""
         ...
 
 
-def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, int]:
-    """Return (a hash of the files' names under `root`, sizes and modification times; their sizes added up)."""
-    digest, size = hashlib.sha256(str(root).encode()), 0
+def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, list[int]]:
+    """Return (a hash of the files' names under `root`, sizes and modification times; their sizes)."""
+    digest, sizes = hashlib.sha256(str(root).encode()), []
     for name in names:
         status = os.stat(f"{root}/{name}")  # noqa: PTH116 (a Path for each of thousands of shards takes longer)
         digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
-        size += status.st_size
-    return digest.hexdigest(), size
+        sizes.append(status.st_size)
+    return digest.hexdigest(), sizes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from audiobag.processes import end_with
+
 LOG = "job.log"
 SWEEP = "AUDIOBAG_SWEEP"  # names a job's sweep to whoever tracks the job; conf/logger reads it
 PARENT = "AUDIOBAG_PARENT"
-_PR_SET_PDEATHSIG = 1
 
 
 def job_command(overrides: Sequence[str], folder: Path, flags: Sequence[str] = ()) -> list[str]:
@@ -90,11 +90,7 @@ def die_with_parent() -> None:
     if parent in (None, own):  # started by nobody of ours, or asked before
         os.environ[PARENT] = own  # for the ranks that this one may start
         return
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if str(os.getppid()) != parent:  # it ended before we came to ask
-        os._exit(1)
+    end_with(int(parent))
     os.environ[PARENT] = own  # for the processes that this one starts
 
 

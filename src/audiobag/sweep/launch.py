@@ -16,6 +16,7 @@ from rich.console import Console
 from audiobag.errors import ExitCode, Interrupted, UserError
 from audiobag.files import locked
 from audiobag.interruption import begin
+from audiobag.processes import available_cores
 from audiobag.runs import config_hash
 from audiobag.sweep import some_failed
 from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
@@ -23,7 +24,7 @@ from audiobag.sweep.display import Display
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
-from audiobag.sweep.slots import available_cores, make_slots, visible_gpus
+from audiobag.sweep.slots import make_slots, visible_gpus
 
 _LOG = logging.getLogger(__name__)
 

@@ -73,8 +73,3 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     import torch  # takes seconds to import, and a sweep on a CPU does not need it
 
     return [str(i) for i in range(torch.cuda.device_count())]
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
