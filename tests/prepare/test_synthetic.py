@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from audiobag.errors import UserError
 from audiobag.labels import audioset_classes
-from audiobag.prepare.parse import Parser
-from audiobag.prepare.records import read_payloads
-from audiobag.prepare.synthetic import GENERATOR_VERSION, SIZES, write_records
+from audiobag.prepare.source import Part, Rejects
+from audiobag.prepare.synthetic import GENERATOR_VERSION, SIZES, Synthetic
 from audiobag.prepare.synthetic_model import CHUNK_CLIPS, CLASSES, DIM, MAX_FRAMES, SPLITS, Chunk, make_chunk, sounds
 
 SPEECH, MUSIC = 0, 137
@@ -195,15 +194,14 @@ def test_what_is_generated_changes_only_with_its_version() -> None:
     assert (GENERATOR_VERSION, digest.hexdigest()[:16]) == (1, "f50239d8179ffcaa")
 
 
-def test_tiny_is_written_as_published_records(tmp_path: Path) -> None:
-    write_records(tmp_path, "tiny")
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")) == [
-        "bal_train/0000.tfrecord",
-        "eval/0000.tfrecord",
-    ]
-    chunk, parse = chunk_of(0, "eval", 0), Parser(DIM, CLASSES)
-    with (tmp_path / "eval" / "0000.tfrecord").open("rb") as shard:
-        clips = [parse(payload) for _, payload in read_payloads(shard, pytest.fail)]
+def test_tiny_comes_as_published_records() -> None:
+    def parts() -> Iterator[Part]:
+        for piece in Synthetic("tiny").pieces(pytest.fail):
+            yield from piece.parts(Rejects("stop"), lambda size: None)
+
+    assert [part.file for part in parts()] == ["bal_train/0000.tfrecord", "eval/0000.tfrecord"]
+    chunk = chunk_of(0, "eval", 0)
+    clips = [clip for part in parts() if part.split == "eval" for _, clip in part.clips]
     assert len(clips) == SIZES["tiny"]["eval"]
     shows = showing(chunk)
     for i, clip in enumerate(clips):
@@ -215,6 +213,6 @@ def test_tiny_is_written_as_published_records(tmp_path: Path) -> None:
         assert told == {(label, t) for t, label in np.argwhere(shows[i]).tolist()}
 
 
-def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_size_is_refused() -> None:
     with pytest.raises(UserError, match="size is 'huge', expected one of tiny, small, full"):
-        write_records(tmp_path, "huge")
+        Synthetic("huge")

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from rich.progress import Progress
 
@@ -15,9 +14,8 @@ from audiobag.prepare.arrays import SUFFIXES, ArrayFiles
 from audiobag.prepare.download import download, is_address
 from audiobag.prepare.shards import ShardArchive, ShardFolder, is_shard
 from audiobag.prepare.source import Source
-from audiobag.prepare.synthetic import GENERATOR_VERSION, write_records
+from audiobag.prepare.synthetic import SYNTHETIC, Synthetic
 
-SYNTHETIC: Final = "synthetic"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
@@ -27,12 +25,11 @@ class Located:
 
     Attributes:
         fingerprint: the same as long as the source is; see `Source`.
-        open: (work, downloads, progress) -> the source. What it puts into the folder `work` is removed after the
-            run, what into `downloads` stays.
+        open: (downloads, progress) -> the source; what it puts into the folder `downloads` stays.
     """
 
     fingerprint: str
-    open: Callable[[Path, Path, Progress], Source]
+    open: Callable[[Path, Progress], Source]
 
 
 def default_out(source: str, size: str = "small") -> Path:
@@ -58,9 +55,10 @@ def locate(source: str, size: str) -> Located:
         UserError: there is nothing, or nothing of a known kind.
     """
     if source == SYNTHETIC:
-        return _locate_synthetic(size)
+        generated = Synthetic(size)
+        return Located(generated.fingerprint, lambda *_: generated)
     if is_address(source):
-        return Located(_hash(source), lambda _, downloads, progress: _download(source, downloads, progress))
+        return Located(_hash(source), lambda downloads, progress: _download(source, downloads, progress))
     opened = open_source(Path(source), source)
     return Located(opened.fingerprint, lambda *_: opened)
 
@@ -90,17 +88,6 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
         return ArrayFiles([path], source, labelled)
     known = ", ".join((*_ARCHIVES, ".tfrecord", *SUFFIXES))
     raise UserError(f"{path} is of no known kind: expected a folder or a file whose name ends in {known}")
-
-
-def _locate_synthetic(size: str) -> Located:
-    def generate(work: Path, _: Path, progress: Progress) -> Source:
-        folder = work / "records"
-        task = progress.add_task("generating", total=None)
-        write_records(folder, size)
-        progress.remove_task(task)
-        return ShardFolder(folder, SYNTHETIC)
-
-    return Located(_hash(f"{SYNTHETIC} {size} {GENERATOR_VERSION}"), generate)
 
 
 def _download(address: str, folder: Path, progress: Progress) -> Source:

@@ -75,7 +75,7 @@ def prepare(
             return Summary(out, splits, rejected, time.perf_counter() - started, unchanged=True)
         rejects = Rejects(on_error)
         with _work_folder(out) as work, _progress(console or Console(stderr=True)) as progress:
-            opened = located.open(work, out / ".download", progress)
+            opened = located.open(out / ".download", progress)
             gathered = _gather(opened, out, work, rejects, processes, progress)
             _write(gathered, out, work, rejects, located, progress)
         rejects.write(out / "rejected.csv")

@@ -67,7 +67,7 @@ class ShardFolder:
     def pieces(self, advance: Advance) -> Iterator[Piece]:
         """Yield a few shards at a time; a shard belongs to the split that its folder names."""
         # Path objects would cost as much as reading five records does.
-        named = (_Shard(split, name, f"{self._root}/{name}") for split, name in self._shards)
+        named = (Shard(split, name, f"{self._root}/{name}") for split, name in self._shards)
         yield from _in_pieces(zip(named, self._sizes, strict=True), self._source, self._labelled)
 
 
@@ -101,7 +101,7 @@ class ShardArchive:
         """Yield a few shards at a time; names in the archive name splits, and are never used as paths."""
         yield from _in_pieces(self._read(advance), self._source, self._labelled)
 
-    def _read(self, advance: Advance) -> Iterator[tuple[_Shard, int]]:
+    def _read(self, advance: Advance) -> Iterator[tuple[Shard, int]]:
         """Yield each shard and its size."""
         stem = _stem(self._path.name)
         shards = 0
@@ -121,18 +121,18 @@ class ShardArchive:
                         shards += 1
                         split = PurePosixPath(member.name).parent.name or stem
                         content = archive.extractfile(member) if member.isreg() else None
-                        yield _Shard(split, member.name, _content(content, member.size)), member.size
+                        yield Shard(split, member.name, _content(content, member.size)), member.size
                 while stream.read(_TAR_BLOCK):  # To the end, where the checksum of the compression stands.
                     pass
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             finding = BadRecord(f"the archive cannot be read to its end ({error})")
-            yield _Shard("", str(self._path), finding), 0
+            yield Shard("", str(self._path), finding), 0
             return
         if not shards:
             raise UserError(f"{self._path} holds no *.tfrecord file; expected AudioSet's features.tar.gz or its like")
 
 
-class _Shard(NamedTuple):
+class Shard(NamedTuple):
     """One shard.
 
     Attributes:
@@ -146,19 +146,31 @@ class _Shard(NamedTuple):
     content: str | Readable | BadRecord
 
 
-class _Kept:
-    """What a stream held, and the error that came of reading it to its end."""
+class Kept:
+    """A shard in memory.
 
-    def __init__(self, stream: Readable) -> None:
-        pieces, self._error = [], None
+    Args:
+        data: its bytes.
+        error: what reading beyond them raises.
+    """
+
+    def __init__(self, data: bytes, error: Exception | None = None) -> None:
+        self._data, self._error = data, error
+        self._place = 0
+
+    @classmethod
+    def from_stream(cls, stream: Readable) -> Kept:
+        """Read a stream to its end, or to an error."""
+        pieces = []
         try:
             while piece := stream.read(_TAR_BLOCK):
                 pieces.append(piece)
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            self._error = error
-        self._data, self._place = b"".join(pieces), 0
+            return cls(b"".join(pieces), error)
+        return cls(b"".join(pieces))
 
     def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
         data = self._data[self._place : self._place + size]
         self._place += len(data)
         if self._error is not None and not data:
@@ -170,11 +182,11 @@ def _content(stream: Readable | None, size: int) -> Readable | BadRecord:
     """Return what an archive holds at a shard's place: in memory, unless it is large."""
     if stream is None:
         return BadRecord("the archive holds a link, expected a file")
-    return _Kept(stream) if size <= _MOST_KEPT else stream
+    return Kept.from_stream(stream) if size <= _MOST_KEPT else stream
 
 
 @dataclass(frozen=True, slots=True)
-class _ShardPiece:
+class ShardPiece:
     """Some shards.
 
     Attributes:
@@ -184,7 +196,7 @@ class _ShardPiece:
         portable: whether no shard is a stream.
     """
 
-    shards: tuple[_Shard, ...]
+    shards: tuple[Shard, ...]
     source: str
     labelled: bool
     portable: bool
@@ -214,22 +226,22 @@ class _ShardPiece:
         yield Part(split, name, _read_clips(stream, parse, reject), AUDIOSET_DIM, np.dtype(np.uint8), description)
 
 
-def _in_pieces(shards: Iterable[tuple[_Shard, int]], source: str, labelled: bool) -> Iterator[_ShardPiece]:
+def _in_pieces(shards: Iterable[tuple[Shard, int]], source: str, labelled: bool) -> Iterator[ShardPiece]:
     """Yield pieces of some MiB, a stream alone."""
-    some: list[_Shard] = []
+    some: list[Shard] = []
     held = 0
     for shard, size in shards:
-        live = not isinstance(shard.content, str | _Kept | BadRecord)
+        live = not isinstance(shard.content, str | Kept | BadRecord)
         if some and (live or held + size > _PIECE_BYTES):
-            yield _ShardPiece(tuple(some), source, labelled, portable=True)
+            yield ShardPiece(tuple(some), source, labelled, portable=True)
             some, held = [], 0
         if live:
-            yield _ShardPiece((shard,), source, labelled, portable=False)
+            yield ShardPiece((shard,), source, labelled, portable=False)
         else:
             some.append(shard)
             held += size
     if some:
-        yield _ShardPiece(tuple(some), source, labelled, portable=True)
+        yield ShardPiece(tuple(some), source, labelled, portable=True)
 
 
 @cache

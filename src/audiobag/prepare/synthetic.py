@@ -1,17 +1,22 @@
-"""The embedded data set: generated clips, written as published records.
+"""The embedded data set: generated clips, as published records.
 
 They go through the same preparation as AudioSet's own, so that a fresh clone runs the whole way without a
-download. What the clips are is `synthetic_model`'s affair; here is how many, and where they go.
+download. What the clips are is `synthetic_model`'s affair; here is how many, and how they are a source.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from audiobag.errors import UserError
-from audiobag.prepare.records import Clip, write_shard
+from audiobag.prepare.records import Clip, frame_record, serialise
+from audiobag.prepare.shards import Kept, Shard, ShardPiece
+from audiobag.prepare.source import Advance, Part, Piece, Rejects
 from audiobag.prepare.synthetic_model import CHUNK_CLIPS, Chunk, make_chunk
 
 GENERATOR_VERSION = 1
@@ -26,25 +31,54 @@ SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
 )
 """Clips of each split; `full` has as many as AudioSet. A smaller size is the beginning of a larger one."""
 
+SYNTHETIC: Final = "synthetic"
 _SEED = 0
+# Of a record, about; for the progress bar.
+_RECORD_BYTES = 1_400
 
 
-def write_records(folder: Path, size: str = "small") -> None:
-    """Write `<folder>/<split>/<chunk>.tfrecord`, one shard for each chunk of at most 1,054 clips.
+class Synthetic:
+    """The embedded data set.
 
     Args:
-        folder: made where missing.
         size: one of `SIZES`.
 
     Raises:
         UserError: there is no such size.
     """
-    if size not in SIZES:
-        raise UserError(f"size is {size!r}, expected one of {', '.join(SIZES)}")
-    for split, clips in SIZES[size].items():
-        for chunk, first in enumerate(range(0, clips, CHUNK_CLIPS)):
-            shard = folder / split / f"{chunk:04d}.tfrecord"
-            write_shard(shard, _clips(make_chunk(_SEED, split, chunk), min(clips - first, CHUNK_CLIPS)))
+
+    paths: tuple[Path, ...] = ()
+
+    def __init__(self, size: str = "small") -> None:
+        if size not in SIZES:
+            raise UserError(f"size is {size!r}, expected one of {', '.join(SIZES)}")
+        self._clips = SIZES[size]
+        self.fingerprint = hashlib.sha256(f"{SYNTHETIC} {size} {GENERATOR_VERSION}".encode()).hexdigest()
+        self.size = sum(self._clips.values()) * _RECORD_BYTES
+
+    def pieces(self, advance: Advance) -> Iterator[Piece]:
+        """Yield a piece for each chunk of at most 1,054 clips, generated where it is read."""
+        for split, clips in self._clips.items():
+            for chunk, first in enumerate(range(0, clips, CHUNK_CLIPS)):
+                yield _GeneratedPiece(split, chunk, min(clips - first, CHUNK_CLIPS))
+
+
+@dataclass(frozen=True, slots=True)
+class _GeneratedPiece:
+    """The first `clips` clips of a chunk of a split."""
+
+    split: str
+    chunk: int
+    clips: int
+    portable: bool = True
+
+    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
+        """Yield one part, read from a shard in memory."""
+        clips = _clips(make_chunk(_SEED, self.split, self.chunk), self.clips)
+        data = b"".join(frame_record(serialise(clip)) for clip in clips)
+        shard = Shard(self.split, f"{self.split}/{self.chunk:04d}.tfrecord", Kept(data))
+        yield from ShardPiece((shard,), SYNTHETIC, labelled=True, portable=True).parts(rejects, advance)
+        advance(self.clips * _RECORD_BYTES)
 
 
 def _clips(chunk: Chunk, count: int) -> Iterator[Clip]:
