@@ -17,7 +17,7 @@ class Row:
         what: was measured.
         value: the median.
         unit: of the value.
-        spread: (max - min) / median over the repeats, 0 where there was one.
+        spread: (max - min) / median over the repeats, or that of the quartiles of many; 0 where there was one.
         against: the peer's name and its median, where there is one.
         ratio: how many times the peer, in the sense of `goal`.
         goal: in words, empty where there is none.
@@ -58,6 +58,12 @@ def median(values: list[float]) -> float:
 def spread(values: list[float]) -> float:
     """Return (max - min) / median."""
     return (max(values) - min(values)) / median(values)
+
+
+def quartiles(values: list[float]) -> float:
+    """Return the spread of many values, of which the machine disturbs a few: (third quartile - first) / median."""
+    first, middle, third = statistics.quantiles(values)
+    return (third - first) / middle
 
 
 def rates(

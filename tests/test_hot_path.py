@@ -12,7 +12,7 @@ from audiobag.experiment import train
 from audiobag.runs import RunDirectory
 from audiobag.system import TaggingSystem
 from tests.composing import small_training
-from tests.watching import WatchSteps
+from tests.watching import CountCalls, WatchSteps
 
 
 def watch(data: Path, folder: Path, *overrides: str) -> type[WatchSteps]:
@@ -53,3 +53,10 @@ def test_a_wait_would_be_seen(data: Path, tmp_path: Path, wait: str, monkeypatch
 
     monkeypatch.setattr(TaggingSystem, "training_step", waiting)
     assert watch(data, tmp_path).waits == [wait] * 4
+
+
+def test_lightning_does_little_beside_the_step(data: Path, tmp_path: Path) -> None:
+    counting = "{_target_: tests.watching.CountCalls, first: 2, steps: 4}"
+    options = ("data.val_fraction=0", "trainer.log_every_n_steps=8", "callbacks.checkpoints.every=100")
+    train(small_training(data, tmp_path, *options, f"+callbacks.count={counting}"), RunDirectory(tmp_path), {})
+    assert 0 < CountCalls.calls <= 480  # left to itself it calls 890 functions of its own a step

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 from lightning import Callback
@@ -62,3 +65,28 @@ class WatchSteps(Callback):
             WatchSteps.waits = self._waits.found
             counts = {e.key: e.count / self.steps for e in self._profile.key_averages() if e.key.startswith("aten::")}
             WatchSteps.operators = Counter(counts)
+
+
+class CountCalls(Callback):
+    """Counts the calls of Lightning's own Python functions in whole steps.
+
+    Args:
+        first: the first step watched, from 0.
+        steps: how many.
+    """
+
+    calls: ClassVar[float] = 0.0  # a step
+
+    def __init__(self, first: int, steps: int) -> None:
+        self.first, self.steps = first, steps
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.first:
+            self._calls = 0
+            sys.setprofile(self._count)
+        elif batch_idx == self.first + self.steps:
+            sys.setprofile(None)
+            CountCalls.calls = self._calls / self.steps
+
+    def _count(self, frame: FrameType, event: str, _: Any) -> None:
+        self._calls += event == "call" and "lightning" in Path(frame.f_code.co_filename).parts

@@ -31,6 +31,7 @@ from audiobag.hardware import (
     set_product_precision,
     set_threads,
 )
+from audiobag.idle import NoProfiler, skip_idle_hooks
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -80,6 +81,7 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
         system.model.compile(mode=config["compile"])
     without_validation = {} if data.val_fraction else {"limit_val_batches": 0}
     trainer = _trainer(config, [Timer(), Observer()], **without_validation)
+    skip_idle_hooks(system, *_callbacks(trainer))
     resumed = newest_whole(run.checkpoints)
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)
@@ -239,6 +241,7 @@ def _trainer(config: Mapping[str, Any], callbacks: list[Callback], **options: An
     cluster = cluster_environment(device_count(config["trainer"]), config["trainer"]["num_nodes"])
     plugins = [AtomicCheckpointIO(), *([cluster] if cluster else [])]
     set_product_precision(config["trainer"])
+    options.setdefault("profiler", config["trainer"].get("profiler") or NoProfiler())
     trainer: Trainer = instantiate(
         config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, plugins=plugins, **options
     )

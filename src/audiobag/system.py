@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import signature
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ class TaggingSystem(LightningModule):
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._seed = seed
         self._checkpoint_extra = checkpoint_extra or {}
+        self._batch_hooks: tuple[object, dict[str, Callable[..., Any]]] = None, {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes the hook that it is in forty times a step, and nn.Module asks each time what kind it is of.
@@ -53,6 +55,16 @@ class TaggingSystem(LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def _call_batch_hook(self, hook_name: str, *args: Any) -> Any:
+        # Lightning finds out three times a step whether it is the module or the data that moves a batch.
+        selector: Any = self.trainer._data_connector._datahook_selector
+        if self._batch_hooks[0] is not selector:
+            self._batch_hooks = selector, {}
+        hooks = self._batch_hooks[1]
+        if hook_name not in hooks:
+            hooks[hook_name] = getattr(selector.get_instance(hook_name), hook_name)
+        return hooks[hook_name](*args)
 
     def forward(self, bags: Bags) -> BagPrediction:
         """Return the model's prediction."""
@@ -70,12 +82,13 @@ class TaggingSystem(LightningModule):
             torch.cuda.manual_seed(seed % 2**63)
 
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
-        """Return the loss; log it and the learning rate every `log_every_n_steps`, since logging costs time."""
-        loss: Tensor = self.loss(self(batch), batch.labels, batch.mask)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
-            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        """Return the loss."""
+        mask = batch.mask
+        loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
         return loss
+
+    # Lightning asks for it in each step, and inspect takes its time to find it.
+    training_step.__signature__ = signature(training_step)  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
         """Return the prediction, for callbacks."""

@@ -81,8 +81,8 @@ class RunCheckpoints(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save if it is time or a signal came; where the step is validated first, leave it to `on_validation_end`."""
         interval = trainer.val_check_batch
-        validates = trainer.enable_validation and interval is not None and trainer.global_step % interval == 0
-        if not validates:
+        due = interval is not None and trainer.global_step % interval == 0
+        if not (due and trainer.enable_validation):
             self._step_done(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""What is worth watching while a run trains, beside what it logs of itself: speed, memory, a few clips."""
+"""What is worth watching while a run trains: loss, learning rate, speed, memory, a few clips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiobag.bags import BagPrediction
 from audiobag.pictures import Shown
@@ -22,45 +23,65 @@ _CLASSES = 6
 
 
 class Observer(Callback):
-    """Logs speed and memory with the loss, and gives trackers heat maps of the same few clips as they evolve.
+    """Logs a training step's numbers, and gives trackers heat maps of the same few clips as they evolve.
 
-    `train/clips_per_second` counts all ranks' clips since it was logged last, validation and saving left out;
-    `memory/peak_gib` and `memory/gpu_peak_gib` are of the first rank. The heat maps come every
+    Every `trainer.log_every_n_steps` steps come `train/loss`, the mean over the ranks; `train/lr`;
+    `train/clips_per_second` of all ranks since it was logged last, validation and saving left out; `memory/peak_gib`
+    and `memory/gpu_peak_gib` of the first rank. The heat maps come every
     `trainer.val_check_interval` steps and at the last one, of clips of the hold-out, or where there is none, of the
     scored set. Without a tracker none is drawn.
     """
 
     def __init__(self) -> None:
         self._since = (0.0, 0)  # when, and at which step
+        self._seen = 0  # the last step
         self._clips: NDArray[np.int64] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
+        self._seen = trainer.global_step
         self._since = time.perf_counter(), trainer.global_step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock anew: training is what is timed."""
         self._since = time.perf_counter(), trainer.global_step
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Log where Lightning does, and draw where it validates."""
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Log, and draw where the run validates."""
         step = trainer.global_step
+        if step == self._seen:  # a batch whose gradients wait for more
+            return
+        self._seen = step
         if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log(trainer, pl_module, step)
+            self._log(trainer, outputs["loss"] * trainer.accumulate_grad_batches, step)
         interval = trainer.val_check_interval
         if step == trainer.max_steps or (isinstance(interval, int) and step % interval == 0):
             self._show(trainer, pl_module, step)
 
-    def _log(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+    def _log(self, trainer: Trainer, loss: Tensor, step: int) -> None:
+        """Hand the numbers to everything that Lightning would, in one go: `log` takes a millisecond for four."""
+        loss = trainer.strategy.reduce(loss, reduce_op="mean")
         now = time.perf_counter()
         seconds, steps = now - self._since[0], step - self._since[1]
         self._since = now, step
-        numbers = {"memory/peak_gib": _peak_bytes() / 2**30}
+        numbers = {
+            "train/loss": float(loss),
+            "train/lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "memory/peak_gib": _peak_bytes() / 2**30,
+        }
         if steps:
             numbers["train/clips_per_second"] = steps * trainer.datamodule.batch_size / seconds  # type: ignore[attr-defined]
         if trainer.strategy.root_device.type == "cuda":
             numbers["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        pl_module.log_dict(numbers, batch_size=1)
+        tensors = {name: torch.tensor(value) for name, value in numbers.items()}
+        trainer.callback_metrics.update(tensors)
+        trainer.logged_metrics.update(tensors)
+        trainer.progress_bar_metrics["train/loss"] = numbers["train/loss"]
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {**numbers, "epoch": trainer.current_epoch}, step - 1
+            )  # a step has the number it began with
+            logger.save()
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         trackers = [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
