@@ -28,7 +28,7 @@ from audiobag.hardware import cpu_multiplies_bf16
 from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
-USUAL = ("loader", "prepare", "metrics", "step", "pooling", "training", "startup", "growth", "ranks", "gpu")
+USUAL = ("loader", "prepare", "metrics", "step", "pooling", "training", "startup", "growth", "ranks", "launches", "gpu")
 
 
 def machine() -> dict[str, Any]:

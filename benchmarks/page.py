@@ -9,7 +9,8 @@ _HEAD = """# Benchmarks
 
 Peers and audiobag measured in turns, in one run: `make bench` writes this page and `benchmarks.json` beside it;
 `python -m benchmarks large` adds two million clips. Medians; the spread is (largest - smallest) / median over the
-repeats. Ratios carry over to other machines better than seconds do.
+repeats, and for the framework's cost (third quartile - first) / median over hundreds of steps. Ratios carry over to
+other machines better than seconds do.
 """
 _TITLES = {
     "loader": "Loading",
@@ -22,6 +23,7 @@ _TITLES = {
     "growth": "Growth",
     "ranks": "Ranks",
     "large": "Two million clips",
+    "launches": "A step's operators",
     "gpu": "One GPU",
 }
 
@@ -53,4 +55,5 @@ def _line(row: Mapping[str, Any]) -> str:
     value = f"{row['value']:,.0f}" if row["value"] >= 1000 else f"{row['value']:.3g}"
     spread = f"{row['spread']:.0%}" if row["spread"] else ""
     ratio = f"{row['against']} {row['ratio']:.2f} x" if row["ratio"] is not None else ""
-    return f"| {row['what']} | {value} {row['unit']} | {spread} | {ratio} | {row['goal']} |"
+    value = f"{value} {row['unit']}".rstrip()
+    return f"| {row['what']} | {value} | {spread} | {ratio} | {row['goal']} |"

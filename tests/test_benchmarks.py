@@ -5,14 +5,16 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from audiobag.prepare import prepare
 from audiobag.store import open_store
-from benchmarks.large import _gib, multiply_release
+from benchmarks import launches
+from benchmarks.large import _gib
 from benchmarks.measure import milliseconds, rates, seconds
 from benchmarks.page import page
-from benchmarks.prepare import on_one_core, write_release
+from benchmarks.prepare import multiply_release, on_one_core, write_release
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -70,3 +72,14 @@ def test_a_release_is_multiplied_under_other_ids(tmp_path: Path) -> None:
     assert [int(i) for i in store.columns.video_id] == list(range(20))
     frames = np.asarray(store.frames).reshape(20, -1)
     assert (frames[8:16] == frames[:8]).all()
+
+
+def test_a_step_asks_little_of_a_gpu(tmp_path: Path) -> None:
+    (operators,) = launches.run(tmp_path)
+    assert 14 + 14 < operators.value <= 75  # products, biases and sums of gradients, and what lies between
+
+
+def test_views_and_new_memory_are_not_counted() -> None:
+    with launches._Operators() as operators:
+        torch.empty(2, 3).fill_(1).t().reshape(6).add(1)
+    assert operators.count == 3  # fill_, the copy of a transposed tensor, add

@@ -33,9 +33,9 @@ from audiobag.prepare.source import (
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 # tarfile copies what is left of a block at every read.
 _TAR_BLOCK = 2**15
-_PIECE_BYTES = 2**22
+_PIECE_BYTES = 2**21
 # Of an archive, in memory.
-_MOST_KEPT = 2**26
+_MOST_KEPT = 2**24
 
 
 def is_shard(name: str) -> bool:
