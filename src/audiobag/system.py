@@ -73,22 +73,22 @@ class TaggingSystem(LightningModule):
         prediction: BagPrediction = model(bags.frames, bags.mask)
         return prediction
 
-    def on_train_batch_start(self, batch: Bags, batch_idx: int) -> None:
-        """Seed this step's dropout."""
-        seed = (self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
-        # torch.manual_seed takes a millisecond: it writes down where it was called for each kind of device not there.
-        torch.default_generator.manual_seed(seed % 2**63)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed % 2**63)
-
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
         """Return the loss."""
+        self._seed_dropout()
         mask = batch.mask
         loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
         return loss
 
     # Lightning asks for it in each step, and inspect takes its time to find it.
     training_step.__signature__ = signature(training_step)  # type: ignore[attr-defined]
+
+    def _seed_dropout(self) -> None:
+        seed = (self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+        # torch.manual_seed takes a millisecond: it writes down where it was called for each kind of device not there.
+        torch.default_generator.manual_seed(seed % 2**63)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed % 2**63)
 
     def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
         """Return the prediction, for callbacks."""
@@ -102,7 +102,7 @@ class TaggingSystem(LightningModule):
         """Return the optimiser and its schedule."""
         optimizer = self._make_optimizer(self.parameters())
         if self._make_scheduler is None:
-            return optimizer
+            return {"optimizer": optimizer}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": "step"},

@@ -126,6 +126,8 @@ class BagDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
         """Return the batch on `device`; from page-locked memory to a GPU, which need not wait for it."""
+        if device.type == "cpu":
+            return batch  # it was gathered there
         if device.type == "cuda":
             batch = batch.pin_memory()
         return batch.to(device, non_blocking=True)
