@@ -70,6 +70,13 @@ def test_missing_store_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("processes", ["two", "1.5"])
+def test_what_is_no_number_of_processes_is_one_sentence(tmp_path: Path, processes: str) -> None:
+    refused = type_command("prepare", "source=synthetic", f"processes={processes}", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == f"audiobag: processes={processes}, expected a whole number of at least 1\n"
+
+
 def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path: Path) -> None:
     """Exactly two jobs of two ranks each, and the numbers of one process with the same global batch."""
     common = ("-m", *SMALL, f"data.root={data}", "embedding.dropout=0", "pooling=average,max")

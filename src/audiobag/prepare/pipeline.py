@@ -61,8 +61,8 @@ def prepare(
     """
     if on_error not in ("stop", "skip"):
         raise UserError(f"on_error is {on_error!r}, expected stop or skip")
-    if processes < 1:
-        raise UserError(f"processes={processes}, expected 1 or more")
+    if type(processes) is not int or processes < 1:
+        raise UserError(f"processes={processes}, expected a whole number of at least 1")
     started = time.perf_counter()
     located = locate(source, size)
     _make_folder(out)
