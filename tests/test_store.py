@@ -47,6 +47,15 @@ def test_checksum_is_of_the_content_alone(store: Store, tmp_path: Path) -> None:
     assert again(store, tmp_path / "copy.h5", start_seconds=times) != store.content_sha256
 
 
+def test_checksum_is_of_every_frame_in_its_place(store: Store, tmp_path: Path) -> None:
+    for change in (0, len(store.frames) - 1):
+        frames = np.array(store.frames)
+        frames[change, -1] ^= 1
+        assert again(replace(store, frames=frames), tmp_path / "copy.h5") != store.content_sha256
+    swapped = np.array(store.frames)[::-1]
+    assert again(replace(store, frames=swapped), tmp_path / "copy.h5") != store.content_sha256
+
+
 def test_pieces_of_any_size_give_the_same_store(store: Store, tmp_path: Path) -> None:
     pieces = [np.asarray(store.frames[i : i + 17]) for i in range(0, len(store.frames), 17)]
     digest = write_store(

@@ -26,7 +26,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,8 @@ def write_store(
 
     Args:
         path: the file; its folder is made where missing.
-        frames: pieces [n, dim] of the frames, in the order of the clips; never all in memory at once.
+        frames: pieces [n, dim] of the frames, in the order of the clips; never all in memory at once. Each is an array
+            of its own: it is still being read while the next is made.
         dim: D.
         dtype: of the frames.
         columns: everything else, its clips sorted by `video_id`.
@@ -135,16 +136,15 @@ def write_store(
     digest = hashlib.sha256()
     with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         target = file.create_dataset("frames", (total, dim), dtype)
-        _hash_header(digest, "frames", dtype, (total, dim))
         filled = 0
         with ThreadPoolExecutor(1) as hashing:  # takes as long as gathering and writing do
-            hashed: Future[None] | None = None
+            hashed = hashing.submit(_hash_header, digest, "frames", dtype, (total, dim))
             for piece in frames:
-                if hashed is not None:
-                    hashed.result()
+                hashed.result()
                 hashed = hashing.submit(digest.update, np.ascontiguousarray(piece).data)
                 target[filled : filled + len(piece)] = piece
                 filled += len(piece)
+            hashed.result()
         if filled != total:
             raise ValueError(f"{path}: the offsets promise {total} frames, {filled} came")
         for name in (*_COLUMNS, *_WITNESS):
