@@ -34,6 +34,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clips = make_clips(400, seed=seed, witness=split == "eval")
         for i in range(20):
             write_shard(folder / split / f"{i:02}.tfrecord", clips[i::20])
+    # The very first, which another process reads while this one goes on.
+    whole = (folder / "bal_train" / "00.tfrecord").read_bytes()
+    (folder / "bal_train" / "00.tfrecord").write_bytes(whole[:-1])
     (folder / "bal_train" / "05.tfrecord").write_bytes(b"")
     whole = (folder / "eval" / "07.tfrecord").read_bytes()
     (folder / "eval" / "07.tfrecord").write_bytes(whole[: len(whole) // 2])
@@ -65,7 +68,7 @@ def test_the_number_of_processes_changes_nothing(many: Path, run: Prepare, tmp_p
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("processes", [1, 3])
 def test_the_first_bad_record_is_named(many: Path, run: Prepare, tmp_path: Path, processes: int) -> None:
-    with pytest.raises(UserError, match=r"^bal_train/05.tfrecord: the shard is empty"):
+    with pytest.raises(UserError, match=r"^bal_train/00.tfrecord, record 20: truncated"):
         run(many, processes=processes)
     # Packed last first.
     with pytest.raises(UserError, match=r"^eval/08.tfrecord, record 1: .* are mixed"):
@@ -118,6 +121,7 @@ def test_small_sources_are_not_worth_a_process(most: int, size: int, expected: i
     assert worthwhile_processes(most, size) == expected
 
 
-def test_no_process_at_all_is_a_mistake(release: Path, run: Prepare) -> None:
-    with pytest.raises(UserError, match="processes=0, expected 1 or more"):
-        run(release, processes=0)
+@pytest.mark.parametrize("processes", [0, -1, True])
+def test_what_processes_cannot_be_is_a_mistake(release: Path, run: Prepare, processes: object) -> None:
+    with pytest.raises(UserError, match=f"^processes={processes}, expected a whole number of at least 1$"):
+        run(release, processes=processes)
