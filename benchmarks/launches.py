@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,13 +32,6 @@ class _Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextmanager
-def without_autocast() -> Iterator[None]:
-    """Leave torch.autocast out, which the meta device does not have."""
-    with patch("torch.autocast", lambda *_, **__: nullcontext()):
-        yield
-
-
 def run(work: Path) -> list[Row]:
     """Count."""
     folder = work / "launches"
@@ -53,7 +45,8 @@ def run(work: Path) -> list[Row]:
         labels=torch.empty(B, store.classes, dtype=torch.bool, device="meta"),
         index=torch.empty(B, dtype=torch.int64, device="meta"),
     )
-    with without_autocast(), _Operators() as operators:
+    no_autocast = patch("torch.autocast", lambda *_, **__: nullcontext())  # the meta device has none
+    with no_autocast, _Operators() as operators:
         mask = bags.mask
         system.loss(system.model(bags.frames, mask), bags.labels, mask).backward()
     what = "operators of a step of the paper's network, forward and backward, in fp32; views and new memory left out"

@@ -241,9 +241,13 @@ def _trainer(config: Mapping[str, Any], callbacks: list[Callback], **options: An
     cluster = cluster_environment(device_count(config["trainer"]), config["trainer"]["num_nodes"])
     plugins = [AtomicCheckpointIO(), *([cluster] if cluster else [])]
     set_product_precision(config["trainer"])
-    options.setdefault("profiler", config["trainer"].get("profiler") or NoProfiler())
     trainer: Trainer = instantiate(
-        config["trainer"], callbacks=[*configured, *callbacks], logger=loggers, plugins=plugins, **options
+        config["trainer"],
+        callbacks=[*configured, *callbacks],
+        logger=loggers,
+        plugins=plugins,
+        profiler=config["trainer"].get("profiler") or NoProfiler(),
+        **options,
     )
     return trainer
 

@@ -122,20 +122,20 @@ def read_pieces(
             yield own.read(piece, advance)
         return
     context = multiprocessing.get_context("spawn")
-    meter = _Meter(context.Value("q", 0), advance)
+    tally = _Tally(context.Value("q", 0), advance)
     others = processes - 1
-    pool = ProcessPoolExecutor(others, context, _begin, (work, on_error, meter.done, os.getpid()))
+    pool = ProcessPoolExecutor(others, context, _begin, (work, on_error, tally.done, os.getpid()))
     waiting: deque[Future[Reading]] = deque()
     try:
         for piece in pieces:
             # While the others are starting, and whenever they have enough to do, this process reads as well.
             busy = sum(not future.done() for future in waiting) >= 2 * others
             waiting.append(_read_now(own, piece, advance) if busy or not piece.portable else pool.submit(_read, piece))
-            meter.tell()
+            tally.tell()
             while waiting and waiting[0].done():
                 yield waiting.popleft().result()
         while waiting:
-            yield meter.wait(waiting.popleft())
+            yield tally.wait(waiting.popleft())
     except BrokenProcessPool as error:
         raise UserError(
             "a process that read the source was killed, for want of memory maybe: take fewer with processes="
@@ -144,7 +144,7 @@ def read_pieces(
         pool.shutdown(cancel_futures=True)
 
 
-class _Meter:
+class _Tally:
     """Hands on what all processes have read.
 
     Args:

@@ -145,6 +145,11 @@ class Shard(NamedTuple):
     name: str
     content: str | Readable | BadRecord
 
+    @property
+    def live(self) -> bool:
+        """Whether it is a stream, to be read here and now."""
+        return not isinstance(self.content, str | Kept | BadRecord)
+
 
 class Kept:
     """A shard in memory.
@@ -193,13 +198,16 @@ class ShardPiece:
         shards: these.
         source: what the stores are to say of where they come from.
         labelled: whether there must be labels.
-        portable: whether no shard is a stream.
     """
 
     shards: tuple[Shard, ...]
     source: str
     labelled: bool
-    portable: bool
+
+    @property
+    def portable(self) -> bool:
+        """Whether no shard is a stream."""
+        return not any(shard.live for shard in self.shards)
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each shard."""
@@ -231,17 +239,16 @@ def _in_pieces(shards: Iterable[tuple[Shard, int]], source: str, labelled: bool)
     some: list[Shard] = []
     held = 0
     for shard, size in shards:
-        live = not isinstance(shard.content, str | Kept | BadRecord)
-        if some and (live or held + size > _PIECE_BYTES):
-            yield ShardPiece(tuple(some), source, labelled, portable=True)
+        if some and (shard.live or held + size > _PIECE_BYTES):
+            yield ShardPiece(tuple(some), source, labelled)
             some, held = [], 0
-        if live:
-            yield ShardPiece((shard,), source, labelled, portable=False)
+        if shard.live:
+            yield ShardPiece((shard,), source, labelled)
         else:
             some.append(shard)
             held += size
     if some:
-        yield ShardPiece(tuple(some), source, labelled, portable=True)
+        yield ShardPiece(tuple(some), source, labelled)
 
 
 @cache

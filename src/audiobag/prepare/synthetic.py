@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 from audiobag.errors import UserError
 from audiobag.prepare.records import Clip, frame_record, serialise
@@ -70,14 +70,14 @@ class _GeneratedPiece:
     split: str
     chunk: int
     clips: int
-    portable: bool = True
+    portable: ClassVar[bool] = True
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield one part, read from a shard in memory."""
         clips = _clips(make_chunk(_SEED, self.split, self.chunk), self.clips)
         data = b"".join(frame_record(serialise(clip)) for clip in clips)
         shard = Shard(self.split, f"{self.split}/{self.chunk:04d}.tfrecord", Kept(data))
-        yield from ShardPiece((shard,), SYNTHETIC, labelled=True, portable=True).parts(rejects, advance)
+        yield from ShardPiece((shard,), SYNTHETIC, labelled=True).parts(rejects, advance)
         advance(self.clips * _RECORD_BYTES)
 
 

@@ -34,12 +34,10 @@ class Observer(Callback):
 
     def __init__(self) -> None:
         self._since = (0.0, 0)  # when, and at which step
-        self._seen = 0  # the last step
         self._clips: NDArray[np.int64] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._seen = trainer.global_step
         self._since = time.perf_counter(), trainer.global_step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,11 +47,8 @@ class Observer(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Log, and draw where the run validates."""
         step = trainer.global_step
-        if step == self._seen:  # a batch whose gradients wait for more
-            return
-        self._seen = step
         if step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log(trainer, outputs["loss"] * trainer.accumulate_grad_batches, step)
+            self._log(trainer, outputs["loss"], step)
         interval = trainer.val_check_interval
         if step == trainer.max_steps or (isinstance(interval, int) and step % interval == 0):
             self._show(trainer, pl_module, step)
@@ -77,10 +72,9 @@ class Observer(Callback):
         trainer.callback_metrics.update(tensors)
         trainer.logged_metrics.update(tensors)
         trainer.progress_bar_metrics["train/loss"] = numbers["train/loss"]
+        begun = step - 1  # Lightning gives a step the number it began with
         for logger in trainer.loggers:
-            logger.log_metrics(
-                {**numbers, "epoch": trainer.current_epoch}, step - 1
-            )  # a step has the number it began with
+            logger.log_metrics({**numbers, "epoch": trainer.current_epoch}, begun)
             logger.save()
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
