@@ -144,9 +144,11 @@ def test_the_pooling_of_the_docs_trains_and_loads_from_the_users_own_package(the
 
 
 def test_site_builds_without_a_warning_and_asks_no_other_server(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    # Not --quiet, which keeps warnings from --strict.
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "<title>" in (tmp_path / "results" / "report" / "report.html").read_text(encoding="utf-8")
     html = "".join(p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.html"))
     assert 'id="audiobag.pooling.SoftmaxAttention"' in html
     assert not re.findall(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]+', html)
