@@ -27,6 +27,8 @@ from benchmarks.step import PlainExpectation
 from benchmarks.stores import BALANCED, random_store
 
 _TURNS = 5
+# The difference of two loops is a small part of either, and the machine changes from one second to the next.
+_OVERHEAD_TURNS = 15
 
 
 def configuration(work: Path, steps: int, *overrides: str) -> dict[str, Any]:
@@ -147,11 +149,14 @@ def run(work: Path) -> list[Row]:
         taken["ours"] += framework_steps(work, paper, 1)
         taken["plain"] += plain_steps(paper, dataset, 1)
         taken["lightning"] += as_it_comes_steps(work, PerSample(x, y), 12)
-        taken["narrow"] += framework_steps(small, narrow, logged)
-        taken["narrow plain"] += plain_steps(narrow, tiny, logged)
+    overheads = []
+    for _ in range(_OVERHEAD_TURNS):
+        ours, plain = framework_steps(small, narrow, logged), plain_steps(narrow, tiny, logged)
+        taken["narrow"] += ours
+        taken["narrow plain"] += plain
+        overheads.append(median(ours) - median(plain))
     ms = {name: 1e3 * median(values) for name, values in taken.items()}
     wide = {name: quartiles(values) for name, values in taken.items()}
-    overhead = ms["narrow"] - ms["narrow plain"]
     return [
         Row("audiobag-train, a step of the paper's network", ms["ours"], "ms", wide["ours"]),
         Row(
@@ -173,5 +178,11 @@ def run(work: Path) -> list[Row]:
         ),
         Row("audiobag-train, a step of a model of width 1, batch 4", ms["narrow"], "ms", wide["narrow"]),
         Row("plain loop, same model and batches, width 1, batch 4", ms["narrow plain"], "ms", wide["narrow plain"]),
-        Row("framework overhead a step", overhead, "ms", goal="under 0.3 ms"),
+        Row(
+            "framework overhead a step, turn by turn",
+            1e3 * median(overheads),
+            "ms",
+            quartiles(overheads),
+            goal="under 0.3 ms",
+        ),
     ]
