@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audiobag.errors import UserError
-from audiobag.hardware import check_clipping, set_product_precision
+from audiobag.hardware import check_clipping, check_trainer, set_product_precision
 
 _PAGES = """
 import resource
@@ -34,6 +34,13 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
     ran = subprocess.run([sys.executable, "-c", _PAGES], check=True, capture_output=True, text=True)
     before, after = map(int, ran.stdout.split())
     assert after < before / 10
+
+
+def test_accumulated_gradients_are_refused() -> None:
+    trainer = {"accelerator": "cpu", "precision": "32-true", "max_steps": 4}
+    check_trainer({**trainer, "accumulate_grad_batches": 1})
+    with pytest.raises(UserError, match=r"accumulate_grad_batches=2.* raise data\.batch_size"):
+        check_trainer({**trainer, "accumulate_grad_batches": 2})
 
 
 @pytest.mark.parametrize(

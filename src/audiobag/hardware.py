@@ -21,7 +21,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:
-    """Refuse a device or a precision that is not to be had here.
+    """Refuse a device or a precision that is not to be had here, and what no part of the training could mean.
 
     Args:
         trainer: the `trainer` part of the configuration.
@@ -31,6 +31,10 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.precision={precision} is not known; expected one of {', '.join(PRECISIONS)}")
     if not isinstance(steps := trainer["max_steps"], int) or steps < 1:
         raise UserError(f"trainer.max_steps={steps}; expected a whole number of at least 1")
+    if (accumulated := trainer.get("accumulate_grad_batches", 1)) != 1:
+        raise UserError(
+            f"trainer.accumulate_grad_batches={accumulated}, but each step draws its own batch: raise data.batch_size"
+        )
     if accelerator == "cpu":
         if precision == "16-mixed":
             raise UserError("trainer.precision=16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true")
