@@ -54,7 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", choices=[*USUAL, "large", []], default=[])
+    parser.add_argument(
+        "names",
+        nargs="*",
+        choices=[*USUAL, "large", []],
+        default=[],
+        metavar="NAME",
+        help=f"of {', '.join([*USUAL, 'large'])}",
+    )
     parser.add_argument("--work", type=Path, help="a folder to keep the generated stores in; default a temporary one")
     options = parser.parse_args()
     console = Console(stderr=True)

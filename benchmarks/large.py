@@ -92,7 +92,7 @@ def run(work: Path) -> list[Row]:
             median(together),
             "s",
             spread(together),
-            "as fast as on one",
+            "one core takes",
             median(alone) / median(together),
             "under 180 s",
         ),

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer, seed_everything
 
 from audiobag.bags import Bags
-from audiobag.data import BagDataModule
-from audiobag.experiment import train
-from audiobag.idle import NoProfiler, skip_idle_hooks
+from audiobag.callbacks import Progress
+from audiobag.data import BagDataModule, BagDataset
+from audiobag.experiment import build_system, train
+from audiobag.idle import NoProfiler, Undivided, skip_idle_hooks
 from audiobag.runs import RunDirectory
+from audiobag.sampler import Balanced
+from audiobag.store import open_store
 from audiobag.system import TaggingSystem
 from tests.composing import small_training
 
@@ -80,6 +83,46 @@ class Adding(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
         self.called.append("callback")
+
+
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_steps_are_those_of_a_plain_loop(data: Path, tmp_path: Path, clip: float | None) -> None:
+    options = ("data.val_fraction=0", "embedding.dropout=0", f"trainer.gradient_clip_val={clip or 'null'}")
+    config = small_training(data, tmp_path, *options)
+    train(config, RunDirectory(tmp_path), {})
+    trained = torch.load(tmp_path / "checkpoints/step-00000008.ckpt", weights_only=True)["state_dict"]
+
+    dataset = BagDataset([open_store(data / "bal_train.h5")])
+    seed_everything(config["seed"], verbose=False)
+    plain = build_system(config, dataset.stores[0])
+    optimizer = plain.configure_optimizers()["optimizer"]
+    norms = []
+    for step in range(8):
+        bags = dataset.batch(Balanced(dataset.labels, 16, config["seed"]).draw(step))
+        optimizer.zero_grad()
+        plain.loss(plain.model(bags.frames, bags.mask), bags.labels, bags.mask).backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(plain.parameters(), clip or torch.inf))
+        optimizer.step()
+    assert min(norms) > 0.01  # so that clipping changes something
+    for name, expected in plain.state_dict().items():
+        torch.testing.assert_close(trained[name], expected, rtol=0, atol=0)
+
+
+def test_a_loss_is_divided_only_where_gradients_are_accumulated() -> None:
+    loss = torch.tensor(3.0)
+    assert Undivided.from_training_step_output(loss, 1).closure_loss is loss
+    assert Undivided.from_training_step_output(loss, 2).closure_loss == 1.5
+    both = Undivided.from_training_step_output({"loss": loss, "seen": 4}, 1)
+    assert both.asdict() == {"loss": 3.0, "seen": 4}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_bar_nobody_sees_costs_nothing(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    bar = Progress()
+    bar.setup(Trainer(logger=False, barebones=False), TaggingSystem.__new__(TaggingSystem), "fit")
+    assert callable(bar.on_train_batch_end) == terminal
+    assert bar.is_enabled == terminal
 
 
 def test_a_profiler_of_the_users_is_taken(data: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from audiobag.hardware import (
     set_product_precision,
     set_threads,
 )
-from audiobag.idle import NoProfiler, skip_idle_hooks
+from audiobag.idle import NoProfiler, pass_over, skip_idle_hooks, take_shortcuts
 from audiobag.interruption import deferred, requested
 from audiobag.metrics import Tagging, TaggingScores, tagging_scores
 from audiobag.model import BagClassifier
@@ -80,8 +80,13 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     if config["compile"]:
         system.model.compile(mode=config["compile"])
     without_validation = {} if data.val_fraction else {"limit_val_batches": 0}
-    trainer = _trainer(config, [Timer(), Observer()], **without_validation)
+    clock = Timer()
+    trainer = _trainer(config, [clock, Observer()], **without_validation)
+    take_shortcuts(trainer)
     skip_idle_hooks(system, *_callbacks(trainer))
+    pass_over(clock, "on_train_batch_end")  # it would look whether time is up
+    if not config["trainer"].get("gradient_clip_val"):
+        pass_over(system, "configure_gradient_clipping")
     resumed = newest_whole(run.checkpoints)
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from inspect import signature
 from typing import Any
 
 import torch
@@ -80,9 +79,6 @@ class TaggingSystem(LightningModule):
         loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
         return loss
 
-    # Lightning asks for it in each step, and inspect takes its time to find it.
-    training_step.__signature__ = signature(training_step)  # type: ignore[attr-defined]
-
     def _seed_dropout(self) -> None:
         seed = (self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
         # torch.manual_seed takes a millisecond: it writes down where it was called for each kind of device not there.
@@ -107,6 +103,12 @@ class TaggingSystem(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": "step"},
         }
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Drop the gradients; an optimiser's own `zero_grad` first asks who watches."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the weights alone do not tell."""

@@ -8,6 +8,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
+from audiobag.idle import pass_over
+
 
 class Progress(RichProgressBar):
     """Lightning's rich bar, on a terminal alone: in a log file a bar is noise."""
@@ -19,6 +21,7 @@ class Progress(RichProgressBar):
         """Stay silent where nobody watches."""
         if not sys.stderr.isatty():
             self.disable()
+            pass_over(self, "on_train_batch_start", "on_train_batch_end")
         super().setup(trainer, pl_module, stage)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
