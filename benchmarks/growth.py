@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from audiobag.data import BagDataset
+from audiobag.embedding import MLP
+from audiobag.loss import ClipBCE
 from audiobag.metrics import tagging_scores
+from audiobag.model import BagClassifier
+from audiobag.pooling import Expectation, SoftmaxAttention
 from audiobag.sampler import Balanced
 from benchmarks.measure import Row, median, seconds, spread
+from benchmarks.step import DIM, FRAMES, WIDTH, train_step
 from benchmarks.stores import random_store
 
 
@@ -36,4 +42,24 @@ def run(work: Path) -> list[Row]:
         taken = seconds({"score": lambda p=score, y=labels: tagging_scores(p, y)}, repeats=3)
         each = 1e6 * median(taken["score"]) / classes
         rows.append(Row(f"mAP and AUC of 2,000 clips, a class of {classes:,}", each, "us", spread(taken["score"])))
+    for classes in (100, 1_000, 10_000):
+        taken = seconds({"step": training_step(classes)}, repeats=3)
+        rows.append(
+            Row(
+                f"a training step of 100 clips and {classes:,} classes",
+                1e3 * median(taken["step"]),
+                "ms",
+                spread(taken["step"]),
+            )
+        )
     return rows
+
+
+def training_step(classes: int) -> Callable[[], None]:
+    """Return a step of the paper's network with so many classes."""
+    torch.manual_seed(0)
+    frames = torch.randint(0, 256, (100, FRAMES, DIM), dtype=torch.uint8)
+    mask, labels = torch.ones(100, FRAMES, dtype=torch.bool), torch.rand(100, classes) < 0.01
+    model = BagClassifier(MLP(DIM), Expectation(WIDTH, classes, SoftmaxAttention), 1 / 128, -1.0)
+    loss = ClipBCE()
+    return train_step(lambda: loss(model(frames, mask), labels, mask), list(model.parameters()), bf16=False)
