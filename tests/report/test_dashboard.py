@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from audiobag.errors import UserError
 from audiobag.report.collect import collect, unsent
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style")
 def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wandb.teardown()  # the client keeps the account of whoever logged in before
 
 
 @pytest.fixture

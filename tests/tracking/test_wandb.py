@@ -187,6 +187,8 @@ def test_without_a_server_an_online_run_becomes_an_offline_one(
     (tracked,) = starts(tmp_path)
     assert tracked.exit_code == 0
     assert tracked.summary["test/mAP"] == (RunDirectory(tmp_path).metrics() or {})["test"]["mAP"]
+    monkeypatch.undo()
+    wandb.teardown()  # the client would keep the server and the key
 
 
 def test_trackers_decide_nothing(data: Path, tmp_path: Path, run: RunDirectory) -> None:
