@@ -41,6 +41,7 @@ from audiobag.store import Store
 from audiobag.system import TaggingSystem
 from audiobag.tracking import Observer, Subject, mirror, tracked
 from audiobag.trust import check_size, instantiate_trusted
+from audiobag.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
@@ -67,10 +68,12 @@ def train(config: Mapping[str, Any], run: RunDirectory, choices: Mapping[str, st
     check_trainer(config["trainer"])
     check_clipping(config["trainer"], config["optimizer"])
     check_compile(config["compile"])
-    threads = run.threads() if config["threads"] is None else config["threads"]
-    run.begin(hashed, set_threads(threads, config["trainer"]["devices"]))
+    check_whole("seed", config["seed"], 0)
+    check_choice("select", config["select"], ("last", "best"))
     if config["select"] == "best" and not config["data"]["val_fraction"]:
         raise UserError("select=best needs a hold-out: set data.val_fraction above 0, or take select=last")
+    threads = run.threads() if config["threads"] is None else config["threads"]
+    run.begin(hashed, set_threads(threads, config["trainer"]["devices"]))
     data: BagDataModule = instantiate(config["data"])
     data.setup("fit")
     seed_everything(config["seed"], verbose=False)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from audiobag.errors import UserError
+from audiobag.values import check_choice, check_number, check_whole
 
 _LOG = logging.getLogger(__name__)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -27,10 +28,12 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         trainer: the `trainer` part of the configuration.
     """
     accelerator, precision = trainer["accelerator"], trainer["precision"]
-    if precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={precision} is not known; expected one of {', '.join(PRECISIONS)}")
-    if not isinstance(steps := trainer["max_steps"], int) or steps < 1:
-        raise UserError(f"trainer.max_steps={steps}; expected a whole number of at least 1")
+    check_choice("trainer.precision", precision, PRECISIONS)
+    for name in ("max_steps", "log_every_n_steps", "val_check_interval", "num_nodes"):
+        if name in trainer:
+            check_whole(f"trainer.{name}", trainer[name])
+    if (clip := trainer.get("gradient_clip_val")) is not None:
+        check_number("trainer.gradient_clip_val", clip, "(0, inf)", ", or null for no clipping")
     if (accumulated := trainer.get("accumulate_grad_batches", 1)) != 1:
         raise UserError(
             f"trainer.accumulate_grad_batches={accumulated}, but each step draws its own batch: raise data.batch_size"
@@ -59,8 +62,7 @@ def check_compile(mode: str | None) -> None:
     """
     if mode is None:
         return
-    if mode not in COMPILE_MODES:
-        raise UserError(f"compile={mode} is not known; expected null or one of {', '.join(COMPILE_MODES)}")
+    check_choice("compile", mode, COMPILE_MODES, ", or null for none")
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise UserError(f"compile={mode} needs a C++ compiler and finds no {compiler}: install it, or compile=null")
@@ -111,11 +113,11 @@ def set_threads(threads: int | None, devices: object) -> int:
         threads: how many; None for torch's choice.
         devices: `trainer.devices`, of which each has a process.
     """
-    if threads is None:
+    if threads is not None:
+        check_whole("threads", threads, otherwise=", or null for torch's choice")
+    else:
         shared = isinstance(devices, int) and devices > 1 and "OMP_NUM_THREADS" not in os.environ
         threads = max(1, torch.get_num_threads() // int(str(devices))) if shared else torch.get_num_threads()
-    if threads < 1:
-        raise UserError(f"threads={threads}; expected at least 1, or null for torch's choice")
     torch.set_num_threads(threads)
     if devices != 1:
         # Where there are several processes Lightning chooses too, unless this says that the choice is made.

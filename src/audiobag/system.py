@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from audiobag.bags import BagPrediction, Bags
+from audiobag.errors import UserError
 from audiobag.model import BagClassifier
 
 
@@ -95,14 +96,22 @@ class TaggingSystem(LightningModule):
         return {"prediction": self(batch)}
 
     def configure_optimizers(self) -> Any:
-        """Return the optimiser and its schedule."""
-        optimizer = self._make_optimizer(self.parameters())
+        """Return the optimiser and its schedule.
+
+        Raises:
+            UserError: it cannot be made of what the configuration gives it.
+        """
+        try:
+            optimizer = self._make_optimizer(self.parameters())
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the optimiser refuses its arguments, see optimizer: {error}") from error
         if self._make_scheduler is None:
             return {"optimizer": optimizer}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": "step"},
-        }
+        try:
+            scheduler = self._make_scheduler(optimizer)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the schedule refuses its arguments, see scheduler: {error}") from error
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """Drop the gradients; an optimiser's own `zero_grad` first asks who watches."""

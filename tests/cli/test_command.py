@@ -64,11 +64,23 @@ def test_traceback_of_a_users_mistake_on_request(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_missing_value_is_the_users(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"checkpoint": "???"},
+            "audiobag: checkpoint has no value and needs one: add checkpoint=...; --help says what",
+        ),
+        ({"a": {"b": "${nope}"}}, "audiobag: a.b: Interpolation key 'nope' not found\n"),
+    ],
+)
+def test_values_that_do_not_resolve_are_the_users(
+    config: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
-        command._guarded(lambda _: None, OmegaConf.create({"checkpoint": "???"}))
+        command._guarded(lambda _: None, OmegaConf.create(config))
     assert end.value.code == ExitCode.USER
-    assert "checkpoint" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -79,6 +91,8 @@ def test_missing_value_is_the_users(capsys: pytest.CaptureFixture[str]) -> None:
         (["-m", "pooling=average,nope"], "Could not find 'pooling/nope'"),
         (["-m", "embedding.depht=1,2"], "Key 'depht' is not in struct"),
         (["sweep=table2"], "give -m too"),
+        (["logger=null"], "audiobag: logger=null; expected an option of that group"),
+        (["-m", "+hydra/launcher=pool,null"], "leave hydra/launcher= out"),
     ],
 )
 def test_hydras_own_refusals_are_the_users_mistake(

@@ -74,7 +74,7 @@ def test_missing_store_is_one_sentence(tmp_path: Path) -> None:
 def test_what_is_no_number_of_processes_is_one_sentence(tmp_path: Path, processes: str) -> None:
     refused = type_command("prepare", "source=synthetic", f"processes={processes}", cwd=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr == f"audiobag: processes={processes}, expected a whole number of at least 1\n"
+    assert refused.stderr == f"audiobag: processes={processes}; expected a whole number of at least 1\n"
 
 
 def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path: Path) -> None:

@@ -160,7 +160,10 @@ def test_data_module_refuses_what_cannot_be(tmp_path: Path) -> None:
     make_store(tmp_path / "eval.h5")
     with pytest.raises(UserError, match="cuts the training clips"):
         module(tmp_path, val_fraction=1e-9).setup("fit")
-    for options, what in [({"batch_size": 0}, "batch_size is 0"), ({"val_fraction": 1.0}, "val_fraction is 1.0")]:
+    for options, what in [
+        ({"batch_size": 0}, r"data\.batch_size=0;"),
+        ({"val_fraction": 1.0}, r"data\.val_fraction=1\.0; expected a number in \[0, 1\), 0 for"),
+    ]:
         with pytest.raises(UserError, match=what):
             module(tmp_path, **options)
     data = module(tmp_path)

@@ -67,7 +67,7 @@ def test_clips_without_labels_stay() -> None:
 
 def test_values_that_cannot_be_are_refused() -> None:
     for options in ({"exponent": -1.0}, {"smallest": 0}):
-        with pytest.raises(UserError, match=r"data\.subset has exponent="):
+        with pytest.raises(UserError, match=r"data\.subset\.(exponent=-1\.0|smallest=0); expected"):
             LongTail(**options)  # type: ignore[arg-type]
 
 

@@ -47,5 +47,5 @@ def test_device_takes_the_frames_there(store: Store) -> None:
 
 
 def test_unknown_place_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data\.placement=gpu is not known; expected one of mapped, memory, device"):
+    with pytest.raises(UserError, match=r"data\.placement=gpu; expected one of mapped, memory, device"):
         Placement("gpu")

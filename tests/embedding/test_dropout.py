@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from audiobag.embedding.dropout import Dropout, ReLUDropout
+from audiobag.errors import UserError
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 2**-16, 0.9])
@@ -45,7 +46,7 @@ def test_same_seed_same_draw_and_evaluation_is_the_identity() -> None:
 
 def test_takes_bf16_and_refuses_a_rate_of_one() -> None:
     assert Dropout(0.5)(torch.ones(64, dtype=torch.bfloat16)).dtype == torch.bfloat16
-    with pytest.raises(ValueError, match="dropout=1"):
+    with pytest.raises(UserError, match=r"dropout=1; expected a number in \[0, 1\)"):
         Dropout(1)
 
 

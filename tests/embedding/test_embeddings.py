@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from audiobag.embedding import GRU, MLP, Identity
 from audiobag.embedding.dropout import Dropout
+from audiobag.errors import UserError
 
 
 @pytest.fixture
@@ -73,5 +74,5 @@ def test_gru_reads_a_bag_as_if_it_were_alone() -> None:
 
 
 def test_odd_bidirectional_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="width=7 is odd"):
+    with pytest.raises(UserError, match="width=7 is odd"):
         GRU(5, width=7)

@@ -124,7 +124,7 @@ def test_names_and_ids_that_read_like_markup_are_drawn_as_they_are(
         ({"class": "clas 2"}, "class has 'clas 2', which is none of the 5 classes: did you mean 'class 2'"),
         ({"clips": []}, r"clips=\[\] names no clip"),
         ({"clips": ["clip000001"], "most_wrong": True}, "give one of the two"),
-        ({"at_most": 0}, "at_most=0; expected at least 1"),
+        ({"at_most": 0}, "at_most=0; expected a whole number of at least 1"),
         ({"top_k": None}, "top_k=None; a picture shows 30 classes at most"),
         ({"format": "csv"}, "picture=true writes pictures alone, format"),
         ({"picture": False, "most_wrong": True}, "most_wrong chooses the clips to draw: add picture=true"),

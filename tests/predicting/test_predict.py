@@ -192,7 +192,7 @@ def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_pa
         ({"median": 2}, "median=2; expected an odd"),
         ({"top_k": 0}, "top_k=0; expected"),
         ({"batch_size": 0}, "batch_size=0; expected"),
-        ({"times": "utc"}, "times=utc; expected video or clip"),
+        ({"times": "utc"}, "times=utc; expected one of video, clip"),
         ({"on_error": "ask"}, "on_error=ask; expected"),
         ({"segments": True}, "h5 holds arrays"),
         ({"format": "csv", "segments": True, "frames": True}, "rows of different kinds"),

@@ -220,7 +220,7 @@ def test_an_earlier_list_of_rejected_records_goes(release: Path, run: Prepare, t
 
 
 def test_on_error_is_one_of_two(release: Path, run: Prepare) -> None:
-    with pytest.raises(UserError, match="'ignore', expected stop or skip"):
+    with pytest.raises(UserError, match="on_error=ignore; expected one of stop, skip"):
         run(release, on_error="ignore")
 
 

@@ -211,7 +211,7 @@ def test_the_synthetic_set_goes_the_same_way(tmp_path: Path, run: Prepare) -> No
     assert store.description.source == "synthetic"
     assert store.columns.witness_frames is not None
     assert run("synthetic", size="tiny").unchanged
-    with pytest.raises(UserError, match="'huge', expected one of tiny"):
+    with pytest.raises(UserError, match="size=huge; expected one of tiny"):
         run("synthetic", size="huge")
 
 

@@ -123,5 +123,5 @@ def test_small_sources_are_not_worth_a_process(most: int, size: int, expected: i
 
 @pytest.mark.parametrize("processes", [0, -1, True])
 def test_what_processes_cannot_be_is_a_mistake(release: Path, run: Prepare, processes: object) -> None:
-    with pytest.raises(UserError, match=f"^processes={processes}, expected a whole number of at least 1$"):
+    with pytest.raises(UserError, match=f"^processes={processes}; expected a whole number of at least 1$"):
         run(release, processes=processes)

@@ -214,5 +214,5 @@ def test_tiny_comes_as_published_records() -> None:
 
 
 def test_an_unknown_size_is_refused() -> None:
-    with pytest.raises(UserError, match="size is 'huge', expected one of tiny, small, full"):
+    with pytest.raises(UserError, match="size=huge; expected one of tiny, small, full"):
         Synthetic("huge")

@@ -12,6 +12,7 @@ from torch import Tensor
 from audiobag.bags import Bags
 from audiobag.callbacks.predictions import ClipPredictions
 from audiobag.errors import UserError
+from audiobag.values import check_whole
 
 
 class PredictionAveraging(Callback):
@@ -30,11 +31,9 @@ class PredictionAveraging(Callback):
     """
 
     def __init__(self, first: int, last: int, every: int) -> None:
-        if not 1 <= first <= last or every < 1:
-            raise UserError(
-                f"callbacks.averaging has first={first}, last={last}, every={every}:"
-                " expected 1 <= first <= last and every >= 1"
-            )
+        check_whole("callbacks.averaging.first", first)
+        check_whole("callbacks.averaging.last", last, first, ", the window's first step")
+        check_whole("callbacks.averaging.every", every)
         self.first, self.last, self.every = first, last, every
         self.count = 0
         self._sum: Tensor | None = None  # [N, K] in fp32: all clips, the same on every rank

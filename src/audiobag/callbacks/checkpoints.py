@@ -15,6 +15,7 @@ from audiobag.checkpoint import resumable
 from audiobag.errors import Interrupted
 from audiobag.files import atomic, remove_leftovers
 from audiobag.interruption import install, requested
+from audiobag.values import check_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -45,6 +46,7 @@ class RunCheckpoints(Checkpoint):
     KEEP = 2
 
     def __init__(self, folder: str | Path, every: int) -> None:
+        check_whole("callbacks.checkpoints.every", every)
         self.folder = Path(folder)
         self.every = every
         self.best_score = float("-inf")

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from audiobag import interruption
 from audiobag.errors import ExitCode, Interrupted, UserError
@@ -46,6 +47,7 @@ def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], 
     def entry() -> None:
         interruption.install()
         die_with_parent()
+        _refuse_no_option(sys.argv[1:])
         try:
             main()
         except SystemExit as end:
@@ -66,6 +68,15 @@ def run_directory() -> str:
 def choices() -> dict[str, str]:
     """Return the option chosen of each configuration group, Hydra's own left out."""
     return {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v and "hydra" not in k}
+
+
+def _refuse_no_option(arguments: list[str]) -> None:
+    """Refuse `group=null`, with which Hydra ends in a traceback."""
+    for argument in arguments:
+        group, _, options = argument.lstrip("+").partition("=")
+        if "null" in options.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
+            _say(f"{argument}; expected an option of that group, --help lists them, or leave {group}= out")
+            raise SystemExit(ExitCode.USER)
 
 
 def _hydras_exit_code(end: SystemExit) -> int | str | None:
@@ -117,8 +128,12 @@ def _users_mistake(error: BaseException) -> str | None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, UserError | OmegaConfBaseException):
+        if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
+        if isinstance(cause, OmegaConfBaseException):
+            return f"{cause.full_key}: {str(cause).splitlines()[0]}" if cause.full_key else str(cause)
         cause = cause.__cause__
     if isinstance(error, hydra.errors.HydraException):
         return str(error).replace("\n", " ")

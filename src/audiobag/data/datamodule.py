@@ -19,6 +19,7 @@ from audiobag.data.split import held_out
 from audiobag.errors import UserError
 from audiobag.labels import LabelTable
 from audiobag.store import Store, open_store
+from audiobag.values import check_number, check_whole
 
 
 class BagDataModule(LightningDataModule):
@@ -53,10 +54,8 @@ class BagDataModule(LightningDataModule):
         subset: Callable[[LabelTable, NDArray[np.character]], NDArray[np.bool_]] | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise UserError(f"data.batch_size is {batch_size}; expected at least 1")
-        if not 0 <= val_fraction < 1:
-            raise UserError(f"data.val_fraction is {val_fraction}; expected 0 (no hold-out) or more, below 1")
+        check_whole("data.batch_size", batch_size)
+        check_number("data.val_fraction", val_fraction, "[0, 1)", ", 0 for no hold-out")
         self.root = Path(root)
         self.train_names, self.test_name = tuple(train), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.data.split import uniform_hash
-from audiobag.errors import UserError
 from audiobag.labels import LabelTable
+from audiobag.values import check_number, check_whole
 
 
 class LongTail:
@@ -30,10 +30,8 @@ class LongTail:
     """
 
     def __init__(self, exponent: float = 1.0, smallest: int = 5) -> None:
-        if exponent < 0 or smallest < 1:
-            raise UserError(
-                f"data.subset has exponent={exponent}, smallest={smallest}; expected exponent >= 0 and smallest >= 1"
-            )
+        check_number("data.subset.exponent", exponent, "[0, inf)")
+        check_whole("data.subset.smallest", smallest)
         self.exponent, self.smallest = exponent, smallest
 
     def __call__(self, labels: LabelTable, video_id: NDArray[np.character]) -> NDArray[np.bool_]:

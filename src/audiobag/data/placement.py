@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audiobag.errors import UserError
 from audiobag.store import Store
+from audiobag.values import check_choice
 
 PLACEMENTS = ("mapped", "memory", "device")
 
@@ -25,8 +25,7 @@ class Placement:
     """
 
     def __init__(self, where: str) -> None:
-        if where not in PLACEMENTS:
-            raise UserError(f"data.placement={where} is not known; expected one of {', '.join(PLACEMENTS)}")
+        check_choice("data.placement", where, PLACEMENTS)
         self.where = where
         self._placed: dict[tuple[int, torch.device], Tensor] = {}
 

@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from audiobag.values import check_number
+
 _LEVELS = 2**16
 _INTEGER = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # as wide as a number of so many bytes
 
@@ -26,8 +28,7 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout={rate}; expected at least 0 and less than 1")
+        check_number("dropout", rate, "[0, 1)")
         self.rate = rate
 
     def forward(self, x: Float[Tensor, ...]) -> Float[Tensor, ...]:

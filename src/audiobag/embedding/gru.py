@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from audiobag.embedding.dropout import Dropout
+from audiobag.errors import UserError
+from audiobag.values import check_whole
 
 
 class GRU(nn.Module):
@@ -34,8 +36,10 @@ class GRU(nn.Module):
     ) -> None:
         super().__init__()
         directions = 1 + bidirectional
+        check_whole("embedding.depth", depth)
+        check_whole("embedding.width", width)
         if width % directions:
-            raise ValueError(f"embedding.width={width} is odd: a bidirectional GRU gives half to each direction")
+            raise UserError(f"embedding.width={width} is odd: a bidirectional GRU gives half to each direction")
         self.gru = nn.GRU(
             in_features,
             width // directions,

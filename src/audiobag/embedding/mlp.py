@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from audiobag.embedding.dropout import ReLUDropout
 from audiobag.linear import dense
+from audiobag.values import check_whole
 
 
 class Identity(nn.Module):
@@ -45,6 +46,8 @@ class MLP(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        check_whole("embedding.depth", depth)
+        check_whole("embedding.width", width)
         widths = [in_features] + [width] * depth
         self.dense = nn.ModuleList(dense(a, b) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(depth if batch_norm else 0))

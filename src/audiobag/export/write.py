@@ -15,6 +15,7 @@ from audiobag.export.evidence import find_store, gather
 from audiobag.export.graph import write_onnx, write_torch_export
 from audiobag.export.tagger import load
 from audiobag.files import whole_folder
+from audiobag.values import check_choice
 
 _GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
 FORMATS = ("safetensors", *_GRAPHS)
@@ -45,8 +46,7 @@ def export(config: Mapping[str, Any]) -> Exported:
         UserError: no such format, `out` exists, no checkpoint, or a model without such a graph.
     """
     kind, out, path = config["format"], Path(config["out"]), Path(config["checkpoint"])
-    if kind not in FORMATS:
-        raise UserError(f"format={kind}; expected one of {', '.join(FORMATS)}")
+    check_choice("format", kind, FORMATS)
     if out.exists():
         raise UserError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
     tagger = load(path, allow=config["allow"])

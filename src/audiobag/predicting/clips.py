@@ -15,6 +15,7 @@ from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Part, Rejection, Rejects
 from audiobag.store import Description, Store, open_store
+from audiobag.values import check_choice
 
 
 @dataclass
@@ -77,8 +78,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
     Raises:
         UserError: nothing there, or nothing of a known kind; while iterating, a bad record.
     """
-    if on_error not in ("stop", "skip"):
-        raise UserError(f"on_error={on_error}; expected stop or skip")
+    check_choice("on_error", on_error, ("stop", "skip"))
     rejects = Rejects(on_error)
     if _is_store(path):
         store = open_store(path)

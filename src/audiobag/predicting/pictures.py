@@ -21,6 +21,7 @@ from audiobag.predicting.clips import Clips
 from audiobag.predicting.stream import Predicted
 from audiobag.predicting.tables import Content, file_name, text
 from audiobag.prepare.records import Clip
+from audiobag.values import check_whole
 
 _MOST_CLASSES = 30
 
@@ -61,8 +62,7 @@ class Choice:
             raise UserError("clips names the clips to draw, class and most_wrong search for them: give one of the two")
         if listed == ():
             raise UserError("clips=[] names no clip to draw: give video ids, or leave it out")
-        if choice.at_most < 1:
-            raise UserError(f"at_most={choice.at_most}; expected at least 1")
+        check_whole("at_most", choice.at_most)
         if config["top_k"] is None or config["top_k"] > _MOST_CLASSES:
             raise UserError(f"top_k={config['top_k']}; a picture shows {_MOST_CLASSES} classes at most")
         for key in ("format", "frames", "segments"):

@@ -22,6 +22,7 @@ from audiobag.predicting.segments import Rule
 from audiobag.predicting.stream import predict_bags
 from audiobag.predicting.tables import Add, Content, csv_file, json_lines, label_tracks
 from audiobag.prepare.records import Clip
+from audiobag.values import check_choice, check_whole
 
 FORMATS: Final = ("h5", "csv", "jsonl", "audacity")
 
@@ -110,8 +111,7 @@ def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
     if kind is None:
         suffix = Path(out).suffix.removeprefix(".") if out else ""
         kind = suffix if suffix in FORMATS else "h5"
-    if kind not in FORMATS:
-        raise UserError(f"format={kind}; expected one of {', '.join(FORMATS)}")
+    check_choice("format", kind, FORMATS)
     folder = "pictures" if config["picture"] else "labels" if kind == "audacity" else None
     path = Path(out) if out else default / (folder or f"predictions.{kind}")
     if path.exists() and (folder or path.is_dir()):
@@ -124,12 +124,10 @@ def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
 def _check(config: Mapping[str, Any], kind: str, rule: Rule) -> None:
     """Refuse options that cannot be, before anything is read."""
     rule.check()
-    if config["top_k"] is not None and config["top_k"] < 1:
-        raise UserError(f"top_k={config['top_k']}; expected at least 1, or null for all classes")
-    if config["batch_size"] < 1:
-        raise UserError(f"batch_size={config['batch_size']}; expected at least 1")
-    if config["times"] not in ("video", "clip"):
-        raise UserError(f"times={config['times']}; expected video or clip")
+    if config["top_k"] is not None:
+        check_whole("top_k", config["top_k"], otherwise=", or null for all classes")
+    check_whole("batch_size", config["batch_size"])
+    check_choice("times", config["times"], ("video", "clip"))
     if config["segments"] and kind == "h5":
         raise UserError("segments=true goes with format=csv, jsonl or audacity; h5 holds arrays, take frames=true")
     if config["frames"] and (kind == "audacity" or (config["segments"] and kind == "csv")):

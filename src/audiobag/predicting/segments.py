@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from audiobag.errors import UserError
+from audiobag.values import check_number, check_whole
 
 
 class Rule(NamedTuple):
@@ -28,9 +29,9 @@ class Rule(NamedTuple):
         Raises:
             UserError: names the value.
         """
-        if not 0 < self.threshold < 1:
-            raise UserError(f"threshold={self.threshold}; expected a number between 0 and 1")
-        if self.median < 1 or self.median % 2 == 0:
+        check_number("threshold", self.threshold, "(0, 1)")
+        check_whole("median", self.median)
+        if self.median % 2 == 0:
             raise UserError(f"median={self.median}; expected an odd number of frames, 1 for no filter")
 
 

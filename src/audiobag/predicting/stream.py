@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.errors import UserError
 from audiobag.export import Tagger
 from audiobag.prepare.records import Clip
+from audiobag.values import check_whole
 
 # Frames of a padded batch: with AudioSet's 527 classes each of f and p then takes 35 MB.
 _MOST_FRAMES = 2**14
@@ -56,8 +56,7 @@ def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -
         >>> for batch in predict_bags(audiobag.load("run.ckpt"), open_clips(Path("eval.h5"))):  # doctest: +SKIP
         ...     print(batch.probability.argmax(1))
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size={batch_size}; expected at least 1")
+    check_whole("batch_size", batch_size)
     for batch in _batches(clips, batch_size):
         said = tagger.predict([clip.frames for clip in batch])
         yield Predicted(batch, said.clip.numpy(), said.frame.numpy(), said.measure.numpy())

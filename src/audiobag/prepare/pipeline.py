@@ -20,6 +20,7 @@ from audiobag.prepare.reading import read_pieces, worthwhile_processes
 from audiobag.prepare.source import Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
 from audiobag.store import Store, open_store
+from audiobag.values import check_choice, check_whole
 
 _MAX_SPLITS = 64
 _SECONDS_BETWEEN_UPDATES = 0.1
@@ -59,10 +60,8 @@ def prepare(
     Raises:
         UserError: the source is missing, unreadable or of no known kind, or has a bad record.
     """
-    if on_error not in ("stop", "skip"):
-        raise UserError(f"on_error is {on_error!r}, expected stop or skip")
-    if type(processes) is not int or processes < 1:
-        raise UserError(f"processes={processes}, expected a whole number of at least 1")
+    check_choice("on_error", on_error, ("stop", "skip"))
+    check_whole("processes", processes)
     started = time.perf_counter()
     located = locate(source, size)
     _make_folder(out)

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from audiobag.errors import UserError
 from audiobag.prepare.records import Clip, frame_record, serialise
 from audiobag.prepare.shards import Kept, Shard, ShardPiece
 from audiobag.prepare.source import Advance, Part, Piece, Rejects
 from audiobag.prepare.synthetic_model import CHUNK_CLIPS, Chunk, make_chunk
+from audiobag.values import check_choice
 
 GENERATOR_VERSION = 1
 """Raised with every change to what is generated: stores of another version are made anew."""
@@ -50,8 +50,7 @@ class Synthetic:
     paths: tuple[Path, ...] = ()
 
     def __init__(self, size: str = "small") -> None:
-        if size not in SIZES:
-            raise UserError(f"size is {size!r}, expected one of {', '.join(SIZES)}")
+        check_choice("size", size, SIZES)
         self._clips = SIZES[size]
         self.fingerprint = hashlib.sha256(f"{SYNTHETIC} {size} {GENERATOR_VERSION}".encode()).hexdigest()
         self.size = sum(self._clips.values()) * _RECORD_BYTES

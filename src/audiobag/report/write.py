@@ -33,6 +33,7 @@ from audiobag.report.tables import (
     score_tables,
     scores_csv,
 )
+from audiobag.values import check_whole
 
 _CHOSEN = 6
 
@@ -76,8 +77,7 @@ def report(
     Raises:
         UserError: a folder without runs, a baseline or a class that is not there.
     """
-    if replicates < 0:
-        raise UserError(f"replicates={replicates}; expected at least 1, or 0 for no bootstrap over clips")
+    check_whole("replicates", replicates, 0, " (no bootstrap over clips)")
     found, left_out = collect([Path(folder) for folder in runs])
     systems, repeats = group(found)
     against = choose(systems, baseline)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audiobag.errors import UserError
+from audiobag.values import check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,9 @@ def make_slots(
     Raises:
         UserError: the numbers cannot be.
     """
-    if devices_per_job < 1:
-        raise UserError(f"hydra.launcher.devices_per_job={devices_per_job}; expected at least 1")
-    if jobs != "auto" and (not isinstance(jobs, int) or jobs < 1):
-        raise UserError(f"hydra.launcher.jobs={jobs}; expected auto or a number of at least 1")
+    check_whole("hydra.launcher.devices_per_job", devices_per_job)
+    if jobs != "auto":
+        check_whole("hydra.launcher.jobs", jobs, otherwise=", or auto")
     groups = [tuple(devices[i : i + devices_per_job]) for i in range(0, len(devices), devices_per_job)]
     if devices and len(groups[-1]) < devices_per_job:
         groups.pop()
