@@ -90,7 +90,8 @@ def test_another_package_only_if_it_is_allowed_and_not_even_imported_before(thei
     assert not (tmp_path / "imported").exists()
     with pytest.raises(UserError):
         instantiate_trusted({"_target_": "theirs.Net"}, allow=["their"])
-    assert type(instantiate_trusted({"_target_": "theirs.Net"}, allow=[theirs])).__name__ == "Net"
+    for allow in ([theirs], theirs):
+        assert type(instantiate_trusted({"_target_": "theirs.Net"}, allow=allow)).__name__ == "Net"
     with pytest.raises(UserError):
         instantiate_trusted({"_target_": "theirs.subprocess.Popen"}, allow=[theirs])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from audiobag.errors import UserError
-from audiobag.values import check_choice, check_number, check_whole
+from audiobag.values import check_choice, check_flag, check_number, check_path, check_whole, listed, paths
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(3)])
@@ -56,3 +58,34 @@ def test_names() -> None:
         with pytest.raises(UserError) as refused:
             check_choice("kind", value, iter(("a", "b")))
         assert str(refused.value) == f"kind={shown}; expected one of a, b"
+
+
+def test_flags() -> None:
+    check_flag("force", True)
+    for value, shown in (("flase", "flase"), (1, "1"), (None, "null")):
+        with pytest.raises(UserError) as refused:
+            check_flag("force", value)
+        assert str(refused.value) == f"force={shown}; expected true or false"
+
+
+def test_paths() -> None:
+    check_path("out", "3")
+    check_path("out", None, optional=True)
+    for value, said in (
+        (3, "out=3; expected a file or folder, or ./3 for one of that name"),
+        (None, "out=null; expected a file or folder"),
+        ("", "out=; expected a file or folder"),
+    ):
+        with pytest.raises(UserError) as refused:
+            check_path("out", value)
+        assert str(refused.value) == said
+
+
+def test_one_or_several() -> None:
+    assert listed(None) == listed([]) == listed(()) == []
+    assert listed("abc") == ["abc"]
+    assert listed(("a", "b")) == listed(OmegaConf.create(["a", "b"])) == ["a", "b"]
+    assert paths("runs", "abc") == paths("runs", [Path("abc")]) == [Path("abc")]
+    for value, shown in ((None, "null"), ([], r"\[\]"), (["a", 3], "3")):
+        with pytest.raises(UserError, match=f"^runs={shown}; expected a file or folder"):
+            paths("runs", value)

@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> Mapping[str, Any]:
         UserError: it is missing, damaged, or none of ours.
     """
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; expected a file like RUN/checkpoints/step-00000300.ckpt")
+        raise UserError(f"no checkpoint at {path}; expected a file like {instead(path)}")
     try:
         content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = content["audiobag"]["format"]
@@ -44,6 +44,11 @@ def load_checkpoint(path: Path) -> Mapping[str, Any]:
 def resumable(folder: Path) -> list[Path]:
     """Return the checkpoints that a run can continue from, newest first."""
     return sorted(folder.glob("step-*.ckpt"), reverse=True)
+
+
+def instead(path: Path) -> Path:
+    """Return what to give instead of a path that is no checkpoint: the newest of the run that it is, or an example."""
+    return next(iter(resumable(path / "checkpoints")), Path("RUN/checkpoints/step-00000300.ckpt"))
 
 
 def newest_whole(folder: Path) -> Path | None:

@@ -41,7 +41,7 @@ from audiobag.store import Store
 from audiobag.system import TaggingSystem
 from audiobag.tracking import Observer, Subject, mirror, tracked
 from audiobag.trust import check_size, instantiate_trusted
-from audiobag.values import check_choice, check_whole
+from audiobag.values import check_choice, check_path, check_whole
 
 _LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
@@ -127,6 +127,7 @@ def evaluate(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
     Raises:
         UserError: no checkpoint of ours, or a store that it cannot score.
     """
+    check_path("checkpoint", config["checkpoint"])
     path = Path(config["checkpoint"])
     checkpoint = load_checkpoint(path)
     known = checkpoint["audiobag"]

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from audiobag.errors import UserError
+from audiobag.values import listed
 
 _TRUSTED = ("audiobag", "torch")
 _LARGEST = 10_000_000  # no width, depth or number of steps in a model comes near it
@@ -36,7 +37,7 @@ def instantiate_trusted(config: Mapping[str, Any], *, allow: Sequence[str] = (),
 
     Args:
         config: in plain containers; arguments may be such configurations themselves.
-        allow: further packages, whose code the user trusts.
+        allow: a further package or several, whose code the user trusts.
         arguments: further ones for the outermost target.
 
     Raises:
@@ -47,7 +48,7 @@ def instantiate_trusted(config: Mapping[str, Any], *, allow: Sequence[str] = (),
         raise UserError(f"the file's configuration uses {strange[0]}, which is refused: expected plain arguments")
     built = {str(k): _value(v, allow) for k, v in own.items()} | arguments
     target = config.get("_target_")
-    kind = _resolve(target, (*_TRUSTED, *allow))
+    kind = _resolve(target, (*_TRUSTED, *map(str, listed(allow))))
     factory = functools.partial(kind, **built)
     if config.get("_partial_"):
         return factory

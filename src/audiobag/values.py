@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,60 @@ def check_choice(name: str, value: Any, known: Iterable[str], otherwise: str = "
     """
     if value not in (known := tuple(known)):
         raise UserError(f"{name}={_shown(value)}; expected one of {', '.join(known)}{otherwise}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither true nor false: a misspelt "flase" would count as true.
+
+    Args:
+        name: of the value, as the user types it.
+        value: found.
+
+    Raises:
+        UserError: says so.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{name}={_shown(value)}; expected true or false")
+
+
+def check_path(name: str, value: Any, *, optional: bool = False) -> None:
+    """Refuse what names no file or folder, such as a number.
+
+    Args:
+        name: of the value, as the user types it.
+        value: found.
+        optional: whether null will do.
+
+    Raises:
+        UserError: says so.
+    """
+    if optional and value is None:
+        return
+    if not isinstance(value, str | PathLike) or not str(value):
+        number = f", or ./{value} for one of that name" if isinstance(value, int | float) else ""
+        raise UserError(f"{name}={_shown(value)}; expected a file or folder{number}")
+
+
+def paths(name: str, value: Any) -> list[Path]:
+    """Return the paths of one, or of a list of them.
+
+    Args:
+        name: of the value, as the user types it.
+        value: found.
+
+    Raises:
+        UserError: there is none, or something else.
+    """
+    for each in (several := listed(value) or [value]):
+        check_path(name, each)
+    return [Path(each) for each in several]
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, null as an empty list, and anything else as a list of one."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def _shown(value: Any) -> str:

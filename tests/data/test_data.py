@@ -131,7 +131,8 @@ def test_hold_out_is_the_documented_hash() -> None:
 
 
 def module(root: Path, **options: object) -> BagDataModule:
-    data = BagDataModule(root, ["bal_train"], "eval", sampler=Uniform, **{"batch_size": 12, **options})  # type: ignore[arg-type]
+    options = {"train": ["bal_train"], "test": "eval", "sampler": Uniform, "batch_size": 12, **options}
+    data = BagDataModule(root, **options)  # type: ignore[arg-type]
     data.trainer = create_autospec(Trainer, instance=True, world_size=1, global_rank=0, max_steps=3)
     data.trainer.strategy.root_device = torch.device("cpu")
     return data
@@ -148,6 +149,9 @@ def test_data_module_parts_the_training_split(tmp_path: Path) -> None:
     assert sum(len(b) for b in data.test_dataloader()) == 25
     assert [len(b) for b in data.train_dataloader()] == [12, 12, 12]
     assert module(tmp_path, val_fraction=0).val_dataloader() == []
+    one = module(tmp_path, train="bal_train")  # need not be a list
+    one.setup("fit")
+    assert set(one.train_set.video_id) <= ids
 
 
 def test_data_module_refuses_what_cannot_be(tmp_path: Path) -> None:

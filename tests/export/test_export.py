@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from audiobag.checkpoint import load_checkpoint
 from audiobag.errors import UserError
 from audiobag.export import export, load
 from audiobag.export.evidence import bootstrap
@@ -86,6 +87,19 @@ def test_what_torch_cannot_trace_is_refused_in_a_sentence(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"format=torch_export cannot hold this model.*use format=safetensors"):
         export(options(checkpoint, tmp_path / "out", "format=torch_export"))
     assert load(export(options(checkpoint, tmp_path / "out")).folder).class_names
+
+
+def test_what_is_no_checkpoint_is_refused_with_what_to_give_instead(tmp_path: Path) -> None:
+    checkpoint, _ = make_run(tmp_path / "run")
+    for wrong, instead in ((tmp_path / "run", checkpoint), (tmp_path / "data", "RUN/checkpoints/step-00000300.ckpt")):
+        with pytest.raises(UserError, match=rf"is no export folder .* or give a checkpoint like {instead}$"):
+            export(options(wrong, tmp_path / "out"))
+        with pytest.raises(UserError, match=rf"no checkpoint at {wrong}; expected a file like {instead}$"):
+            load_checkpoint(wrong)
+    for option in ("replicates=-1", "store=3"):
+        with pytest.raises(UserError, match=option):
+            export(options(checkpoint, tmp_path / "out", option))
+    assert not (tmp_path / "out").exists()
 
 
 def test_graph_that_says_other_numbers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

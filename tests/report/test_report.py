@@ -101,7 +101,7 @@ def test_one_run_has_a_page_of_its_own(sweep: Path, tmp_path: Path) -> None:
 
 def test_a_second_report_takes_the_first_one_for_no_run(sweep: Path) -> None:
     first = report([sweep], replicates=0).page.read_text()
-    again = report([sweep], replicates=0)
+    again = report(str(sweep), replicates=0)  # one folder need not be a list
     assert again.left_out == ()
     assert again.page.read_text() == first
 
@@ -155,6 +155,7 @@ def test_the_axis_says_whose_clips_were_counted(sweep: Path) -> None:
         ({"baseline": "nope"}, "baseline=nope names none"),
         ({"classes": ["class1"]}, "did you mean 'class 1'"),
         ({"replicates": -1}, "replicates=-1"),
+        ({"classes": "class1"}, "did you mean 'class 1'"),
     ],
 )
 def test_mistakes_are_named(sweep: Path, options: dict[str, object], sentence: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from audiobag.cli.command import command
@@ -27,9 +26,11 @@ def _explore(config: dict[str, Any]) -> None:
     from audiobag.explore.serve import check_loopback, serve
     from audiobag.export import load
     from audiobag.interruption import deferred, requested
+    from audiobag.values import check_whole, paths
 
     check_loopback(config["host"])
-    opened = open_runs([Path(run) for run in config["runs"]], partial(load, allow=config["allow"]))
+    check_whole("port", config["port"], 0, ", 0 for any that is free")
+    opened = open_runs(paths("runs", config["runs"]), partial(load, allow=config["allow"]))
     app = make_app(opened)
     with deferred():  # Ctrl-C is how one ends it, and no interruption
         serve(app.server, config["host"], config["port"], _say, requested)

@@ -26,8 +26,10 @@ def main() -> None:
 def _report(config: dict[str, Any]) -> None:
     from audiobag.report import report
     from audiobag.report.collect import unsent
+    from audiobag.values import paths
 
     wanted = config.pop("dashboard")
+    config["runs"] = paths("runs", config["runs"])
     if wanted not in (None, "wandb"):
         raise UserError(f"dashboard={wanted} is not known: take dashboard=wandb, or leave it out")
     _show(report(**config, load=_load))
@@ -35,7 +37,7 @@ def _report(config: dict[str, Any]) -> None:
         from audiobag.report.dashboard import dashboard
 
         _show_dashboard(dashboard(config["runs"], config["out"], config["baseline"]))
-    if starts := unsent([Path(folder) for folder in config["runs"]]):
+    if starts := unsent(config["runs"]):
         # Those of one run, which was interrupted and continued, W&B takes in the order of their starts.
         _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
 

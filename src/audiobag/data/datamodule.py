@@ -19,7 +19,7 @@ from audiobag.data.split import held_out
 from audiobag.errors import UserError
 from audiobag.labels import LabelTable
 from audiobag.store import Store, open_store
-from audiobag.values import check_number, check_whole
+from audiobag.values import check_number, check_path, check_whole, listed
 
 
 class BagDataModule(LightningDataModule):
@@ -56,8 +56,9 @@ class BagDataModule(LightningDataModule):
         super().__init__()
         check_whole("data.batch_size", batch_size)
         check_number("data.val_fraction", val_fraction, "[0, 1)", ", 0 for no hold-out")
+        check_path("data.root", root)
         self.root = Path(root)
-        self.train_names, self.test_name = tuple(train), test
+        self.train_names, self.test_name = tuple(map(str, listed(train))), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
         self._sampler, self._subset = sampler, subset
         self.placement = placement

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audiobag.checkpoint import instead
 from audiobag.errors import UserError
 from audiobag.files import write_json, write_text
 
@@ -70,7 +71,10 @@ class Description:
             content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             names = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"{folder} is no export folder ({error}): make one with audiobag-export") from error
+            raise UserError(
+                f"{folder} is no export folder ({error}): make one with audiobag-export, or give a checkpoint like"
+                f" {instead(folder)}"
+            ) from error
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
             raise UserError(f"{folder / 'config.json'} has format {found}, this version reads {FORMAT}: export again")

@@ -15,7 +15,7 @@ from audiobag.export.evidence import find_store, gather
 from audiobag.export.graph import write_onnx, write_torch_export
 from audiobag.export.tagger import load
 from audiobag.files import whole_folder
-from audiobag.values import check_choice
+from audiobag.values import check_choice, check_path, check_whole
 
 _GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
 FORMATS = ("safetensors", *_GRAPHS)
@@ -45,6 +45,10 @@ def export(config: Mapping[str, Any]) -> Exported:
     Raises:
         UserError: no such format, `out` exists, no checkpoint, or a model without such a graph.
     """
+    for name in ("checkpoint", "out"):
+        check_path(name, config[name])
+    check_path("store", config["store"], optional=True)
+    check_whole("replicates", config["replicates"], 0, " (no bootstrap over clips)")
     kind, out, path = config["format"], Path(config["out"]), Path(config["checkpoint"])
     check_choice("format", kind, FORMATS)
     if out.exists():

@@ -21,7 +21,7 @@ from audiobag.predicting.clips import Clips
 from audiobag.predicting.stream import Predicted
 from audiobag.predicting.tables import Content, file_name, text
 from audiobag.prepare.records import Clip
-from audiobag.values import check_whole
+from audiobag.values import check_whole, listed
 
 _MOST_CLASSES = 30
 
@@ -51,8 +51,8 @@ class Choice:
             UserError: they contradict each other.
         """
         ids, name = config["clips"], config["class"]
-        listed = None if ids is None else tuple(map(str, [ids] if isinstance(ids, str | int) else ids))
-        choice = cls(listed, None if name is None else str(name), config["most_wrong"], config["at_most"])
+        chosen = None if ids is None else tuple(map(str, listed(ids)))
+        choice = cls(chosen, None if name is None else str(name), config["most_wrong"], config["at_most"])
         if not config["picture"]:
             given = [key for key in ("clips", "class", "most_wrong") if config[key]]
             if given:
@@ -60,7 +60,7 @@ class Choice:
             return choice
         if ids is not None and (name is not None or choice.most_wrong):
             raise UserError("clips names the clips to draw, class and most_wrong search for them: give one of the two")
-        if listed == ():
+        if chosen == ():
             raise UserError("clips=[] names no clip to draw: give video ids, or leave it out")
         check_whole("at_most", choice.at_most)
         if config["top_k"] is None or config["top_k"] > _MOST_CLASSES:

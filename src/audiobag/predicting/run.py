@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from audiobag.errors import UserError
 from audiobag.export import Tagger, load
+from audiobag.hardware import set_threads
 from audiobag.predicting.clips import Clips, open_clips
 from audiobag.predicting.hdf5 import hdf5_file
 from audiobag.predicting.pictures import Choice, Pictures
@@ -22,7 +22,7 @@ from audiobag.predicting.segments import Rule
 from audiobag.predicting.stream import predict_bags
 from audiobag.predicting.tables import Add, Content, csv_file, json_lines, label_tracks
 from audiobag.prepare.records import Clip
-from audiobag.values import check_choice, check_whole
+from audiobag.values import check_choice, check_flag, check_path, check_whole
 
 FORMATS: Final = ("h5", "csv", "jsonl", "audacity")
 
@@ -55,12 +55,15 @@ def predict(config: Mapping[str, Any], default: Path) -> Outcome:
         UserError: an option, a checkpoint or a source that cannot be, clips that do not fit the model, or an `out`
             that exists.
     """
+    for name in ("force", "frames", "segments", "picture", "most_wrong"):
+        check_flag(name, config[name])
+    for name in ("checkpoint", "source"):
+        check_path(name, config[name])
     kind, out = _target(config, default)
     rule = Rule(config["threshold"], config["median"])
     _check(config, kind, rule)
     choice = Choice.of(config)
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
+    set_threads(config["threads"], devices=1)
     tagger = load(Path(config["checkpoint"]), allow=config["allow"])
     clips = open_clips(Path(config["source"]), config["on_error"])
     clips.check(tagger)
@@ -108,6 +111,7 @@ def _writer(kind: str, out: Path, content: Content, config: Mapping[str, Any]) -
 def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
     """Return the format and where to write; each follows from the other where it is not given."""
     kind, out = config["format"], config["out"]
+    check_path("out", out, optional=True)
     if kind is None:
         suffix = Path(out).suffix.removeprefix(".") if out else ""
         kind = suffix if suffix in FORMATS else "h5"

@@ -20,7 +20,7 @@ from audiobag.prepare.reading import read_pieces, worthwhile_processes
 from audiobag.prepare.source import Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
 from audiobag.store import Store, open_store
-from audiobag.values import check_choice, check_whole
+from audiobag.values import check_choice, check_flag, check_whole
 
 _MAX_SPLITS = 64
 _SECONDS_BETWEEN_UPDATES = 0.1
@@ -62,6 +62,7 @@ def prepare(
     """
     check_choice("on_error", on_error, ("stop", "skip"))
     check_whole("processes", processes)
+    check_flag("force", force)
     started = time.perf_counter()
     located = locate(source, size)
     _make_folder(out)

@@ -17,6 +17,7 @@ from audiobag.report.compare import best
 from audiobag.report.systems import System, choose, differing, flatten, group
 from audiobag.report.tables import NONE, Table, markdown, score_tables
 from audiobag.runs import decisive
+from audiobag.values import check_path, paths
 
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2.interface as wr
@@ -40,7 +41,9 @@ class Dashboard:
     notices: tuple[str, ...]
 
 
-def dashboard(runs: Sequence[str | Path], out: str | Path | None = None, baseline: str | None = None) -> Dashboard:
+def dashboard(
+    runs: str | Path | Sequence[str | Path], out: str | Path | None = None, baseline: str | None = None
+) -> Dashboard:
     """Build a report and a workspace over the runs at and below some folders that W&B tracked.
 
     Runs that differ in nothing but their seed are one line, with the range over the seeds. Without an account, or a
@@ -56,7 +59,9 @@ def dashboard(runs: Sequence[str | Path], out: str | Path | None = None, baselin
     """
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("dashboard=wandb needs wandb-workspaces: pip install 'audiobag[wandb-reports]'")
-    systems, _ = group(collect([Path(folder) for folder in runs])[0])
+    runs = paths("runs", runs)
+    check_path("out", out, optional=True)
+    systems, _ = group(collect(runs)[0])
     every = [run for system in systems for run in system.runs]
     known = [found for run in every if (found := run.directory.tracked("wandb"))]
     if not known:
@@ -70,7 +75,7 @@ def dashboard(runs: Sequence[str | Path], out: str | Path | None = None, baselin
         notices.append(f"The dashboard is of the W&B project {project}; runs in {', '.join(others)} are not in it.")
     ids = [found["id"] for found in known if found["project"] == project]
     keys = grouping(systems)
-    title = ", ".join(Path(run).resolve().name for run in runs)[:120]
+    title = ", ".join(run.resolve().name for run in runs)[:120]
     against = choose(systems, baseline)
     text = [markdown(t) for t in (*score_tables(systems), *_class_tables(systems, against))]
     folder = Path(runs[0] if out is None else out) / ("report" if out is None else "")

@@ -33,7 +33,7 @@ from audiobag.report.tables import (
     score_tables,
     scores_csv,
 )
-from audiobag.values import check_whole
+from audiobag.values import check_path, check_whole, listed, paths
 
 _CHOSEN = 6
 
@@ -56,10 +56,10 @@ class Report:
 
 
 def report(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     baseline: str | None = None,
-    classes: Sequence[str] | None = None,
+    classes: str | Sequence[str] | None = None,
     replicates: int = 200,
     load: Load | None = None,
 ) -> Report:
@@ -78,12 +78,14 @@ def report(
         UserError: a folder without runs, a baseline or a class that is not there.
     """
     check_whole("replicates", replicates, 0, " (no bootstrap over clips)")
-    found, left_out = collect([Path(folder) for folder in runs])
+    runs = paths("runs", runs)
+    check_path("out", out, optional=True)
+    found, left_out = collect(runs)
     systems, repeats = group(found)
     against = choose(systems, baseline)
     labels = Labels()
     counts = plots.class_counts(against.runs[0].classes)
-    chosen = _classes(against, counts, classes)
+    chosen = _classes(against, counts, None if classes is None else list(map(str, listed(classes))))
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
     tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
@@ -93,7 +95,7 @@ def report(
     folder = Path(runs[0] if out is None else out) / ("report" if out is None else "")
     pictures = [*_pictures(systems, against, counts, evidence, chosen), *clips]
     per_class = _per_class(systems, against, counts)
-    title = ", ".join(Path(run).resolve().name for run in runs)
+    title = ", ".join(run.resolve().name for run in runs)
     for picture in pictures:
         with atomic(folder / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)

@@ -25,6 +25,7 @@ from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import make_slots, visible_gpus
+from audiobag.values import check_flag
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def launch(
     console = Console(stderr=True)
     folder = Path(master.hydra.sweep.dir).resolve()
     try:
+        check_flag("hydra.launcher.fail_fast", fail_fast)
+        check_flag("hydra.launcher.dry_run", dry_run)
         composed = [_compose(loader, master, overrides, folder) for overrides in job_overrides]
         todo = [job for job, _ in composed]
         _refuse_twins(todo)
