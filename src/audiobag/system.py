@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -101,16 +102,12 @@ class TaggingSystem(LightningModule):
         Raises:
             UserError: it cannot be made of what the configuration gives it.
         """
-        try:
+        with _arguments_of("optimiser", "optimizer"):
             optimizer = self._make_optimizer(self.parameters())
-        except (TypeError, ValueError) as error:
-            raise UserError(f"the optimiser refuses its arguments, see optimizer: {error}") from error
         if self._make_scheduler is None:
             return {"optimizer": optimizer}
-        try:
+        with _arguments_of("schedule", "scheduler"):
             scheduler = self._make_scheduler(optimizer)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"the schedule refuses its arguments, see scheduler: {error}") from error
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
@@ -122,3 +119,12 @@ class TaggingSystem(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the weights alone do not tell."""
         checkpoint["audiobag"] = self._checkpoint_extra
+
+
+@contextmanager
+def _arguments_of(what: str, group: str) -> Iterator[None]:
+    """Make the user's mistake of what a class from elsewhere says of its arguments."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the {what} refuses its arguments, see {group}: {error}") from error

@@ -107,7 +107,8 @@ def paths(name: str, value: Any) -> list[Path]:
     Raises:
         UserError: there is none, or something else.
     """
-    for each in (several := listed(value) or [value]):
+    several = listed(value) or [value]
+    for each in several:
         check_path(name, each)
     return [Path(each) for each in several]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,38 @@ def test_hydras_own_refusals_are_the_users_mistake(
     assert end.value.code == ExitCode.USER
     assert said in capfd.readouterr().err
     assert not list(tmp_path.rglob("metrics.json"))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("prepare", ["source=3"], "source=3; expected a file or folder, or ./3 for one of that name"),
+        ("prepare", ["source=synthetic", "out=3"], "out=3; expected a file or folder"),
+        ("evaluate", ["checkpoint=3"], "checkpoint=3; expected a file or folder"),
+        ("predict", ["checkpoint=a.ckpt", "source=3"], "source=3; expected a file or folder"),
+        ("report", ["runs=3"], "runs=3; expected a file or folder"),
+        ("report", ["runs=nowhere"], "no folder at nowhere:"),
+        ("export", ["checkpoint=a.ckpt", "out=3"], "out=3; expected a file or folder"),
+        ("explore", ["runs=nowhere", "port=x"], "port=x; expected a whole number of at least 0, 0 for any"),
+        ("explore", ["runs=nowhere"], "no folder at nowhere:"),
+    ],
+)
+def test_each_command_refuses_in_a_sentence_what_is_no_path(
+    command: str,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"audiobag-{command}", *arguments])
+    with pytest.raises(SystemExit) as end:
+        import_module(f"audiobag.cli.{command}").main()
+    assert end.value.code == ExitCode.USER
+    shown = capfd.readouterr().err
+    assert f"audiobag: {said}" in shown
+    assert "Traceback" not in shown
 
 
 def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,22 @@ def test_what_is_no_number_of_processes_is_one_sentence(tmp_path: Path, processe
     assert refused.stderr == f"audiobag: processes={processes}; expected a whole number of at least 1\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("prepare", ["source=synthetic", "size=tiny", "force=flase"], "force=flase; expected true or false"),
+        ("train", ["data.root=null"], "data.root=null; expected a file or folder"),
+        ("train", ["-m", "seed=0", "hydra.launcher.dry_run=1"], "hydra.launcher.dry_run=1; expected true or false"),
+        ("train", ["-m", "seed=0", "hydra.launcher.fail_fast=x"], "hydra.launcher.fail_fast=x; expected true or false"),
+    ],
+)
+def test_what_is_no_flag_or_path_is_one_sentence(tmp_path: Path, command: str, arguments: list[str], said: str) -> None:
+    # As a process of its own, which takes any type: the tests' checks of types would come first here.
+    refused = type_command(command, *arguments, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == f"audiobag: {said}\n"
+
+
 def test_sweep_with_two_ranks_a_job_equals_single_processes(data: Path, tmp_path: Path) -> None:
     """Exactly two jobs of two ranks each, and the numbers of one process with the same global batch."""
     common = ("-m", *SMALL, f"data.root={data}", "embedding.dropout=0", "pooling=average,max")

@@ -15,11 +15,11 @@ def _prepare(config: dict[str, Any]) -> None:
     from audiobag.processes import available_cores
     from audiobag.values import check_path
 
-    check_path("source", config["source"])
     out = config.pop("out")
+    check_path("source", config["source"])
+    check_path("out", out, optional=True)
     if config["processes"] is None:
         config["processes"] = available_cores()
-    check_path("out", out, optional=True)
     where = default_out(config["source"], config["size"]) if out is None else Path(out)
     console = Console(stderr=True)
     console.print(prepare(**config, out=where, console=console))

@@ -27,7 +27,7 @@ class BagDataModule(LightningDataModule):
 
     Args:
         root: the folder that holds the stores.
-        train: names of the stores to train on, `bal_train` for `<root>/bal_train.h5`.
+        train: the name, or names, of the stores to train on, `bal_train` for `<root>/bal_train.h5`.
         test: name of the store to score.
         sampler: makes the training sampler from (labels, batch_size, seed); not needed to score.
         batch_size: clips of a global batch, over all ranks.

@@ -59,6 +59,7 @@ def predict(config: Mapping[str, Any], default: Path) -> Outcome:
         check_flag(name, config[name])
     for name in ("checkpoint", "source"):
         check_path(name, config[name])
+    check_path("out", config["out"], optional=True)
     kind, out = _target(config, default)
     rule = Rule(config["threshold"], config["median"])
     _check(config, kind, rule)
@@ -111,7 +112,6 @@ def _writer(kind: str, out: Path, content: Content, config: Mapping[str, Any]) -
 def _target(config: Mapping[str, Any], default: Path) -> tuple[str, Path]:
     """Return the format and where to write; each follows from the other where it is not given."""
     kind, out = config["format"], config["out"]
-    check_path("out", out, optional=True)
     if kind is None:
         suffix = Path(out).suffix.removeprefix(".") if out else ""
         kind = suffix if suffix in FORMATS else "h5"

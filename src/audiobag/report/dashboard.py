@@ -50,7 +50,7 @@ def dashboard(
     server that answers, `wandb_report.json` and `wandb_workspace.json` are all there is.
 
     Args:
-        runs: folders of runs or of sweeps.
+        runs: a folder of a run or of a sweep, or several.
         out: the folder to write to; by default `report` in the first of `runs`.
         baseline: the system that classes are compared to; by default average pooling.
 

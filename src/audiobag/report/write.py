@@ -66,11 +66,11 @@ def report(
     """Compare the runs at and below some folders: report.html, report.md, tables.tex, CSVs and PNGs.
 
     Args:
-        runs: folders of runs or of sweeps.
+        runs: a folder of a run or of a sweep, or several.
         out: the folder to write to; by default `report` in the first of `runs`.
         baseline: the system that differences are taken to; by default average pooling.
-        classes: names of the classes whose precision-recall curves are drawn; by default six from the most
-            frequent to the rarest.
+        classes: the name, or names, of the classes whose precision-recall curves are drawn; by default six from the
+            most frequent to the rarest.
         replicates: of the bootstrap over clips; 0 for none.
         load: makes a model of a checkpoint, for pictures of a few clips (`audiobag.load`); None for no such pictures.
 
@@ -85,7 +85,7 @@ def report(
     against = choose(systems, baseline)
     labels = Labels()
     counts = plots.class_counts(against.runs[0].classes)
-    chosen = _classes(against, counts, None if classes is None else list(map(str, listed(classes))))
+    chosen = _classes(against, counts, classes)
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
     tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
@@ -118,7 +118,7 @@ def _examine(
         return examine(systems, labels, classes, replicates, lambda: progress.advance(task))
 
 
-def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | None) -> dict[int, str]:
+def _classes(baseline: System, counts: plots.Counts, wanted: str | Sequence[str] | None) -> dict[int, str]:
     """Return index and name of the classes whose curves are drawn.
 
     Raises:
@@ -131,7 +131,7 @@ def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | Non
         # Frequencies are long-tailed: ranks in equal ratios show more of them than ranks in equal steps.
         ranks = np.unique(np.geomspace(1, max(len(order), 1), _CHOSEN).round().astype(int)) - 1
         return {int(order[rank]): table.names[order[rank]] for rank in ranks if rank < len(order)}
-    found = (class_index(table.names, name, "classes") for name in wanted)
+    found = (class_index(table.names, str(name), "classes") for name in listed(wanted))
     return {k: table.names[k] for k in found}
 
 
