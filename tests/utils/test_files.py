@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.files import atomic, write_json
+from audiobag.utils.files import atomic, write_json
 
 
-def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheap sample of what the acceptance tests show on a small file system."""
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The acceptance tests check the same with a small file system."""
     path = tmp_path / "metrics.json"
     write_json(path, {"status": "done"})
 
@@ -24,7 +24,7 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
 
 
-def test_nobody_sees_a_half_written_file(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
     with atomic(path) as temporary:
         temporary.write_text("half")

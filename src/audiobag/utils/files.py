@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything written goes to a temporary name first."""
+"""Atomic files and folders, and locks: everything is written under a temporary name first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from audiobag.errors import UserError
+from audiobag.utils.errors import InputError
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed to `path`.
+    """Yield a temporary path next to `path`; on success, flush it to disk and rename it to `path`.
 
-    On an error the temporary file is removed and `path` stays as it was.
+    On an error, the temporary file is removed and `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
@@ -33,14 +33,14 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what `atomic` leaves of files when its process is killed; for a folder that nobody else writes to."""
+    """Remove the temporary files of processes killed in `atomic`, from a folder that no other process writes to."""
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, renamed to it on success and removed on an error."""
+    """Yield a temporary folder next to `path`; rename it to `path` on success, remove it on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.tmp")
     temporary.mkdir()
@@ -58,21 +58,30 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` as indented JSON, atomically; NaN and Infinity, which JSON lacks, are refused."""
+    """Write `content` as indented JSON, atomically; NaN and infinity, which JSON does not have, raise ValueError."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 @contextmanager
 def locked(path: Path, otherwise: str) -> Iterator[None]:
-    """Hold the lock file `path`; the system lets go of it when the process ends, however that ends.
+    """Hold the lock file `path`; the operating system releases it when the process ends, even if it is killed.
 
     Raises:
-        UserError: another process holds it; says `otherwise`.
+        ValueError: another process holds the lock; the message is `otherwise`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(otherwise) from None
+            raise InputError(otherwise) from None
         yield
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one if the file is missing or is not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""What a process may use, and whom it ends with."""
+"""Cores of a process, and processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _PR_SET_PDEATHSIG = 1
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use: what a scheduler or a container allows, not what the machine has."""
+    """Return the number of cores this process may use, which a scheduler or a container may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with(parent: int) -> None:
-    """End this process when the one that started it ends, however that ends; on Linux, and nowhere else.
+    """End this process when its parent ends, even if the parent is killed. Has an effect on Linux only.
 
     Args:
-        parent: the number of the process that started this one.
+        parent: process id of the parent.
     """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we came to ask
+    if os.getppid() != parent:  # The parent ended before prctl.
         os._exit(1)

@@ -1,0 +1,34 @@
+"""The run directory: its layout, reading and writing, checkpoints, provenance, the record of the configuration."""
+
+from typing import TYPE_CHECKING
+
+from audiobag.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from audiobag.runs.configuration import OtherConfigurationError, RunConfig, config_hash, hashed_config
+    from audiobag.runs.directory import RunDirectory, resolve_checkpoint
+    from audiobag.runs.per_class import ClassScores
+
+__all__ = [
+    "ClassScores",
+    "OtherConfigurationError",
+    "RunConfig",
+    "RunDirectory",
+    "config_hash",
+    "hashed_config",
+    "resolve_checkpoint",
+]
+
+# The commands need no HDF5 to refuse an option.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ClassScores": "per_class",
+        "OtherConfigurationError": "configuration",
+        "RunConfig": "configuration",
+        "RunDirectory": "directory",
+        "config_hash": "configuration",
+        "hashed_config": "configuration",
+        "resolve_checkpoint": "directory",
+    },
+)

@@ -1,0 +1,246 @@
+"""The folder of a run: the one place that writes it and reads it.
+
+| entry | what |
+| --- | --- |
+| `config.json` | written first: the resolved configuration and its hash, the overrides, the CPU threads |
+| `.hydra/` | the configuration as Hydra composed it |
+| `train.log` | what the command logged |
+| `.lock` | locked while a process works here |
+| `progress.json` | progress of a run: step, max_steps, val_mAP, seconds_left |
+| `csv/` | the curves, one folder per start of the command |
+| `tracking.json` | the id of the run in each tracker |
+| `wandb/`, `tensorboard/`, `mlruns/` | the trackers' own files |
+| `checkpoints/` | `step-*.ckpt` to continue from, `best.ckpt` if there is a hold-out |
+| `predictions.h5` | of the eval set: video_id [N], probability [N, K], optionally probability_averaged [N, K] |
+| `per_class.csv` | index, name, positives, training_clips, AP, AUC, d_prime of each class |
+| `metrics.json` | written last: the run is complete if it says `"status": "done"` |
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiobag.runs.configuration import RunConfig, check_same, read_config
+from audiobag.runs.per_class import ClassScores, read_per_class, write_per_class
+from audiobag.runs.predictions import read_predictions, write_predictions
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The folder of a run."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The weights with the highest mAP on the hold-out, where there is a hold-out."""
+        return self.checkpoints / "best.ckpt"
+
+    def step_checkpoint(self, step: int) -> Path:
+        """Return the path of the checkpoint after `step` training steps."""
+        return self.checkpoints / f"step-{step:08d}.ckpt"
+
+    def resumable(self) -> list[Path]:
+        """Return the checkpoints that the run can continue from, newest first."""
+        return sorted(self.checkpoints.glob("step-*.ckpt"), reverse=True)
+
+    def scored_checkpoint(self) -> Path:
+        """Return the checkpoint with the weights that the run's scores belong to.
+
+        Raises:
+            ValueError: the run is not complete, or the checkpoint is no longer there.
+        """
+        metrics = self.metrics()
+        training = (metrics or {}).get("train")
+        steps = training.get("steps") if isinstance(training, dict) else None
+        if not isinstance(steps, int):
+            raise InputError(f"{self.path} is not a complete training run: give a checkpoint, such as {self.example()}")
+        best = self.config().config.get("select") == "best"
+        path = self.best_checkpoint if best else self.step_checkpoint(steps)
+        if not path.is_file():
+            raise InputError(f"no checkpoint at {path}, which holds the weights that were scored")
+        return path
+
+    def example(self) -> Path:
+        """Return the newest checkpoint of the run, or where one would be, for messages."""
+        return next(iter(self.resumable()), self.step_checkpoint(300))
+
+    @property
+    def progress(self) -> Path:
+        """The file that tells the progress of a run."""
+        return self.path / "progress.json"
+
+    @property
+    def predictions(self) -> Path:
+        """The file of clip probabilities."""
+        return self.path / "predictions.h5"
+
+    def metrics(self) -> dict[str, Any] | None:
+        """Return the content of metrics.json; None if the run is not complete.
+
+        Raises:
+            ValueError: the file was not written by audiobag.
+        """
+        return self._read("metrics.json", "status")
+
+    def config(self) -> RunConfig:
+        """Return the configuration of the run.
+
+        Raises:
+            ValueError: the folder has no readable configuration.
+        """
+        return read_config(self.path)
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Check that no run of another configuration was started here.
+
+        Args:
+            config: the resolved configuration of the run that is to start or continue here.
+
+        Raises:
+            OtherConfigurationError: lists every difference that can change the result.
+            ValueError: a run was started here, and its configuration cannot be read.
+        """
+        check_same(self.path, config)
+
+    def finished(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the metrics of a complete run, so that it need not run again; None if it is not complete.
+
+        Args:
+            config: the resolved configuration of the run that is to start here.
+
+        Raises:
+            OtherConfigurationError: a run of another configuration is here.
+        """
+        metrics = self.metrics()
+        if metrics is not None:
+            self.check(config)
+        return metrics
+
+    def begin(self, config: RunConfig) -> None:
+        """Write config.json, before anything else.
+
+        Raises:
+            OtherConfigurationError: a run of another configuration was started here.
+        """
+        self.check(config.config)
+        config.write(self.path / "config.json")
+
+    def threads(self) -> int | None:
+        """Return the number of CPU threads that the run started with; None if it has not started.
+
+        The last digits of a result can depend on it.
+        """
+        started = (self.path / "config.json").exists() or (self.path / "run.json").exists()
+        return self.config().threads if started else None
+
+    def write_predictions(
+        self,
+        video_id: NDArray[np.character],
+        probability: NDArray[np.float32],
+        averaged: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write predictions.h5, see `runs.predictions`."""
+        write_predictions(self.predictions, video_id, probability, averaged)
+
+    def read_predictions(self, averaged: bool = False) -> tuple[NDArray[np.character], NDArray[np.float32]]:
+        """Read predictions.h5, see `runs.predictions`."""
+        return read_predictions(self.predictions, averaged)
+
+    def write_per_class(
+        self,
+        names: Sequence[str],
+        positives: Sequence[int],
+        columns: Mapping[str, Sequence[float]],
+        training_clips: Sequence[int] | None = None,
+    ) -> None:
+        """Write per_class.csv, see `runs.per_class`."""
+        write_per_class(self.path / "per_class.csv", names, positives, columns, training_clips)
+
+    def read_per_class(self) -> ClassScores:
+        """Read per_class.csv, see `runs.per_class`."""
+        return read_per_class(self.path / "per_class.csv")
+
+    def note_tracked(self, tracker: str, known: Mapping[str, Any]) -> None:
+        """Record the id of the run in a tracker, and where the tracker keeps it."""
+        write_json(self._tracking, {**self._tracked(), tracker: dict(known)})
+
+    def tracked(self, tracker: str) -> dict[str, Any]:
+        """Return what was recorded of a tracker; an empty mapping if it has not tracked this run."""
+        found = self._tracked().get(tracker, {})
+        return found if isinstance(found, dict) else {}
+
+    def unsent(self) -> list[Path]:
+        """Return the folders of offline W&B runs that `wandb sync` has not sent yet, oldest first."""
+        starts = sorted((self.path / "wandb").glob("offline-run-*"))
+        return [start for start in starts if any(start.glob("*.wandb")) and not any(start.glob("*.wandb.synced"))]
+
+    def write_metrics(self, content: Mapping[str, Any]) -> None:
+        """Write metrics.json, which makes the run complete."""
+        write_json(self.path / "metrics.json", content)
+
+    def curve(self, name: str) -> dict[int, float]:
+        """Return a logged number, such as `val/mAP`, by training step, in ascending order of the steps.
+
+        If an interrupted run repeated steps, the later start counts.
+        """
+        points: dict[int, float] = {}
+        starts = (self.path / "csv").glob("version_*/metrics.csv")
+        for path in sorted(starts, key=lambda p: (len(p.parent.name), p.parent.name)):
+            with path.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    # The last row that a killed process wrote may be incomplete.
+                    with suppress(KeyError, TypeError, ValueError):
+                        points[int(row["step"])] = float(row[name])
+        return dict(sorted(points.items()))
+
+    @property
+    def _tracking(self) -> Path:
+        return self.path / "tracking.json"
+
+    def _tracked(self) -> dict[str, Any]:
+        """Return tracking.json; a damaged file counts as empty, since a tracker can start again."""
+        return read_json(self._tracking)
+
+    def _read(self, name: str, key: str) -> dict[str, Any] | None:
+        """Return the content of a JSON file that has at least `key`; None if there is no file."""
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path} cannot be read ({error}): remove the folder, or choose another") from error
+        if not isinstance(content, dict) or key not in content:
+            raise InputError(f"{path} has no {key}, so it was not written by audiobag: choose another folder")
+        return content
+
+
+def resolve_checkpoint(path: str | Path) -> Path:
+    """Return the checkpoint that a path means: a run's folder stands for the weights that the run's scores belong to.
+
+    Args:
+        path: a checkpoint, an export folder (returned unchanged) or a run's folder.
+
+    Raises:
+        ValueError: the folder is a run that is not complete or has lost the checkpoint.
+    """
+    path = Path(path)
+    is_run = path.is_dir() and ((path / "checkpoints").is_dir() or (path / "metrics.json").is_file())
+    return RunDirectory(path).scored_checkpoint() if is_run else path

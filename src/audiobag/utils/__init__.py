@@ -1,0 +1,1 @@
+"""Files, processes, plotting and errors: nothing here knows what a bag is."""
