@@ -1,7 +1,7 @@
-"""The two shapes that cross rooms: `Bags` go into a model, a `BagPrediction` comes out.
+"""The input and the output of a model: `Bags` and `BagPrediction`.
 
-B counts the bags (clips) of a batch, T the frames of its longest bag, D the numbers of a frame as stored,
-H those of an embedded frame, K the classes.
+B is the number of bags (clips) of a batch, T the frames of its longest bag, D the numbers of a stored frame, H the
+numbers of an embedded frame, and K the number of classes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Bags:
     """A batch of bags.
 
     Attributes:
-        frames: [B, T, D], in the store's dtype (uint8 for AudioSet); zero where a bag has ended.
-        lengths: [B], how many of the T frames are real, 1 to T.
+        frames: frames [B, T, D] in the dtype of the store (uint8 for AudioSet), zero on padding.
+        lengths: number of real frames [B] of each bag, 1 to T.
         labels: [B, K], true where the bag has the class.
-        index: [B], which clips of the store these are.
+        index: number [B] of each clip in its data set.
     """
 
     frames: Shaped[Tensor, "B T D"]
@@ -44,7 +44,7 @@ class Bags:
         return Bags(*moved)
 
     def pin_memory(self) -> Bags:
-        """Return the same bags in page-locked memory, for copies to a GPU that do not wait; what is there stays."""
+        """Return the same bags in page-locked memory, for asynchronous copies to a GPU; tensors on a GPU stay there."""
         return Bags(*(x.pin_memory() if x.device.type == "cpu" else x for x in self._tensors()))
 
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -53,13 +53,15 @@ class Bags:
 
 @dataclass(frozen=True, slots=True)
 class BagPrediction:
-    """What a model says of a batch of bags; probabilities in fp32 whatever the precision of training.
+    r"""The prediction for a batch of bags, in fp32 under any precision.
+
+    $$F_k(B) = \sum_t p_k(x_t) f_k(x_t)$$
 
     Attributes:
         clip: F [B, K], the probability that the bag has the class.
-        frame: f [B, T, K], the same of each instance.
-        measure: p [B, T, K], how much each instance counts for each class: non-negative, 1 when summed over
-            the real frames of a bag, exactly 0 on padding.
+        frame: f [B, T, K], the probability that the frame shows the class.
+        measure: p [B, T, K], how much the frame counts for the class: non-negative, 1 when summed over the real frames
+            of a bag, exactly 0 on padding.
     """
 
     clip: Float[Tensor, "B K"]

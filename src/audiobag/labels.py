@@ -1,4 +1,4 @@
-"""Classes and labels: the 527 of AudioSet by name, and a sparse table of which clips have which."""
+"""The names of classes, and a sparse table of the labels of clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ClassList:
-    """The classes of a data set in the order of their indices: display names and machine ids."""
+    """Display names and machine ids of the classes of a data set, in the order of their indices."""
 
     names: tuple[str, ...]
     mids: tuple[str, ...]
@@ -26,7 +26,7 @@ class ClassList:
 
 @cache
 def audioset_classes() -> ClassList:
-    """Return AudioSet's 527 classes: index k is the label `k` of the published records.
+    """Return the 527 classes of AudioSet; class k is label `k` of the published records.
 
     Source: the official `class_labels_indices.csv` (CC BY 4.0), see NOTICE.
     """
@@ -37,12 +37,12 @@ def audioset_classes() -> ClassList:
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
-    """Which clips have which classes, kept sparse: most of AudioSet's 527 columns are empty in a clip.
+    """The labels of N clips, as a sparse table.
 
     Attributes:
-        ids: [P], all clips' classes end to end.
-        offsets: [N + 1], clip i has ids[offsets[i] : offsets[i + 1]].
-        classes: K.
+        ids: classes [P] of all clips, end to end.
+        offsets: [N + 1]; clip i has the classes `ids[offsets[i] : offsets[i + 1]]`.
+        classes: K, the number of classes.
     """
 
     ids: NDArray[np.integer[Any]]
@@ -54,30 +54,30 @@ class LabelTable:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """[K], how many clips each class has."""
+        """Number of clips [K] of each class."""
         return np.bincount(self.ids, minlength=self.classes).astype(np.int64)
 
     @property
     def clips(self) -> NDArray[np.int64]:
-        """[P], the clip that each entry of `ids` belongs to."""
+        """Clip [P] that each entry of `ids` belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def take(self, rows: NDArray[np.int64]) -> LabelTable:
-        """Return the table of these clips, in this order."""
+        """Return the table of some clips, in the order of `rows`."""
         counts = self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         entries = np.repeat(self.offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
         return LabelTable(self.ids[entries], offsets, self.classes)
 
     def dense(self) -> NDArray[np.bool_]:
-        """[N, K], true where clip n has class k."""
+        """Return [N, K], true where clip n has class k."""
         table = np.zeros((len(self), self.classes), dtype=bool)
         table[self.clips, self.ids] = True
         return table
 
     @staticmethod
     def concatenate(tables: Sequence[LabelTable]) -> LabelTable:
-        """Join the clips of several tables over the same classes."""
+        """Return one table of the clips of several tables with the same classes."""
         starts = np.cumsum([0, *(len(t.ids) for t in tables)])
         offsets = [t.offsets[1:] + start for t, start in zip(tables, starts)]
         return LabelTable(np.concatenate([t.ids for t in tables]), np.concatenate([[0], *offsets]), tables[0].classes)

@@ -69,7 +69,7 @@ def test_means_equal_sklearn() -> None:
 def test_the_papers_d_prime() -> None:
     found = TaggingScores(torch.rand(2).double(), torch.tensor([0.93, 1.0]).double(), torch.tensor([3, 1]))
     assert pytest.approx(0.965) == found.AUC
-    assert found.d_prime == pytest.approx(2.558, abs=0.01)  # Table 2, of an AUC with three digits
+    assert found.d_prime == pytest.approx(2.558, abs=0.01)  # Table 2, from an AUC with three digits
 
 
 def test_classes_without_positives_or_negatives_are_left_out_and_counted() -> None:
@@ -84,7 +84,7 @@ def test_classes_without_positives_or_negatives_are_left_out_and_counted() -> No
     assert (found.classes, alone.classes_left_out) == (2, 0)
 
 
-def test_saturated_classes_are_counted_and_no_part_of_the_mean_d_prime() -> None:
+def test_saturated_classes_are_counted_and_left_out_of_the_mean_d_prime() -> None:
     labels = torch.tensor([[True, True, True], [False, False, False], [True, True, False]])
     probability = torch.tensor([[0.9, 0.1, 0.2], [0.1, 0.9, 0.1], [0.8, 0.2, 0.3]])
     found = tagging_scores(probability, labels)
@@ -103,7 +103,7 @@ def test_saturated_classes_are_counted_and_no_part_of_the_mean_d_prime() -> None
     ],
     ids=["perfect", "no class to score", "no clips"],
 )
-def test_what_does_not_exist_is_none_in_the_summary(labels: Tensor, missing: set[str]) -> None:
+def test_undefined_numbers_are_none_in_the_summary(labels: Tensor, missing: set[str]) -> None:
     probability = torch.linspace(1, 0, labels.numel()).reshape(labels.shape)
     summary = tagging_scores(probability, labels).summary()
     json.dumps(summary, allow_nan=False)
@@ -125,7 +125,7 @@ def test_summary_has_these_numbers_in_this_order() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -1e-6, 1.0000001])
-def test_scores_that_are_no_probabilities_are_refused_by_name(bad: float) -> None:
+def test_scores_outside_of_the_unit_interval_are_refused_with_their_position(bad: float) -> None:
     probability, labels = random_clips(clips=8, classes=5)
     probability[6, 2] = bad
     with pytest.raises(ValueError, match=r"found .* at clip 6, class 2 \(1 of 40") as refusal:
@@ -133,7 +133,7 @@ def test_scores_that_are_no_probabilities_are_refused_by_name(bad: float) -> Non
     assert f"found {probability[6, 2].item():.9g} at" in str(refusal.value)
 
 
-def test_what_is_no_pair_of_scores_and_labels_is_refused() -> None:
+def test_wrong_shapes_and_dtypes_are_refused() -> None:
     probability, labels = random_clips(clips=8, classes=5)
     with pytest.raises(ValueError, match=r"one shape .* found \[8, 4\] and \[8, 5\]"):
         check_batch(probability[:, :4], labels)
@@ -146,7 +146,7 @@ def test_what_is_no_pair_of_scores_and_labels_is_refused() -> None:
 
 
 @pytest.mark.parametrize("layout", ["clips in rows", "classes in rows", "one class"])
-def test_the_scores_given_stay_as_they_were(layout: str) -> None:
+def test_the_input_is_not_modified(layout: str) -> None:
     probability, labels = random_clips()
     if layout == "classes in rows":
         probability = probability.t().contiguous().t()
@@ -157,7 +157,7 @@ def test_the_scores_given_stay_as_they_were(layout: str) -> None:
     assert torch.equal(probability, before)
 
 
-# A few hundred values, so that some tie and most do not, and 0 and 1 are among them.
+# At most 251 values, among them 0 and 1, so that some scores tie.
 CLIPS = st.tuples(st.integers(1, 40), st.integers(1, 4), st.sampled_from([1, 3, 250])).flatmap(
     lambda shape: st.tuples(
         hnp.arrays(np.float32, shape[:2], elements=st.integers(0, shape[2]).map(lambda i: i / shape[2])),
@@ -167,13 +167,13 @@ CLIPS = st.tuples(st.integers(1, 40), st.integers(1, 4), st.sampled_from([1, 3, 
 
 
 def same(a: TaggingScores, b: TaggingScores, *names: str) -> bool:
-    """Bit for bit, NaN being NaN."""
+    """Whether all bits are equal, with NaN equal to NaN."""
     return all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=n != "positives") for n in names)
 
 
 @settings(deadline=None, max_examples=50)
 @given(CLIPS)
-def test_only_the_order_of_the_scores_counts(clips: tuple[np.ndarray, np.ndarray]) -> None:
+def test_only_the_order_of_the_scores_matters(clips: tuple[np.ndarray, np.ndarray]) -> None:
     probability, labels = map(torch.from_numpy, clips)
     squeezed = probability.double().square() / 2 + 0.25  # exactly rounded: equal scores stay equal
     assert same(tagging_scores(probability, labels), tagging_scores(squeezed, labels), *VECTORS)
@@ -181,7 +181,7 @@ def test_only_the_order_of_the_scores_counts(clips: tuple[np.ndarray, np.ndarray
 
 @settings(deadline=None, max_examples=50)
 @given(CLIPS, st.randoms(use_true_random=False))
-def test_the_order_of_the_clips_changes_no_bit(clips: tuple[np.ndarray, np.ndarray], random: object) -> None:
+def test_the_order_of_the_clips_changes_nothing(clips: tuple[np.ndarray, np.ndarray], random: object) -> None:
     probability, labels = map(torch.from_numpy, clips)
     order = list(range(len(labels)))
     random.shuffle(order)  # type: ignore[attr-defined]
@@ -190,7 +190,7 @@ def test_the_order_of_the_clips_changes_no_bit(clips: tuple[np.ndarray, np.ndarr
 
 @settings(deadline=None, max_examples=50)
 @given(CLIPS)
-def test_every_clip_twice_has_the_same_auc(clips: tuple[np.ndarray, np.ndarray]) -> None:
+def test_doubling_the_clips_keeps_the_auc(clips: tuple[np.ndarray, np.ndarray]) -> None:
     probability, labels = map(torch.from_numpy, clips)
     once, twice = tagging_scores(probability, labels), tagging_scores(probability.repeat(2, 1), labels.repeat(2, 1))
     assert same(once, twice, "auc")
@@ -199,7 +199,7 @@ def test_every_clip_twice_has_the_same_auc(clips: tuple[np.ndarray, np.ndarray])
 
 @settings(deadline=None, max_examples=50)
 @given(CLIPS)
-def test_turning_the_scores_round_turns_the_auc_round(clips: tuple[np.ndarray, np.ndarray]) -> None:
+def test_reversing_the_scores_reverses_the_auc(clips: tuple[np.ndarray, np.ndarray]) -> None:
     probability, labels = (torch.from_numpy(x) for x in clips)
     there, back = tagging_scores(probability.double(), labels), tagging_scores(1 - probability.double(), labels)
     torch.testing.assert_close(there.auc, 1 - back.auc, equal_nan=True, atol=1e-12, rtol=0)

@@ -1,4 +1,4 @@
-"""AP and AUC of one class in float64, from their definitions, every threshold and every pair visited."""
+"""Tagging scores in float64 from their definitions, over every threshold and every pair of clips."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
+
+Array = NDArray[np.float64]
 
 
 def average_precision(score: NDArray[Any], positive: NDArray[np.bool_]) -> float:
@@ -22,11 +24,21 @@ def average_precision(score: NDArray[Any], positive: NDArray[np.bool_]) -> float
 
 
 def auc(score: NDArray[Any], positive: NDArray[np.bool_]) -> float:
-    """How often a positive outscores a negative, over all pairs; a tie counts half."""
+    """Share of the pairs of a positive and a negative in which the positive scores more; a tie counts half."""
     pairs = [(p, n) for p in score[positive].tolist() for n in score[~positive].tolist()]
     return sum(1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs) / len(pairs)
 
 
+def per_class(probability: Array, labels: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return AP [K] and AUC [K]; NaN for a class without positives or without negatives."""
+    scores = np.full((2, labels.shape[1]), np.nan)
+    for k, positive in enumerate(labels.T):
+        if 0 < positive.sum() < len(positive):
+            score = probability[:, k]
+            scores[:, k] = average_precision(score, positive), auc(score, positive)
+    return scores[0], scores[1]
+
+
 def d_prime(area: float) -> float:
-    """How many standard deviations apart two normal distributions are whose ROC curve has this area."""
+    """Return the distance, in standard deviations, of two normal distributions whose ROC curve has this area."""
     return float(np.sqrt(2) * norm.ppf(area))

@@ -1,51 +1,37 @@
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 import pytest
 
 from audiobag.labels import LabelTable
 from audiobag.sampler import Balanced, Sampler, Uniform, Weighted
-from audiobag.sampler.base import ShuffledPasses
+from audiobag.sampler.passes import ShuffledPasses
+from audiobag.testing import SamplerSuite
+from audiobag.testing.inputs import random_labels
 
 
-def labels(clips: int = 400, classes: int = 23, seed: int = 0) -> LabelTable:
-    rng = np.random.default_rng(seed)
-    present = rng.random((clips, classes)) < 0.5 ** np.linspace(1, 7, classes)
-    present[np.arange(classes), np.arange(classes)] = True
-    return LabelTable(np.nonzero(present)[1], np.concatenate([[0], np.cumsum(present.sum(1))]), classes)
+class TestUniform(SamplerSuite):
+    sampler = Uniform
+
+
+class TestBalanced(SamplerSuite):
+    sampler = Balanced
+
+
+class TestWeighted(SamplerSuite):
+    sampler = Weighted
 
 
 def stream(sampler: Sampler, steps: int) -> np.ndarray:
     return np.concatenate([sampler.draw(step) for step in range(steps)])
 
 
-@pytest.mark.parametrize("classes", [2, 23])
-@pytest.mark.parametrize("kind", [Uniform, Balanced, Weighted])
-def test_batch_is_a_function_of_seed_and_step_alone(kind: type[Sampler], classes: int) -> None:
-    table = labels(classes=classes)
-    forward = [kind(table, 50, seed=3).draw(step) for step in range(40)]
-    jumping = kind(table, 50, seed=3)
-    for step in [39, 0, 17, 38, 17, 1]:
-        np.testing.assert_array_equal(jumping.draw(step), forward[step])
-    assert all(batch.shape == (50,) for batch in forward)
-    assert not np.array_equal(kind(table, 50, seed=4).draw(0), forward[0])
+def single_labels(counts: list[int]) -> LabelTable:
+    """A table in which each clip has one class, so that a clip tells the class it was drawn for."""
+    return LabelTable(np.repeat(np.arange(len(counts)), counts), np.arange(sum(counts) + 1), len(counts))
 
 
-@pytest.mark.parametrize(("n", "together"), [(7, 73), (50, 10), (130, 3), (300, 1)])
-def test_passes_are_shuffled_once_while_the_steps_go_up(n: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a batch lies within a pass or spans several; of short passes one generator makes several."""
-    made: list[object] = []
-    make = np.random.default_rng
-    monkeypatch.setattr(np.random, "default_rng", lambda key: made.append(key) or make(key))
-    passes = ShuffledPasses(n, (0,))
-    for step in range(40):
-        passes.take(step * 50, 50)
-    assert made == [(0, i) for i in range(-(-40 * 50 // (n * together)))]
-
-
-@pytest.mark.parametrize("n", [1, 3, 50, 256, 257, 600])
+@pytest.mark.parametrize("n", [1, 3, 7, 50, 130, 256, 257, 300, 600])
 def test_any_stretch_of_the_queue_is_the_same_and_its_passes_are_permutations(n: int) -> None:
     whole = ShuffledPasses(n, (7, 1)).take(0, 40 * n)
     for start, count in ((0, 1), (n - 1, 2), (17, 3 * n), (39 * n, n)):
@@ -55,61 +41,57 @@ def test_any_stretch_of_the_queue_is_the_same_and_its_passes_are_permutations(n:
     assert n < 50 or len({tuple(order) for order in passes}) == 40
 
 
+@pytest.mark.parametrize("n", [7, 50, 130, 300])
+def test_batches_drawn_in_order_are_the_stretches_of_the_queue(n: int) -> None:
+    whole, passes = ShuffledPasses(n, (0,)).take(0, 2000), ShuffledPasses(n, (0,))
+    np.testing.assert_array_equal(np.concatenate([passes.take(step * 50, 50) for step in range(40)]), whole)
+
+
 def test_uniform_passes_are_permutations() -> None:
-    drawn = stream(Uniform(labels(clips=130), 50, seed=0), 13)  # 5 whole passes, none ends with a batch
+    drawn = stream(Uniform(random_labels(130, 23), 50, seed=0), 13)  # 5 whole passes, none of which ends with a batch
     for start in range(0, 650, 130):
         assert sorted(drawn[start : start + 130]) == list(range(130))
     assert not np.array_equal(drawn[:130], drawn[130:260])
 
 
-def test_uniform_fills_a_batch_larger_than_the_set() -> None:
-    counts = np.bincount(Uniform(labels(clips=30), 100, seed=0).draw(0), minlength=30)
+def test_uniform_fills_a_batch_larger_than_the_data_set() -> None:
+    counts = np.bincount(Uniform(random_labels(30, 23), 100, seed=0).draw(0), minlength=30)
     assert set(counts) == {3, 4}
 
 
-def naive_queue(table: LabelTable, draws: int, sampler: Balanced) -> list[tuple[int, int]]:
-    """The paper's queue as one would write it down: (class, position in its list) of each draw."""
-    classes = [int(k) for k in sampler._classes]
-    pointer: dict[int, int] = defaultdict(int)
-    queue: list[tuple[int, int]] = []
-    for draw in range(draws):
-        k = classes[int(sampler._queue.take(draw, 1)[0])]
-        queue.append((k, pointer[k] % int(table.counts[k])))
-        pointer[k] += 1
-    return queue
+@pytest.mark.parametrize(
+    "counts", [[5, 1, 12], [40, 25, 17, 9, 9, 4, 3, 2, 1, 1, 1, 60, 33, 8, 7, 6, 5, 5, 5, 2, 2, 2, 2]]
+)
+def test_balanced_is_the_queue_of_the_paper(counts: list[int]) -> None:
+    """Each pass has every class once, and each pass through the list of a class has each of its clips once."""
+    labels, K = single_labels(counts), len(counts)
+    drawn = stream(Balanced(labels, 50, seed=1), 40)
+    classes = labels.ids[drawn]
+    for start in range(0, 2000 - K, K):
+        assert sorted(classes[start : start + K]) == list(range(K))
+    for stop in range(1, 2000, 7):
+        so_far = np.bincount(classes[:stop], minlength=K)
+        assert so_far.max() - so_far.min() <= 1
+    for k, n in enumerate(counts):
+        clips = drawn[classes == k]
+        for start in range(0, len(clips) - n + 1, n):
+            assert sorted(clips[start : start + n]) == list(np.flatnonzero(labels.ids == k))
 
 
-@pytest.mark.parametrize("classes", [3, 23])
-def test_balanced_is_the_papers_queue(classes: int) -> None:
-    table = labels(classes=classes)
-    sampler = Balanced(table, 50, seed=1)
-    queue = naive_queue(table, 2000, sampler)
-    drawn = stream(Balanced(table, 50, seed=1), 40)
-    present = table.dense()
-    handed_out: dict[int, list[int]] = defaultdict(list)
-    for (k, position), clip in zip(queue, drawn):
-        assert present[clip, k], "a class hands out its own clips"
-        assert position == len(handed_out[k]) % table.counts[k]
-        handed_out[k].append(int(clip))
-    for k, clips in handed_out.items():
-        n = int(table.counts[k])
-        for start in range(0, len(clips) - n + 1, n):  # each run through a list has each clip once
-            assert sorted(clips[start : start + n]) == list(np.flatnonzero(present[:, k]))
-
-
-def test_balanced_every_aligned_pass_has_every_class_once() -> None:
-    table = labels(classes=23)
-    queue = Balanced(table, 50, seed=0)._queue
-    for start in range(0, 230, 23):
-        assert sorted(queue.take(start, 23)) == list(range(23))
-    for stop in range(1, 230):
-        counts = np.bincount(queue.take(0, stop), minlength=23)
-        assert counts.max() - counts.min() <= 1
+def test_balanced_draws_a_clip_once_for_each_of_its_classes() -> None:
+    # Lists of 1, 2, 3, 4, 6 and 12 clips, which share clips: in 12 passes a list of n clips is read 12 / n times.
+    rng, sizes = np.random.default_rng(0), [1, 2, 3, 4, 6, 12]
+    present = np.zeros((12, 6), bool)
+    for k, n in enumerate(sizes):
+        present[rng.permutation(12)[:n], k] = True
+    labels = LabelTable(np.nonzero(present)[1], np.concatenate([[0], np.cumsum(present.sum(1))]), 6)
+    drawn = stream(Balanced(labels, 8, seed=1), 9)  # 72 draws are 12 passes over 6 classes
+    expected = present @ (12 // np.array(sizes))
+    np.testing.assert_array_equal(np.bincount(drawn, minlength=12), expected)
 
 
 def test_balanced_reshuffles_a_list_that_ran_out() -> None:
-    table = LabelTable(np.zeros(40, int), np.arange(41), 1)
-    drawn = stream(Balanced(table, 40, seed=0), 2)
+    drawn = stream(Balanced(single_labels([40]), 40, seed=0), 2)
     assert not np.array_equal(drawn[:40], drawn[40:])
 
 
@@ -120,10 +102,21 @@ def test_balanced_leaves_out_and_reports_classes_without_clips(caplog: pytest.Lo
     assert np.bincount(drawn, minlength=3)[0] == 50
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Uniform, [5, 2, 3, 11, 6, 4]),
+        (Balanced, [11, 5, 3, 9, 1, 5]),
+        (Weighted, [10, 5, 1, 1, 5, 6]),
+    ],
+)
+def test_the_stream_of_a_seed_is_that_of_the_first_release(kind: type[Sampler], expected: list[int]) -> None:
+    assert kind(single_labels([5, 1, 6]), 6, seed=3).draw(4).tolist() == expected
+
+
 def test_weighted_draws_in_proportion_to_inverse_class_frequency() -> None:
-    table = labels(clips=60, classes=8)
-    present = table.dense()
-    weight = (present / table.counts).sum(1)
+    table = random_labels(60, 8)
+    weight = (table.dense() / table.counts).sum(1)
     drawn = stream(Weighted(table, 1000, seed=0), 200)
     frequency = np.bincount(drawn, minlength=60) / len(drawn)
     np.testing.assert_allclose(frequency, weight / weight.sum(), rtol=0.15, atol=2e-4)

@@ -6,24 +6,29 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from audiobag.embedding.dropout import Dropout
-from audiobag.errors import UserError
-from audiobag.values import check_whole
+from audiobag.kernels.dropout import Dropout
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_number, check_whole
 
 
 class GRU(nn.Module):
-    """h_t = GRU(x_1 .. x_t), or with the frames after t as well when bidirectional.
+    r"""Embeds each frame in the context of its bag, with `depth` layers of gated recurrent units.
 
-    The paper names a recurrent network with global average pooling (Table 3) but neither its cell, depth, width
-    nor direction. Ours: `depth` layers of `width` units (halved in each direction if bidirectional, so that H is
-    `width` either way), dropout between the layers and after the last.
+    $$h_t = \mathrm{GRU}(x_1, \dots, x_t), \quad \text{or } h_t = [\overrightarrow{\mathrm{GRU}}(x_1, \dots, x_t);
+    \overleftarrow{\mathrm{GRU}}(x_T, \dots, x_t)] \text{ if bidirectional}$$
+
+    Dropout follows each layer. The paper reports a recurrent network with global average pooling (Table 3) without
+    its cell, depth, width or direction; the defaults are this package's choice.
 
     Args:
         in_features: D.
         depth: number of layers.
-        width: H.
-        dropout: the rate.
-        bidirectional: read the bag backwards too.
+        width: H; a bidirectional GRU gives half of it to each direction.
+        dropout: dropout rate, in [0, 1).
+        bidirectional: also read the bag backwards.
+
+    Raises:
+        ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
     """
 
     def __init__(
@@ -36,10 +41,11 @@ class GRU(nn.Module):
     ) -> None:
         super().__init__()
         directions = 1 + bidirectional
-        check_whole("embedding.depth", depth)
-        check_whole("embedding.width", width)
+        check_whole("depth", depth)
+        check_whole("width", width)
+        check_number("dropout", dropout, "[0, 1)")
         if width % directions:
-            raise UserError(f"embedding.width={width} is odd: a bidirectional GRU gives half to each direction")
+            raise InputError(f"width must be even for a bidirectional GRU, got {width}")
         self.gru = nn.GRU(
             in_features,
             width // directions,
@@ -52,7 +58,8 @@ class GRU(nn.Module):
         self.out_features = width
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
-        """Return h, zero on padding. Bags are packed, so that a backward pass starts at a bag's own last frame."""
+        """Return h, which is zero on padding."""
+        # Packing makes the backward direction start at the last real frame of each bag.
         packed = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         h, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])
         dropped: Tensor = self.dropout(h)

@@ -1,4 +1,4 @@
-"""The paper's embedded mapping g, and the mapping that does nothing."""
+"""The embedding of the paper: the same dense layers for each frame."""
 
 from __future__ import annotations
 
@@ -7,34 +7,27 @@ from itertools import pairwise
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from audiobag.embedding.dropout import ReLUDropout
-from audiobag.linear import dense
-from audiobag.values import check_whole
-
-
-class Identity(nn.Module):
-    """h = x: pool the frames as they are."""
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.out_features = in_features
-
-    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Return x."""
-        return x
+from audiobag.kernels.dense import dense
+from audiobag.kernels.dropout import ReLUDropout
+from audiobag.utils.values import check_number, check_whole
 
 
 class MLP(nn.Module):
-    """h = g(x), each frame alone through `depth` layers of [dense, (batch norm,) ReLU, dropout].
+    r"""Embeds each frame by itself, through `depth` layers of [dense, (batch norm,) ReLU, dropout].
 
-    The paper's is 3 x 500 with dropout 0.2 and no batch norm (section 4.2).
+    $$h^{(0)} = x, \qquad h^{(l)} = \mathrm{dropout}(\max(W_l h^{(l-1)} + b_l, 0)), \qquad h = h^{(\text{depth})}$$
+
+    The paper has 3 layers of 500 units, dropout 0.2 and no batch normalisation (section 4.2).
 
     Args:
         in_features: D.
         depth: number of layers.
-        width: H, units of each layer.
-        dropout: the rate.
-        batch_norm: normalise each layer's units over the real frames of the batch, before the ReLU.
+        width: H, the units of each layer.
+        dropout: dropout rate, in [0, 1).
+        batch_norm: normalise the units of each layer over the real frames of the batch, before the ReLU.
+
+    Raises:
+        ValueError: `depth`, `width` or `dropout` is out of range.
     """
 
     def __init__(
@@ -46,20 +39,21 @@ class MLP(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        check_whole("embedding.depth", depth)
-        check_whole("embedding.width", width)
+        check_whole("depth", depth)
+        check_whole("width", width)
+        check_number("dropout", dropout, "[0, 1)")
         widths = [in_features] + [width] * depth
         self.dense = nn.ModuleList(dense(a, b) for a, b in pairwise(widths))
         self.norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(depth if batch_norm else 0))
         self.activation = ReLUDropout(dropout)
-        self.out_features = widths[-1]
+        self.out_features = width
 
     def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
-        """Return h; on padding it is finite and means nothing."""
+        """Return h; its values on padding are finite and arbitrary."""
         for i, layer in enumerate(self.dense):
             x = layer(x)
             if self.norm:
-                # Padding must not count in the statistics.
+                # The statistics leave padding out.
                 x = x.masked_scatter(mask[..., None], self.norm[i](x[mask]))
             x = self.activation(x)
         return x

@@ -1,4 +1,4 @@
-"""Losses: a prediction against the bags' labels."""
+"""Losses: modules that map a `BagPrediction`, labels [B, K] and a mask [B, T] to a number."""
 
 from audiobag.loss.bce import ClipBCE, FrameBCE
 

@@ -1,15 +1,7 @@
-"""Average precision and AUC of all classes at once: exact, ties included, whatever the order of the clips.
+"""Average precision and AUC of all classes at once, exactly.
 
-Only the positives matter to either. A class's scores are sorted without their indices, its positives are found
-in them by binary search, and from there on everything is counts:
-
-    n_ge(s), P_ge(s)   the clips, and the positives among them, that score s or more
-    AP_k  = 1/P_k sum over positives of P_ge / n_ge
-    AUC_k = 1/(P_k N_k) sum over positives of [negatives below + 1/2 negatives tied]
-
-P_k and N_k count the positives and negatives of class k. AP is the step-wise area under precision and recall,
-tied clips being one step, and AUC the probability that a positive outscores a negative (Mann-Whitney), as in
-scikit-learn.
+Only the positives matter to either score. The scores of a class are sorted without their indices, the positives are
+found among them by binary search, and everything else is counting.
 """
 
 from __future__ import annotations
@@ -27,18 +19,25 @@ from audiobag.metrics.scores import TaggingScores
 
 
 def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"]) -> TaggingScores:
-    """Score a ranking of N clips for each of K classes; the module says how.
+    r"""Return average precision and AUC of each class, exactly and with ties counted.
 
-    Permuting the clips changes no bit of the result.
+    $$\mathrm{AP}_k = \frac{1}{P_k} \sum_{i \text{ positive}} \frac{P_{\ge}(s_i)}{n_{\ge}(s_i)}, \qquad
+    \mathrm{AUC}_k = \frac{1}{P_k N_k} \sum_{i \text{ positive}} \left[ N_{<}(s_i) + \tfrac{1}{2} N_{=}(s_i) \right]$$
+
+    $s_i$ is the score of clip i for class k; $n$, $P$ and $N$ count clips, positives and negatives that score at least
+    ($\ge$), less than ($<$) or exactly ($=$) as much; $P_k$ and $N_k$ count all positives and negatives of the class.
+    AP is the step-wise area under the precision-recall curve, with tied clips as one step. AUC is the probability that
+    a positive outscores a negative (Mann-Whitney). Both agree with scikit-learn. The result does not depend on the
+    order of the clips, to the last bit.
 
     Args:
-        probability: on any device; half precision counts as the fp32 it stands for.
-        labels: on the same device; true where the clip has the class.
+        probability: scores [N, K] in [0, 1], on any device; half precision is scored as fp32.
+        labels: [N, K] on the same device, true where the clip has the class.
 
     Raises:
-        ValueError: the shapes differ, or a score is NaN or outside [0, 1].
+        ValueError: the shapes differ, the dtypes are wrong, or a score is NaN or outside [0, 1].
 
-    Example:
+    Examples:
         >>> probability = torch.tensor([[0.9, 0.3], [0.8, 0.3], [0.1, 0.6]])
         >>> labels = torch.tensor([[True, False], [False, True], [True, False]])
         >>> scores = tagging_scores(probability, labels)
@@ -53,16 +52,16 @@ def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"
     label = first // N
     P = np.bincount(label, minlength=K)
 
-    # Positions among the clips of the class, then among its positives: those below, and those not above.
+    # For each positive: clips of the class, then positives of the class, that score less, and that score no more.
     clips_before, positives_before = label * N, (P.cumsum() - P)[label]
     n_below, n_not_above = first - clips_before, last + 1 - clips_before
     P_below = np.searchsorted(first, first) - positives_before
     P_not_above = np.searchsorted(first, first, side="right") - positives_before
 
     precision = (P[label] - P_below) / (N - n_below)
-    outscored = ((n_below - P_below) + (n_not_above - P_not_above)) / 2  # negatives: those tied count half
+    outscored = ((n_below - P_below) + (n_not_above - P_not_above)) / 2  # negatives; a tie counts half
     left_out = (P == 0) | (P == N)
-    with np.errstate(invalid="ignore"):  # 0 / 0 in the classes left out
+    with np.errstate(invalid="ignore"):  # 0 / 0 for classes that are left out
         AP = np.bincount(label, weights=precision, minlength=K) / P
         AUC = np.bincount(label, weights=outscored, minlength=K) / (P * (N - P))
     AP[left_out], AUC[left_out] = np.nan, np.nan
@@ -70,7 +69,7 @@ def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"
 
 
 def check_batch(probability: Tensor, labels: Tensor) -> None:
-    """Refuse what cannot be scored, naming the value and where it stands.
+    """Check scores and labels; the error names the first bad value and its position.
 
     Raises:
         ValueError: the shapes differ or are not [N, K], the labels are not boolean, the scores not floating,
@@ -98,21 +97,21 @@ def check_batch(probability: Tensor, labels: Tensor) -> None:
 def _positives_in_order(
     probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"]
 ) -> tuple[Int64[NDArray[Any], " P"], Int64[NDArray[Any], " P"]]:
-    """Where the score of each positive stands among those of its class: the first and the last tied with it.
+    """Return, for each positive, the first and the last position of its score among the scores of its class.
 
-    Positions count through the classes' ascending scores end to end, class k having k N .. (k + 1) N - 1. They
-    are returned in ascending order, so that the sums over them have one order whatever that of the clips was.
+    Positions count through the ascending scores of all classes end to end; class k has positions k N to (k + 1) N - 1.
+    They are returned in ascending order, so that sums over them do not depend on the order of the clips.
     """
     N, K = labels.shape
     positive = np.flatnonzero(labels.cpu().numpy())
     start = positive % K * N
     dtype = torch.promote_types(probability.dtype, torch.float32)
     score = probability.take(torch.from_numpy(positive).to(probability.device)).to("cpu", dtype).numpy()
-    # Not `.t().contiguous()`, which may be the caller's own memory: it is sorted in place.
+    # `.t().contiguous()` may be the caller's own memory, and the rows are sorted in place.
     rows = torch.empty(K, N, dtype=dtype, device=probability.device).copy_(probability.t())
     ranked = _sort_rows(rows).reshape(-1)
 
-    # Every score sought is in its row, so neither search can leave it.
+    # Each score exists in its row, so the searches stay within it.
     first, high = start, start + (N - 1)
     for _ in range(N.bit_length()):
         middle = (first + high) >> 1
@@ -128,13 +127,13 @@ def _positives_in_order(
 
 
 def _sort_rows(rows: Float[Tensor, "K N"]) -> Float[NDArray[Any], "K N"]:
-    """Sort each row, where it is, and return them in main memory.
+    """Sort each row and return the rows in main memory.
 
-    On the CPU by NumPy, in place: it sorts values alone, several times faster than torch, which moves indices too.
+    On the CPU NumPy sorts in place: it sorts values alone, several times faster than torch, which also sorts indices.
     """
     if rows.device.type != "cpu":
         return rows.sort(dim=1).values.cpu().numpy()
     ranked, threads = rows.numpy(), torch.get_num_threads()
-    with ThreadPoolExecutor(threads) as pool:  # NumPy lets go of the interpreter while it sorts
+    with ThreadPoolExecutor(threads) as pool:  # NumPy releases the GIL while it sorts
         list(pool.map(np.ndarray.sort, np.array_split(ranked, 8 * threads)))
     return ranked

@@ -1,4 +1,4 @@
-"""What a ranking of clips is worth: per class, and the means over classes."""
+"""The scores of a ranking of clips, per class and averaged over classes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from torch import Tensor
 
 
 class TaggingScores:
-    """Average precision and area under the ROC curve of each class, and what follows from them.
+    """Average precision and area under the ROC curve (AUC) of each class, and the numbers that follow from them.
 
-    All are on the CPU, in float64, and NaN for a class without positives or without negatives: it has no AUC,
-    and is left out of every mean. Not a dataclass, since torchmetrics rebuilds the dataclasses that a metric
-    computes, field by field.
+    All numbers are on the CPU, in float64. A class without positives or without negatives has no AUC: its scores are
+    NaN and every mean leaves it out.
 
     Attributes:
         average_precision: AP [K].
         auc: AUC [K].
-        positives: [K], how many clips have the class.
+        positives: number of clips [K] that have the class.
     """
+
+    # Not a dataclass: torchmetrics rebuilds a dataclass that a metric returns, field by field.
 
     __slots__ = ("auc", "average_precision", "positives")
 
@@ -37,57 +38,62 @@ class TaggingScores:
 
     @property
     def d_prime_per_class(self) -> Float64[Tensor, " K"]:
-        """d'_k = sqrt(2) Phi^-1(AUC_k), Phi being the standard normal distribution; infinite at AUC 0 and 1."""
+        r"""The sensitivity index d' of each class [K]; infinite where the AUC is 0 or 1.
+
+        $$d'_k = \sqrt{2}\, \Phi^{-1}(\mathrm{AUC}_k),$$
+
+        with $\Phi$ the cumulative distribution function of the standard normal distribution.
+        """
         d_prime: Tensor = math.sqrt(2) * torch.special.ndtri(self.auc)
         return d_prime
 
     @property
     def scored(self) -> Bool[Tensor, " K"]:
-        """True where the class has both positives and negatives."""
+        """[K], true where the class has both positives and negatives."""
         return ~self.auc.isnan()
 
     @property
     def saturated(self) -> Bool[Tensor, " K"]:
-        """True where the AUC is 0 or 1, and d' therefore infinite."""
+        """[K], true where the AUC is 0 or 1, so that d' is infinite."""
         return (self.auc == 0) | (self.auc == 1)
 
     @property
     def classes(self) -> int:
-        """How many classes are scored."""
+        """Number of classes that are scored."""
         return int(self.scored.sum())
 
     @property
     def classes_left_out(self) -> int:
-        """How many classes have no positives or no negatives."""
+        """Number of classes without positives or without negatives."""
         return len(self.auc) - self.classes
 
     @property
     def classes_saturated(self) -> int:
-        """How many of the scored classes have AUC 0 or 1: the mean of d' is without them."""
+        """Number of scored classes with AUC 0 or 1, which `d_prime_mean` leaves out."""
         return int(self.saturated.sum())
 
     @property
-    def mAP(self) -> float:  # noqa: N802 - the field's name
-        """Mean of AP over the scored classes; NaN where there are none, as the three below."""
+    def mAP(self) -> float:  # noqa: N802 - the usual name
+        """Mean of AP over the scored classes; NaN if there are none, as for all means."""
         return float(self.average_precision[self.scored].mean())
 
     @property
-    def AUC(self) -> float:  # noqa: N802 - the field's name
+    def AUC(self) -> float:  # noqa: N802 - the usual name
         """Mean of AUC over the scored classes."""
         return float(self.auc[self.scored].mean())
 
     @property
     def d_prime(self) -> float:
-        """sqrt(2) Phi^-1(mean AUC): the d' that the paper's code reports; infinite at AUC 0 and 1."""
+        r"""$\sqrt{2}\, \Phi^{-1}(\text{mean AUC})$, as in the paper's code; infinite at a mean AUC of 0 or 1."""
         return math.sqrt(2) * float(torch.special.ndtri(torch.tensor(self.AUC, dtype=torch.float64)))
 
     @property
     def d_prime_mean(self) -> float:
-        """Mean of d'_k over the scored classes that are not saturated."""
+        """Mean of d' over the scored classes that are not saturated."""
         return float(self.d_prime_per_class[self.scored & ~self.saturated].mean())
 
     def summary(self) -> dict[str, float | int | None]:
-        """Return the means and counts, fit for JSON: None where a number does not exist or is infinite."""
+        """Return the means and counts as values for JSON: None where a number is NaN or infinite."""
         means = {name: getattr(self, name) for name in ("mAP", "AUC", "d_prime", "d_prime_mean")}
         return {
             **{name: value if math.isfinite(value) else None for name, value in means.items()},

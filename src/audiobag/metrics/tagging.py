@@ -1,4 +1,4 @@
-"""The tagging scores as torchmetrics metrics: every clip of every rank is gathered, then ranked once."""
+"""The tagging scores as torchmetrics metrics: the clips of all ranks are gathered, then ranked once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from audiobag.metrics.scores import TaggingScores
 
 
 class _ClipRanking(Metric):
-    """Keeps what it is given, fp32 probabilities and labels, until all of it is ranked.
+    """Collects probabilities, in fp32, and labels until `compute` ranks them.
 
     Args:
-        **kwargs: torchmetrics' own, such as `sync_on_compute`.
+        **kwargs: arguments of `torchmetrics.Metric`, such as `sync_on_compute`.
     """
 
     is_differentiable = False
@@ -35,7 +35,7 @@ class _ClipRanking(Metric):
         self.add_state("target", [], dist_reduce_fx="cat")
 
     def update(self, preds: Float[Tensor, "B K"], target: Bool[Tensor, "B K"]) -> None:
-        """Take the probabilities and the labels of B clips.
+        """Add the probabilities and labels of B clips.
 
         Raises:
             ValueError: the shapes differ, or a score is NaN or outside [0, 1].
@@ -51,9 +51,9 @@ class _ClipRanking(Metric):
 
 
 class Tagging(_ClipRanking):
-    """All scores of a ranking of clips, per class and over the classes.
+    """All scores of a ranking of clips, per class and averaged over classes; see `tagging_scores`.
 
-    Example:
+    Examples:
         >>> metric = Tagging()
         >>> metric.update(torch.tensor([[0.9, 0.3], [0.8, 0.3]]), torch.tensor([[True, False], [False, True]]))
         >>> metric.update(torch.tensor([[0.1, 0.6]]), torch.tensor([[True, False]]))
@@ -64,22 +64,22 @@ class Tagging(_ClipRanking):
     """
 
     def compute(self) -> TaggingScores:
-        """Rank the clips of all ranks."""
+        """Return the scores of the clips of all ranks."""
         return self._scores()
 
 
 class _MeanOverClasses(_ClipRanking):
-    """One number of the scores, in fp32 on the metric's device; NaN where no class can be scored."""
+    """One number of `TaggingScores`, in fp32 on the metric's device; NaN if no class can be scored."""
 
     score: ClassVar[str]
 
     def compute(self) -> Float[Tensor, ""]:
-        """Rank the clips of all ranks and return the number."""
+        """Return the number for the clips of all ranks."""
         return torch.tensor(getattr(self._scores(), self.score), dtype=torch.float32, device=self.device)
 
 
 class MeanAveragePrecision(_MeanOverClasses):
-    """mAP: mean of the average precision over the classes."""
+    """Mean over the classes of the average precision (mAP)."""
 
     score = "mAP"
 
@@ -91,16 +91,23 @@ class AUC(_MeanOverClasses):
 
 
 class DPrime(_MeanOverClasses):
-    """d' = sqrt(2) Phi^-1(mean AUC); infinite at a mean AUC of 0 or 1."""
+    r"""$d' = \sqrt{2}\, \Phi^{-1}(\text{mean AUC})$; infinite at a mean AUC of 0 or 1."""
 
     score = "d_prime"
 
 
 def gather_from_ranks(state: Tensor, group: Any = None) -> list[Tensor]:
-    """Gather a state [n, K] from ranks of which some have seen no clip.
+    """Gather a state [n, K] from all ranks, some of which may have seen no clip.
 
-    torchmetrics hands in such a rank's state as an empty fp32 vector, which does not go together with the
-    matrices of the others, nor with their dtype: it is made an empty matrix of theirs first.
+    torchmetrics passes the state of such a rank as an empty fp32 vector, which cannot be gathered with the matrices of
+    the other ranks. It is replaced by an empty matrix with their number of classes and their dtype.
+
+    Args:
+        state: state of this rank.
+        group: process group; the default one if None.
+
+    Returns:
+        The states of all ranks, in the order of the ranks.
     """
     kind = (state.shape[1], state.dtype) if state.ndim == 2 else None
     kinds: list[tuple[int, torch.dtype] | None] = [None] * dist.get_world_size(group)

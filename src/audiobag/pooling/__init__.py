@@ -1,15 +1,10 @@
-"""Poolings: a bag of embedded instances to a prediction."""
+"""Poolings: modules that map embedded frames h [B, T, H] and a mask [B, T] to a `BagPrediction`."""
 
+from audiobag.pooling.attention import Attention, ReLUAttention, SigmoidAttention, SoftmaxAttention
+from audiobag.pooling.average import Average
 from audiobag.pooling.expectation import Expectation
-from audiobag.pooling.measure import (
-    Attention,
-    Average,
-    Max,
-    Measure,
-    ReLUAttention,
-    SigmoidAttention,
-    SoftmaxAttention,
-)
+from audiobag.pooling.max import Max
+from audiobag.pooling.measure import Measure
 
 __all__ = [
     "Attention",

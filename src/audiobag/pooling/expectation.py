@@ -1,4 +1,4 @@
-"""The paper's view of pooling: a bag's probability is an expectation over its instances."""
+"""The paper's view of pooling: the probability of a bag is an expectation over its frames."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.linear import dense
-from audiobag.pooling.mean import weighted_mean
+from audiobag.kernels.dense import dense
+from audiobag.kernels.weighted_mean import weighted_mean
 from audiobag.pooling.measure import Measure
 
 
 class Expectation(nn.Module):
-    """F_k(B) = sum_t p_k(x_t) f_k(x_t) with f = sigmoid(W_f h + b_f) (eq. 4 and 7).
+    r"""Classifies a bag by the expectation of a frame classifier under a measure (eq. 4 and 7).
 
-    Everything after the two matrix products is in fp32 under any precision: 1 - 1e-7 is 1 in bf16.
+    $$F_k(B) = \sum_{t=1}^{T} p_k(x_t) f_k(x_t), \qquad f(x_t) = \sigma(W_f h_t + b_f)$$
+
+    Everything after the matrix products is in fp32 under any precision, because 1 - 1e-7 rounds to 1 in bf16.
 
     Args:
         in_features: H.
         classes: K.
-        measure: makes what gives v from (in_features, classes).
+        measure: a `Measure` class or another callable that makes a measure from (in_features, classes).
+
+    References:
+        Kong et al. (2018), "Audio Set classification with attention model: a probabilistic perspective".
     """
 
     def __init__(self, in_features: int, classes: int, measure: Callable[[int, int], Measure]) -> None:
@@ -33,5 +38,5 @@ class Expectation(nn.Module):
         """Return F, f and p."""
         f = self.classifier(h).float().sigmoid_()
         mean, p = weighted_mean(f, self.measure(h, f, mask), mask)
-        # Rounding can carry a mean of ones a bit above 1, which neither loss nor metric takes for a probability.
+        # A mean of ones can round to slightly more than 1, which losses and metrics refuse.
         return BagPrediction(clip=mean.clamp(max=1), frame=f, measure=p)

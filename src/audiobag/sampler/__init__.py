@@ -1,4 +1,4 @@
-"""Samplers: which clips make up the batch of a step."""
+"""Samplers: which clips make up the batch of a training step."""
 
 from audiobag.sampler.balanced import Balanced
 from audiobag.sampler.base import Sampler

@@ -1,4 +1,4 @@
-"""Every clip as often as any other."""
+"""Uniform sampling over the clips."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.labels import LabelTable
-from audiobag.sampler.base import Sampler, ShuffledPasses
+from audiobag.sampler.base import Sampler
+from audiobag.sampler.passes import ShuffledPasses
 
 
 class Uniform(Sampler):
-    """Shuffled passes over the clips: the paper's "without balancing" (Table 1)."""
+    """Draws every clip once in each shuffled pass: the paper's "without balancing" (Table 1)."""
 
     def __init__(self, labels: LabelTable, batch_size: int, seed: int) -> None:
         super().__init__(labels, batch_size, seed)
         self._passes = ShuffledPasses(len(labels), (seed,))
 
     def draw(self, step: int) -> NDArray[np.int64]:
-        """Return the next batch_size clips of the queue."""
+        """Return the next clips [batch_size] of the passes."""
         return self._passes.take(step * self.batch_size, self.batch_size)

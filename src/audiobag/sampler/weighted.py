@@ -1,4 +1,4 @@
-"""Clips of rare classes more often than clips of common ones."""
+"""Weighted sampling: clips of rare classes more often."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from audiobag.sampler.base import Sampler
 
 
 class Weighted(Sampler):
-    """Independent draws with replacement; clip i has the weight w_i = sum over its classes k of 1 / n_k.
+    r"""Draws clips independently and with replacement, weighted by the rarity of their classes.
 
-    n_k is the number of clips of class k. In expectation every class is the reason of equally many draws, as
-    under `Balanced`, but the counts of a batch scatter. Clips without labels are never drawn.
+    $$P(i) \propto w_i = \sum_{k \in \text{classes of } i} \frac{1}{n_k}$$
+
+    $n_k$ is the number of clips of class k. Every class accounts for equally many draws in expectation, as with
+    `Balanced`, but the counts in a batch vary. Clips without labels are never drawn.
     """
 
     def __init__(self, labels: LabelTable, batch_size: int, seed: int) -> None:
@@ -22,7 +24,7 @@ class Weighted(Sampler):
         self._cumulative = np.cumsum(np.bincount(labels.clips, per_entry, minlength=len(labels)))
 
     def draw(self, step: int) -> NDArray[np.int64]:
-        """Return batch_size clips, drawn by a generator of this step alone."""
+        """Return clips [batch_size], drawn by a generator that (seed, step) seeds."""
         u = np.random.default_rng((self.seed, step)).random(self.batch_size)
         clips: NDArray[np.int64] = np.searchsorted(self._cumulative, u * self._cumulative[-1], side="right")
         return clips

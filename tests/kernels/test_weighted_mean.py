@@ -1,20 +1,17 @@
-"""The weighted mean and its gradients against autograd's own way over the plain formula."""
+"""The weighted mean and its gradients against the plain reference."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from audiobag.pooling.mean import weighted_mean
+from audiobag.kernels.weighted_mean import weighted_mean, weighted_mean_reference
 
 LENGTHS = torch.tensor([4, 1, 3])
 MASK = torch.arange(4) < LENGTHS[:, None]
-
-
-def plain(f: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    v = torch.where(mask[..., None], v, 0.0)
-    return (v / v.sum(1, keepdim=True) * f).sum(1)
 
 
 @pytest.fixture
@@ -31,12 +28,21 @@ def test_gradcheck(inputs: tuple[Tensor, Tensor]) -> None:
     assert torch.autograd.gradcheck(lambda f, v: weighted_mean(f, v, MASK)[0], inputs)
 
 
-def test_gradients_are_those_of_the_plain_formula(inputs: tuple[Tensor, Tensor]) -> None:
+def test_values_and_gradients_are_those_of_the_reference(inputs: tuple[Tensor, Tensor]) -> None:
     weight = torch.randn(3, 5, dtype=torch.float64)
-    expected = torch.autograd.grad((plain(*inputs, MASK) * weight).sum(), inputs)
-    found = torch.autograd.grad((weighted_mean(*inputs, MASK)[0] * weight).sum(), inputs)
-    for a, b in zip(found, expected):
-        torch.testing.assert_close(a, b)
+    (expected, p), (found, q) = weighted_mean_reference(*inputs, MASK), weighted_mean(*inputs, MASK)
+    torch.testing.assert_close((found, q), (expected, p.detach()))
+    gradients = (torch.autograd.grad((mean * weight).sum(), inputs) for mean in (found, expected))
+    torch.testing.assert_close(*gradients)
+
+
+def test_reference_is_the_mean_of_the_real_frames(inputs: tuple[Tensor, Tensor]) -> None:
+    f, v = (x.detach() for x in inputs)
+    mean, p = weighted_mean_reference(f, v, MASK)
+    for b, length in enumerate(LENGTHS):
+        expected = v[b, :length] / v[b, :length].sum(0)
+        torch.testing.assert_close(p[b, :length], expected)
+        torch.testing.assert_close(mean[b], (expected * f[b, :length]).sum(0))
 
 
 def test_with_and_without_gradients_are_the_same(inputs: tuple[Tensor, Tensor]) -> None:
@@ -50,16 +56,16 @@ def test_with_and_without_gradients_are_the_same(inputs: tuple[Tensor, Tensor]) 
 def test_one_column_of_weights_serves_all_classes(inputs: tuple[Tensor, Tensor]) -> None:
     f, v = inputs[0], inputs[1].detach()[..., :1]
     mean, p = weighted_mean(f, v, MASK)
-    torch.testing.assert_close(mean, plain(f, v.expand_as(f), MASK))
+    torch.testing.assert_close(mean, weighted_mean_reference(f, v.expand_as(f), MASK)[0])
     assert p.shape == f.shape
     (gradient,) = torch.autograd.grad(mean.sum(), f)
     torch.testing.assert_close(gradient, p)
 
 
 def test_keeps_two_large_tensors_for_the_backward_pass() -> None:
-    """f, which its sigmoid keeps too, and p; the plain formula keeps more."""
+    """They are f, which its sigmoid keeps too, and p; the reference keeps more."""
 
-    def kept(function: object) -> int:
+    def kept(function: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> int:
         f, v = (torch.rand(8, 10, 50, requires_grad=True) for _ in range(2))
         storages = {}
 
@@ -69,8 +75,8 @@ def test_keeps_two_large_tensors_for_the_backward_pass() -> None:
             return x
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-            function(torch.sigmoid(f), torch.sigmoid(v), torch.ones(8, 10, dtype=torch.bool))  # type: ignore[operator]
+            function(torch.sigmoid(f), torch.sigmoid(v), torch.ones(8, 10, dtype=torch.bool))
         return len(storages)
 
-    assert kept(weighted_mean) == 3  # the sigmoid of v is kept by itself
-    assert kept(plain) > 3
+    assert kept(weighted_mean) == 3  # the third is the sigmoid of v, which the sigmoid keeps
+    assert kept(weighted_mean_reference) > 3

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from audiobag.linear import dense
+from audiobag.kernels.dense import dense
 
 
-def test_begins_as_glorot_has_it() -> None:
+def test_weights_are_initialised_by_glorots_uniform_rule_and_biases_with_zero() -> None:
     torch.manual_seed(0)
     layer = dense(300, 200)
     bound = math.sqrt(6 / 500)

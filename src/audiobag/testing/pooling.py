@@ -1,0 +1,195 @@
+"""The test suite of poolings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.autograd import gradcheck
+from torch.func import functional_call
+from torch.testing import assert_close
+
+from audiobag.bags import BagPrediction
+from audiobag.pooling import Expectation, Measure
+from audiobag.testing.inputs import LENGTHS, random_bags, with_more_padding
+
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+class PoolingSuite:
+    """Tests of a measure or of any other pooling.
+
+    A subclass names a measure, or overrides `make` for a pooling that is not an `Expectation`.
+
+    Attributes:
+        measure: called with (in_features, classes); a measure's class or a `functools.partial` of one.
+        in_features: H of the test input.
+        classes: K of the test input.
+        expectation: F is the expectation of f under the measure.
+        order_matters: the prediction depends on the order of the frames.
+        bf16_tolerance: largest difference between a clip's probability under bf16 autocast and in fp32.
+
+    Examples:
+        >>> from audiobag.pooling import Max
+        >>> class TestMax(PoolingSuite):
+        ...     measure = Max
+    """
+
+    measure: ClassVar[Callable[[int, int], Measure]]
+    in_features: ClassVar[int] = 6
+    classes: ClassVar[int] = 4
+    expectation: ClassVar[bool] = True
+    order_matters: ClassVar[bool] = False
+    bf16_tolerance: ClassVar[float] = 0.03
+
+    def make(self, in_features: int, classes: int) -> nn.Module:
+        """Return the pooling under test; by default an `Expectation` under the measure."""
+        return Expectation(in_features, classes, type(self).measure)
+
+    def oracle(
+        self, h: NDArray[np.float64], lengths: NDArray[np.int64], parameters: dict[str, NDArray[np.float64]]
+    ) -> Arrays | None:
+        """Return the expected clip F [B, K], frame f [B, T, K] and measure p [B, T, K]; None skips the comparison.
+
+        Args:
+            h: embedded frames [B, T, H].
+            lengths: number of real frames [B] of each bag.
+            parameters: parameters and buffers of the pooling, by their names in its state dict.
+        """
+        return None
+
+    def predict(self, h: Tensor, mask: Tensor) -> BagPrediction:
+        """Return the prediction of a pooling whose initialisation is the same in each call."""
+        prediction: BagPrediction = self._seeded()(h, mask)
+        return prediction
+
+    def _seeded(self) -> nn.Module:
+        torch.manual_seed(1)
+        return self.make(self.in_features, self.classes).eval()
+
+    def test_equals_the_oracle(self) -> None:
+        h, mask = random_bags(self.in_features)
+        parameters = {name: x.double().numpy() for name, x in self._seeded().state_dict().items()}
+        expected = self.oracle(h.double().numpy(), LENGTHS.numpy(), parameters)
+        if expected is None:
+            pytest.skip("no oracle")
+        clip, frame, measure = (torch.from_numpy(x).float() for x in expected)
+        found = self.predict(h, mask)
+        assert_close(found.clip, clip, atol=1e-6, rtol=1e-5)
+        assert_close(found.frame[mask], frame[mask], atol=1e-6, rtol=1e-5)
+        assert_close(found.measure[mask], measure[mask], atol=1e-6, rtol=1e-5)
+
+    def test_prediction_has_the_documented_shapes_in_fp32(self) -> None:
+        found = self.predict(*random_bags(self.in_features))
+        shapes = {name: tuple(getattr(found, name).shape) for name in ("clip", "frame", "measure")}
+        assert shapes == {"clip": (4, self.classes), **dict.fromkeys(("frame", "measure"), (4, 5, self.classes))}
+        assert {found.clip.dtype, found.frame.dtype, found.measure.dtype} == {torch.float32}
+
+    def test_probabilities_lie_between_zero_and_one(self) -> None:
+        """Holds for clips and for real frames, also where the input is large."""
+        h, mask = random_bags(self.in_features)
+        for scale in (1.0, 1000.0):
+            found = self.predict(scale * h, mask)
+            for probability in (found.clip, found.frame[mask]):
+                assert ((probability >= 0) & (probability <= 1)).all()
+
+    def test_measure_sums_to_one_and_is_zero_on_padding(self) -> None:
+        h, mask = random_bags(self.in_features)
+        p = self.predict(h, mask).measure
+        assert (p >= 0).all()
+        assert_close(p.sum(1), torch.ones(4, self.classes))
+        assert not p[~mask].any()
+
+    def test_clip_is_the_expectation_of_the_frames(self) -> None:
+        if not self.expectation:
+            pytest.skip("not an expectation")
+        found = self.predict(*random_bags(self.in_features))
+        assert_close(found.clip, (found.measure * found.frame).sum(1))
+
+    def test_bags_of_one_frame(self) -> None:
+        h, mask = random_bags(self.in_features)
+        found = self.predict(h[:, :1], mask[:, :1])
+        assert_close(found.measure, torch.ones(4, 1, self.classes))
+        if self.expectation:
+            assert_close(found.clip, found.frame[:, 0])
+
+    def test_padding_changes_nothing(self) -> None:
+        h, mask = random_bags(self.in_features)
+        before, after = self.predict(h, mask), self.predict(*with_more_padding(h, mask))
+        assert_close(after.clip, before.clip)
+        assert_close(after.frame[:, :5][mask], before.frame[mask])
+        assert_close(after.measure[:, :5], before.measure)
+        assert not after.measure[:, 5:].any()
+
+    def test_other_bags_change_nothing(self) -> None:
+        h, mask = random_bags(self.in_features)
+        batch = self.predict(h, mask)
+        for i, length in enumerate(LENGTHS):
+            alone = self.predict(h[i : i + 1, :length], mask[i : i + 1, :length])
+            assert_close(alone.clip[0], batch.clip[i])
+            assert_close(alone.measure[0], batch.measure[i, :length])
+
+    def test_permuting_frames_permutes_the_measure_and_keeps_the_clip(self) -> None:
+        if self.order_matters:
+            pytest.skip("depends on the order of the frames")
+        h, _ = random_bags(self.in_features)
+        order, everything = torch.tensor([3, 0, 4, 2, 1]), torch.ones(4, 5, dtype=torch.bool)
+        before, after = self.predict(h, everything), self.predict(h[:, order], everything)
+        assert_close(after.clip, before.clip)
+        assert_close(after.measure, before.measure[:, order])
+
+    def test_bf16_autocast_is_close_to_fp32(self) -> None:
+        h, mask = random_bags(self.in_features)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = self.predict(h, mask)
+        assert {found.clip.dtype, found.frame.dtype, found.measure.dtype} == {torch.float32}
+        assert_close(found.clip, self.predict(h, mask).clip, atol=self.bf16_tolerance, rtol=0.0)
+
+    def test_gradients_are_those_of_finite_differences(self) -> None:
+        """Holds for the frames and for all parameters, to the precision of the fp32 parts of a pooling."""
+        pooling = self._seeded().double()
+        h, mask = random_bags(self.in_features)
+        names = [name for name, _ in pooling.named_parameters()]
+
+        def clip(h: Tensor, *values: Tensor) -> Tensor:
+            prediction: BagPrediction = functional_call(pooling, dict(zip(names, values)), (h, mask))
+            return prediction.clip
+
+        inputs = [x.detach().clone().double().requires_grad_() for x in (h, *pooling.parameters())]
+        assert gradcheck(clip, inputs, eps=1e-3, atol=5e-4, rtol=1e-2)
+
+    def test_gradients_reach_every_parameter_and_no_padding(self) -> None:
+        pooling = self._seeded()
+        h, mask = random_bags(self.in_features)
+        pooling(h.requires_grad_(), mask).clip.sum().backward()
+        assert h.grad is not None
+        assert not h.grad[~mask].any()
+        for name, parameter in pooling.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.any(), name
+
+    def test_exports(self) -> None:
+        """`torch.export` captures the pooling for any number of bags, with the same prediction."""
+        h, mask = random_bags(self.in_features)
+        with torch.no_grad():
+            free = {0: torch.export.Dim.DYNAMIC}
+            program = torch.export.export(_Tensors(self._seeded()), (h, mask), dynamic_shapes=(free, free))
+            found, expected = program.module()(h[:3], mask[:3]), self.predict(h[:3], mask[:3])
+        assert_close(found, (expected.clip, expected.frame, expected.measure))
+
+
+class _Tensors(nn.Module):
+    """A pooling that returns a tuple of tensors, as exporters need."""
+
+    def __init__(self, pooling: nn.Module) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, h: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        prediction: BagPrediction = self.pooling(h, mask)
+        return prediction.clip, prediction.frame, prediction.measure
