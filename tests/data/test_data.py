@@ -9,14 +9,13 @@ import torch
 from lightning import Trainer
 
 from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, TrainingBatches, held_out
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.sampler import Uniform
-from audiobag.store import Store
 from tests.conftest import make_store
 
 
 def reference(store: Store, i: int) -> tuple[np.ndarray, set[int]]:
-    """One clip the slow way."""
+    """Return the frames and the classes of one clip, by the definition of the format."""
     c = store.columns
     frames = np.asarray(store.frames[c.offsets[i] : c.offsets[i + 1]])
     return frames, set(c.label_ids[c.label_offsets[i] : c.label_offsets[i + 1]].tolist())
@@ -51,13 +50,18 @@ def test_two_stores_and_a_selection_of_rows(tmp_path: Path) -> None:
 
 def test_stores_that_differ_are_refused_by_name(tmp_path: Path) -> None:
     a, b = make_store(tmp_path / "a.h5"), make_store(tmp_path / "b.h5", classes=8)
-    with pytest.raises(UserError, match=r"a\.h5 has classes 7, .*b\.h5 has 8"):
+    with pytest.raises(ValueError, match=r"a\.h5 has classes 7, .*b\.h5 has 8"):
         BagDataset([a, b])
 
 
-def test_frames_are_mapped_not_read(store: Store) -> None:
-    assert isinstance(store.frames, np.memmap)
-    assert BagDataset([store])._frames[0].data_ptr() == store.frames.ctypes.data
+def test_frames_are_mapped_and_not_read(store: Store) -> None:
+    dataset, frames = BagDataset([store]), store.frames
+    assert isinstance(frames, np.memmap)
+    file = np.memmap(store.path, frames.dtype, "r+", frames.offset, frames.shape)
+    file[:] = 255 - file
+    file.flush()
+    bags = dataset.batch(np.arange(1))
+    np.testing.assert_array_equal(bags.frames[0].numpy(), file[: bags.frames.shape[1]])
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
@@ -66,7 +70,7 @@ def test_evaluation_visits_each_clip_once_in_equal_steps(store: Store, world_siz
     dataset = BagDataset([store])
     ranks = [EvaluationBatches(dataset, batch_size, rank, world_size) for rank in range(world_size)]
     visits = [[bags.index for bags in rank] for rank in ranks]
-    assert len({len(v) for v in visits}) == 1, "a rank with fewer steps would leave the others waiting"
+    assert len({len(v) for v in visits}) == 1, "the other ranks would wait for a rank with fewer steps"
     assert all(len(index) for v in visits for index in v)
     assert sorted(torch.cat([i for v in visits for i in v]).tolist()) == list(range(60))
     if world_size == 1:
@@ -74,7 +78,7 @@ def test_evaluation_visits_each_clip_once_in_equal_steps(store: Store, world_siz
 
 
 def test_more_ranks_than_clips_is_refused(store: Store) -> None:
-    with pytest.raises(UserError, match="60 clips cannot be scored by 61 processes"):
+    with pytest.raises(ValueError, match="60 clips cannot be scored by 61 processes"):
         EvaluationBatches(BagDataset([store]), 10, 0, 61)
 
 
@@ -89,7 +93,7 @@ def test_ranks_together_see_the_global_batches(store: Store) -> None:
         assert joined.tolist() == whole[step].tolist()
 
 
-def test_training_continues_where_a_checkpoint_stood(store: Store) -> None:
+def test_training_continues_from_a_checkpoint(store: Store) -> None:
     dataset = BagDataset([store])
     sampler = Uniform(dataset.labels, 12, seed=0)
     whole = [bags.index.tolist() for bags in TrainingBatches(dataset, sampler, 9)]
@@ -108,13 +112,13 @@ def test_hold_out_depends_on_the_id_alone() -> None:
     assert held.mean() == pytest.approx(0.1, abs=0.01)
     some = np.arange(0, 20_000, 7)
     np.testing.assert_array_equal(held_out(ids[some], 0.1), held[some])
-    np.testing.assert_array_equal(held_out(ids.astype("S32"), 0.1), held)  # a wider array changes nothing
+    np.testing.assert_array_equal(held_out(ids.astype("S32"), 0.1), held)  # in a wider array
     assert not held_out(ids, 0.0).any()
     assert np.all(held_out(ids, 0.2)[held]), "a larger hold-out contains the smaller"
 
 
 def test_hold_out_is_the_documented_hash() -> None:
-    """A change of the hash would silently change everybody's hold-out."""
+    """A change of the hash would change the hold-out of every data set."""
 
     def share(video_id: bytes) -> float:
         h, bits = 0xCBF29CE484222325, 2**64
@@ -138,7 +142,7 @@ def module(root: Path, **options: object) -> BagDataModule:
     return data
 
 
-def test_data_module_parts_the_training_split(tmp_path: Path) -> None:
+def test_data_module_splits_the_training_clips(tmp_path: Path) -> None:
     make_store(tmp_path / "bal_train.h5")
     make_store(tmp_path / "eval.h5", 25, seed=1)
     data = module(tmp_path, val_fraction=0.3)
@@ -149,28 +153,31 @@ def test_data_module_parts_the_training_split(tmp_path: Path) -> None:
     assert sum(len(b) for b in data.test_dataloader()) == 25
     assert [len(b) for b in data.train_dataloader()] == [12, 12, 12]
     assert module(tmp_path, val_fraction=0).val_dataloader() == []
-    one = module(tmp_path, train="bal_train")  # need not be a list
+    one = module(tmp_path, train="bal_train")  # a name instead of a list
     one.setup("fit")
     assert set(one.train_set.video_id) <= ids
 
 
-def test_data_module_refuses_what_cannot_be(tmp_path: Path) -> None:
+def test_data_module_refuses_wrong_stores_and_arguments(tmp_path: Path) -> None:
     make_store(tmp_path / "bal_train.h5")
-    with pytest.raises(UserError, match=r"no store at .*eval\.h5: make it with audiobag-prepare"):
+    with pytest.raises(ValueError, match=r"no store at .*eval\.h5: make it with audiobag-prepare"):
         module(tmp_path).setup("fit")
     make_store(tmp_path / "eval.h5", classes=9)
-    with pytest.raises(UserError, match=r"bal_train\.h5 has classes 7, .*eval\.h5 has 9"):
+    with pytest.raises(ValueError, match=r"bal_train\.h5 has classes 7, .*eval\.h5 has 9"):
         module(tmp_path).setup("fit")
     make_store(tmp_path / "eval.h5")
-    with pytest.raises(UserError, match="cuts the training clips"):
+    with pytest.raises(
+        ValueError, match=r"^val_fraction=1e-09 splits the training clips into 60 to train on and 0 held out"
+    ):
         module(tmp_path, val_fraction=1e-9).setup("fit")
     for options, what in [
-        ({"batch_size": 0}, r"data\.batch_size=0;"),
-        ({"val_fraction": 1.0}, r"data\.val_fraction=1\.0; expected a number in \[0, 1\), 0 for"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"val_fraction": 1.0}, r"val_fraction must be a number in \[0, 1\), 0 for no hold-out, got 1\.0"),
+        ({"placement": "gpu"}, "placement must be one of mapped, memory, device, got gpu"),
     ]:
-        with pytest.raises(UserError, match=what):
+        with pytest.raises(ValueError, match=f"^{what}"):
             module(tmp_path, **options)
     data = module(tmp_path)
     data.trainer.world_size = 5  # type: ignore[misc, union-attr]
-    with pytest.raises(UserError, match="does not divide among 5 processes"):
+    with pytest.raises(ValueError, match=r"^batch_size must be divisible by the number of processes, 5, got 12"):
         data.train_dataloader()

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from audiobag.data import BagDataModule, LongTail, held_out
-from audiobag.errors import UserError
+from audiobag.data.store import open_store
 from audiobag.labels import LabelTable
-from audiobag.store import open_store
 from tests.conftest import make_store
 
 
@@ -22,33 +21,33 @@ def ids(n: int) -> np.ndarray:
 
 
 def test_counts_fall_with_the_rank_and_every_class_keeps_a_handful() -> None:
-    # Ten classes of 1,000, 200, 200 .. clips of a single label: what the rule says holds to the clip.
+    # Ten classes of 1,000, 200, 200 ... clips with a single label, for which the rule gives exact numbers.
     counts = [1000] + [200] * 9
     labels = table([[k] for k, n in enumerate(counts) for _ in range(n)], 10)
     kept = LongTail(exponent=2.0, smallest=12)(labels, ids(len(labels)))
     found = labels.take(np.flatnonzero(kept)).counts
     expected = [min(n, max(12, int(np.ceil(1000 * rank**-2.0 - 1e-9)))) for rank, n in enumerate(counts, 1)]
     assert found.tolist() == expected
-    assert expected[1] == 200, "a class that has fewer than its rank allows keeps all"
+    assert expected[1] == 200, "a class with fewer clips than its rank allows keeps all of them"
 
 
 def test_a_clip_counts_for_its_rarest_class() -> None:
-    # Class 0 is in every clip; half of the clips have class 1 too, which alone decides about them.
+    # Every clip has class 0. Half of the clips also have class 1, which decides about them.
     labels = table([[0] if i % 2 else [0, 1] for i in range(400)], 2)
     kept = LongTail(exponent=3.0, smallest=5)(labels, ids(400))
-    assert kept[1::2].all(), "nothing is left out on account of the most frequent class"
+    assert kept[1::2].all(), "the most frequent class removes no clip"
     assert kept[::2].sum() == 50, "400 / 2^3"
 
 
-def test_a_class_that_its_company_took_away_gets_clips_back() -> None:
-    # Class 1 stands only in clips of rarer classes, which lose clips whether they have class 1 or not.
+def test_a_class_that_lost_clips_to_rarer_classes_gets_some_back() -> None:
+    # Class 1 occurs only in clips of rarer classes, which lose clips whether these have class 1 or not.
     clips = [[0]] * 1000 + [[1, 2 + i // 5] for i in range(105)] + [[2 + i % 21] for i in range(21 * 95)]
     labels = table(clips, 23)
     for prefix in (b"a", b"b", b"c", b"d"):
         kept = LongTail(exponent=4.0, smallest=10)(labels, np.char.add(prefix, ids(len(clips))))
         counts = labels.take(np.flatnonzero(kept)).counts
         assert counts.min() == 10
-        assert counts[1] < 20, "no more than it lacked"
+        assert counts[1] < 20, "no more than were missing"
 
 
 def test_choice_depends_on_the_ids_alone() -> None:
@@ -65,13 +64,14 @@ def test_clips_without_labels_stay() -> None:
     assert LongTail()(table([[], [0], []], 1), ids(3)).all()
 
 
-def test_values_that_cannot_be_are_refused() -> None:
-    for options in ({"exponent": -1.0}, {"smallest": 0}):
-        with pytest.raises(UserError, match=r"data\.subset\.(exponent=-1\.0|smallest=0); expected"):
-            LongTail(**options)  # type: ignore[arg-type]
+def test_arguments_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^exponent must be a number in \[0, inf\), got -1\.0"):
+        LongTail(exponent=-1.0)
+    with pytest.raises(ValueError, match=r"^smallest must be a whole number of at least 1, got 0"):
+        LongTail(smallest=0)
 
 
-def test_the_hold_out_is_left_whole(tmp_path: Path) -> None:
+def test_the_hold_out_is_not_reduced(tmp_path: Path) -> None:
     store = make_store(tmp_path / "bal_train.h5", 400)
     make_store(tmp_path / "eval.h5", 25, seed=1)
     data = BagDataModule(tmp_path, ["bal_train"], "eval", val_fraction=0.3, subset=LongTail(1.5, 2))

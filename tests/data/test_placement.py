@@ -9,8 +9,7 @@ from torch import Tensor
 
 from audiobag.data import BagDataset
 from audiobag.data.placement import Placement
-from audiobag.errors import UserError
-from audiobag.store import Store
+from audiobag.data.store import Store
 from tests.conftest import make_store
 
 CPU = torch.device("cpu")
@@ -24,7 +23,7 @@ def placed(where: str, stores: list[Store]) -> BagDataset:
 
 
 @pytest.mark.parametrize("where", ["memory", "device"])
-def test_batches_are_the_same_wherever_frames_lie(tmp_path: Path, where: str) -> None:
+def test_batches_are_the_same_with_each_placement(tmp_path: Path, where: str) -> None:
     stores = [make_store(tmp_path / f"{name}.h5", 20, seed=i, prefix=name) for i, name in enumerate("ab")]
     index = np.array([3, 19, 20, 39, 3])
     expected, found = BagDataset(stores).batch(index), placed(where, stores).batch(index)
@@ -32,7 +31,7 @@ def test_batches_are_the_same_wherever_frames_lie(tmp_path: Path, where: str) ->
         assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
-def test_a_store_is_copied_once_and_only_if_asked_to(store: Store) -> None:
+def test_a_store_is_copied_once_or_not_at_all(store: Store) -> None:
     placement = Placement("memory")
     first = placement.frames(store, CPU)
     assert placement.frames(store, CPU) is first
@@ -40,12 +39,12 @@ def test_a_store_is_copied_once_and_only_if_asked_to(store: Store) -> None:
     assert Placement("mapped").frames(store, CPU).data_ptr() == store.frames.ctypes.data
 
 
-def test_device_takes_the_frames_there(store: Store) -> None:
+def test_device_placement_copies_the_frames_to_the_device(store: Store) -> None:
     frames: Tensor = Placement("device").frames(store, torch.device("meta"))
     assert frames.device.type == "meta"
     assert frames.shape == store.frames.shape
 
 
-def test_unknown_place_is_refused() -> None:
-    with pytest.raises(UserError, match=r"data\.placement=gpu; expected one of mapped, memory, device"):
+def test_unknown_placement_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^placement must be one of mapped, memory, device, got gpu"):
         Placement("gpu")

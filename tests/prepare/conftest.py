@@ -1,4 +1,4 @@
-"""A release of two splits in the published layout, small enough to look at."""
+"""A small release of two splits in the published layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Prepare = Callable[..., Summary]
 
 
 def make_clips(n: int, *, seed: int, prefix: str = "id", witness: bool = False) -> list[Clip]:
-    """Clips of 1 to 10 frames, in no order of their ids."""
+    """Return clips of 1 to 10 frames, in random order of their ids."""
     rng = np.random.default_rng(seed)
     clips = []
     for i in rng.permutation(n):
@@ -31,7 +31,7 @@ def make_clips(n: int, *, seed: int, prefix: str = "id", witness: bool = False) 
 
 
 def pack(folder: Path, archive: Path, mode: str = "w:gz", names: Callable[[str], str] = str) -> Path:
-    """Pack a folder's shards, last first, under names that `names` may change."""
+    """Pack the shards of a folder in reverse order, renamed by `names`."""
     with tarfile.open(archive, mode) as tar:  # type: ignore[call-overload]
         for path in sorted(folder.rglob("*.tfrecord"), reverse=True):
             data = path.read_bytes()
@@ -43,7 +43,7 @@ def pack(folder: Path, archive: Path, mode: str = "w:gz", names: Callable[[str],
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A folder with 12 clips in 3 shards of bal_train and 6 in 2 of eval."""
+    """A folder with 12 clips in 3 shards of bal_train, and 6 clips in 2 shards of eval."""
     folder = tmp_path / "release"
     for split, shards, seed in (("bal_train", 3, 1), ("eval", 2, 2)):
         clips = make_clips(4 * shards if split == "bal_train" else 3 * shards, seed=seed)
@@ -54,7 +54,7 @@ def release(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Prepare:
-    """`prepare` into tmp_path/out unless told otherwise, without a progress bar."""
+    """`prepare` without a progress bar, by default into tmp_path/out."""
 
     def call(source: Path | str, out: Path | None = None, **options: object) -> Summary:
         quiet = Console(quiet=True)

@@ -7,9 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from audiobag.errors import UserError
-from audiobag.prepare import arrays as arrays_module
-from audiobag.store import open_store
+from audiobag.data.store import open_store
+from audiobag.prepare import arrays
 from tests.prepare.conftest import Prepare
 
 LENGTHS = np.array([3, 1, 2])
@@ -35,7 +34,7 @@ def own(dtype: str = "float32", dim: int = 5, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".npz"])
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
 @pytest.mark.parametrize("dim", [1, 2048])
-def test_own_embeddings(tmp_path: Path, run: Prepare, suffix: str, dtype: str, dim: int) -> None:
+def test_own_embeddings_are_stored(tmp_path: Path, run: Prepare, suffix: str, dtype: str, dim: int) -> None:
     content = own(dtype, dim)
     (split,) = run(save(tmp_path / f"train{suffix}", content)).splits
     store = open_store(tmp_path / "out" / "train.h5")
@@ -50,7 +49,7 @@ def test_own_embeddings(tmp_path: Path, run: Prepare, suffix: str, dtype: str, d
     assert (store.description.scale, store.description.offset) == dequantised
 
 
-def test_everything_that_may_be_said_of_own_embeddings(tmp_path: Path, run: Prepare) -> None:
+def test_all_optional_arrays_of_own_embeddings_are_stored(tmp_path: Path, run: Prepare) -> None:
     content = own(
         lengths=None,
         offsets=np.array([0, 3, 4, 6]),
@@ -80,7 +79,7 @@ def test_everything_that_may_be_said_of_own_embeddings(tmp_path: Path, run: Prep
     assert (description.frame_seconds, description.scale, description.offset) == (0.5, 2.0, 3.0)
 
 
-def test_numbers_may_be_attributes(tmp_path: Path, run: Prepare) -> None:
+def test_numbers_may_be_attributes_of_the_file(tmp_path: Path, run: Prepare) -> None:
     path = save(tmp_path / "train.h5", own("uint8"))
     with h5py.File(path, "a") as file:
         file.attrs.update(scale=1.0, offset=0.0, frame_seconds=0.96)
@@ -90,7 +89,7 @@ def test_numbers_may_be_attributes(tmp_path: Path, run: Prepare) -> None:
 
 
 @pytest.mark.parametrize("turn", [np.asfortranarray, lambda x: x.astype(">f4")], ids=["columns first", "big-endian"])
-def test_memory_layouts_of_all_kinds(tmp_path: Path, run: Prepare, turn) -> None:
+def test_memory_layout_does_not_change_the_store(tmp_path: Path, run: Prepare, turn) -> None:
     content = own(dim=3)
     run(save(tmp_path / "train.npz", content), tmp_path / "a")
     run(save(tmp_path / "train.npz", content | {"frames": turn(content["frames"])}), tmp_path / "b")
@@ -98,31 +97,31 @@ def test_memory_layouts_of_all_kinds(tmp_path: Path, run: Prepare, turn) -> None
     assert a.content_sha256 == b.content_sha256
 
 
-def test_blocks_of_any_size_give_the_same_store(tmp_path: Path, run: Prepare, monkeypatch) -> None:
+def test_block_size_does_not_change_the_store(tmp_path: Path, run: Prepare, monkeypatch) -> None:
     path = save(tmp_path / "train.h5", own())
     found = set()
     for size in (1, 50, 2**20):
-        monkeypatch.setattr(arrays_module, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(arrays, "BLOCK_BYTES", size)
         run(path, force=True)
         found.add(open_store(tmp_path / "out" / "train.h5").content_sha256)
     assert len(found) == 1
 
 
-def test_a_folder_of_arrays_has_a_split_in_each(tmp_path: Path, run: Prepare) -> None:
+def test_each_file_in_a_folder_is_a_split(tmp_path: Path, run: Prepare) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     save(folder / "train.npz", own())
     save(folder / "test.h5", own())
     assert [split.name for split in run(folder).splits] == ["test", "train"]
     save(folder / "train.h5", own())
-    with pytest.raises(UserError, match="several files named train"):
+    with pytest.raises(ValueError, match="several files named train"):
         run(folder)
 
 
-def test_a_store_does_not_replace_its_source(tmp_path: Path, run: Prepare) -> None:
+def test_a_store_never_overwrites_its_source(tmp_path: Path, run: Prepare) -> None:
     path = save(tmp_path / "train.h5", own())
     content = path.read_bytes()
-    with pytest.raises(UserError, match="would replace its own source"):
+    with pytest.raises(ValueError, match="would overwrite its own source"):
         run(path, tmp_path)
     assert path.read_bytes() == content
 
@@ -136,7 +135,7 @@ def packed(n: int = 4) -> dict[str, Any]:
     }
 
 
-def test_the_authors_packed_file(tmp_path: Path, run: Prepare) -> None:
+def test_the_authors_packed_file_is_stored(tmp_path: Path, run: Prepare) -> None:
     content = packed()
     (split,) = run(save(tmp_path / "bal_train.h5", content)).splits
     store = open_store(tmp_path / "out" / "bal_train.h5")
@@ -153,9 +152,9 @@ def test_the_authors_packed_file(tmp_path: Path, run: Prepare) -> None:
     [
         ({"frames": np.zeros((6, 5))}, "frames is float64, expected uint8 or float16 or float32"),
         ({"frames": np.zeros(6, np.float32)}, r"frames is \[6\], expected \[F, D\]"),
-        ({"lengths": None}, "neither offsets nor lengths"),
+        ({"lengths": None}, "neither lengths nor offsets"),
         ({"lengths": np.array([3, 1, 3])}, r"lengths spans 0\.\.7, expected 0\.\.6"),
-        ({"lengths": np.array([3, -1, 4])}, "lengths falls"),
+        ({"lengths": np.array([3, -1, 4])}, "lengths decreases"),
         ({"lengths": np.array([3.0, 1, 2])}, "lengths is float64"),
         ({"lengths": None, "offsets": np.array([1, 3, 6])}, r"offsets spans 1\.\.6, expected 0\.\.6"),
         ({"labels": None}, "no labels"),
@@ -165,10 +164,11 @@ def test_the_authors_packed_file(tmp_path: Path, run: Prepare) -> None:
         ({"scale": np.nan}, "scale is nan, expected one number"),
     ],
 )
-def test_arrays_that_contradict_each_other(tmp_path: Path, run: Prepare, change, finding: str) -> None:
+def test_contradictory_arrays_are_refused(tmp_path: Path, run: Prepare, change, finding: str) -> None:
     for suffix in (".h5", ".npz"):
-        with pytest.raises(UserError, match=finding):
+        with pytest.raises(ValueError, match=rf"train{suffix}:? .*{finding}") as refused:
             run(save(tmp_path / f"train{suffix}", own(**change)), on_error="skip")
+        assert "cannot be read" not in str(refused.value)
     assert list((tmp_path / "out").glob("*.h5")) == []
 
 
@@ -181,41 +181,41 @@ def bad_frame(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        ({"frames": bad_frame(np.nan)}, "record 3: video id 2: frame 0 holds NaN or infinity"),
-        ({"frames": bad_frame(-np.inf)}, "record 3: video id 2: frame 0 holds NaN or infinity"),
+        ({"frames": bad_frame(np.nan)}, "record 3: video id 2: frame 0 contains NaN or infinity"),
+        ({"frames": bad_frame(-np.inf)}, "record 3: video id 2: frame 0 contains NaN or infinity"),
         ({"lengths": np.array([4, 0, 2])}, "record 2: video id 1: the clip has no frames"),
         ({"labels": np.array([[0, 1], [0, 2], [1, 0]])}, "record 2: .*neither 0 nor 1"),
         ({"labels": np.array([[0, 1], [0, np.nan], [1, 0]])}, "record 2: .*neither 0 nor 1"),
         (
             {"labels": None, "label_ids": np.array([0, -1]), "label_offsets": np.array([0, 1, 2, 2])},
-            "record 2: .*label -1 lies outside 0..0",
+            "record 2: .*label -1 is outside 0..0",
         ),
         ({"video_id": np.array([b"a", b"b", b"a"])}, "record 3: repeated video id a, which train.h5, record 1"),
     ],
 )
-def test_bad_clips_are_named_or_left_out(tmp_path: Path, run: Prepare, change, finding: str) -> None:
+def test_bad_clips_are_named_or_skipped(tmp_path: Path, run: Prepare, change, finding: str) -> None:
     path = save(tmp_path / "train.h5", own(**change))
-    with pytest.raises(UserError, match=f"^train.h5, {finding}"):
+    with pytest.raises(ValueError, match=f"^train.h5, {finding}"):
         run(path)
     assert list((tmp_path / "out").glob("*.h5")) == []
     summary = run(path, on_error="skip")
     assert (summary.splits[0].clips, summary.rejected) == (2, 1)
 
 
-def test_files_that_are_no_arrays(tmp_path: Path, run: Prepare) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, run: Prepare) -> None:
     for suffix in (".h5", ".npz"):
         (tmp_path / f"noise{suffix}").write_bytes(b"neither of them")
-        with pytest.raises(UserError, match=f"noise{suffix} cannot be read"):
+        with pytest.raises(ValueError, match=f"noise{suffix} cannot be read"):
             run(tmp_path / f"noise{suffix}")
-        with pytest.raises(UserError, match=f"other{suffix} holds a; expected x, y and video_id_list"):
+        with pytest.raises(ValueError, match=f"other{suffix} holds a; expected x, y and video_id_list"):
             run(save(tmp_path / f"other{suffix}", {"a": np.zeros(3)}))
         cut = save(tmp_path / f"cut{suffix}", own(dim=500))
         cut.write_bytes(cut.read_bytes()[:8000])
-        with pytest.raises(UserError, match=f"cut{suffix} cannot be read"):
+        with pytest.raises(ValueError, match=f"cut{suffix} cannot be read"):
             run(cut)
 
 
 def test_pickles_are_not_loaded(tmp_path: Path, run: Prepare) -> None:
     path = save(tmp_path / "train.npz", own(video_id=np.array([b"a", 1, None], dtype=object)))
-    with pytest.raises(UserError, match="without pickles"):
+    with pytest.raises(ValueError, match="without pickles"):
         run(path)

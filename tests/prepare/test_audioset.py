@@ -1,4 +1,4 @@
-"""The real release, where the variable AUDIOBAG_AUDIOSET names its folder."""
+"""The real release, in the folder that the variable AUDIOBAG_AUDIOSET names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from audiobag.data.store import open_store
 from audiobag.labels import audioset_classes
 from audiobag.prepare import Summary, prepare
-from audiobag.store import open_store
 
 pytestmark = pytest.mark.audioset
 
@@ -26,7 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def summary(audioset: Path, out: Path) -> Summary:
     source = str(audioset / "features.tar.gz")
-    # In a process of its own, where no type checker looks at each of 42,531 clips.
+    # A separate process has no type checks at run time, which are slow for 42,531 clips.
     script = (
         "import sys, pathlib; from audiobag.prepare import prepare; prepare(sys.argv[1], pathlib.Path(sys.argv[2]))"
     )
@@ -36,14 +36,14 @@ def summary(audioset: Path, out: Path) -> Summary:
     return again
 
 
-def test_counts(summary: Summary) -> None:
+def test_the_release_has_the_published_counts(summary: Summary) -> None:
     found = {split.name: (split.clips, split.positives, split.without_positives) for split in summary.splits}
     assert found == {"bal_train": (22_160, 52_882, ()), "eval": (20_371, 51_804, ())}
     assert summary.splits[0].frames_per_clip[-1] == (10, 10, 21_782)
     assert summary.rejected == 0
 
 
-def test_bal_train_is_what_the_official_list_says(summary: Summary, out: Path, audioset: Path) -> None:
+def test_bal_train_agrees_with_the_official_list(summary: Summary, out: Path, audioset: Path) -> None:
     store = open_store(out / "bal_train.h5")
     classes = {mid: k for k, mid in enumerate(audioset_classes().mids)}
     with (audioset / "balanced_train_segments.csv").open() as file:
@@ -53,7 +53,7 @@ def test_bal_train_is_what_the_official_list_says(summary: Summary, out: Path, a
     assert [video_id.decode() for video_id in columns.video_id] == sorted(official)
     expected = [official[name] for name in sorted(official)]
     np.testing.assert_array_equal(columns.start_seconds, np.array([row[0] for row in expected], np.float32))
-    # 38 records of fewer than 10 frames end a second before the list says so; any reader finds that in them.
+    # In the release, 38 records of fewer than 10 frames end one second earlier than in the list.
     missing = np.array([row[1] for row in expected], np.float32) - columns.end_seconds
     np.testing.assert_array_equal(np.unique(missing, return_counts=True), [[0, 1], [22_160 - 38, 38]])
     assert (columns.lengths[missing > 0] < 10).all()

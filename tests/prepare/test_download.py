@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.errors import UserError
-from audiobag.prepare import download as download_module
 from audiobag.prepare.download import download, is_address
 from tests.prepare.conftest import Prepare, pack
 
@@ -17,15 +15,15 @@ CONTENT = bytes(range(256)) * 40
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` under any name but /absent; may break off, and may know nothing of ranges."""
+    """Serves `content` under any name but /absent.tar; can break off, and can ignore ranges."""
 
     content = CONTENT
     tag = '"one"'
     ranges = True
     break_off: list[int]
-    """How many bytes to send of the next answers before the connection breaks."""
+    """Number of bytes of each of the next answers before the connection breaks."""
     asked: list[str | None]
-    """The ranges that were asked for."""
+    """The ranges that were requested."""
 
     @property
     def address(self) -> str:
@@ -77,7 +75,7 @@ def get(server: Server, folder: Path) -> Path:
     return download(server.address, folder, lambda here, total: None, wait=0)
 
 
-def test_a_file_comes_once(server: Server, tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     path = download(server.address, tmp_path, lambda *progress: seen.append(progress), wait=0)
     assert path == tmp_path / "features.tar.gz"
@@ -88,15 +86,15 @@ def test_a_file_comes_once(server: Server, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["features.tar.gz"]
 
 
-def test_a_broken_connection_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed(server: Server, tmp_path: Path) -> None:
     server.break_off = [1000, 500]
     assert get(server, tmp_path).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
 
 
-def test_the_next_run_goes_on_where_the_last_gave_up(server: Server, tmp_path: Path) -> None:
+def test_the_next_run_resumes_the_download(server: Server, tmp_path: Path) -> None:
     server.break_off = [1000, 0, 0, 0, 0]
-    with pytest.raises(UserError, match=r"broke off 5 times .*run the command again to go on"):
+    with pytest.raises(ValueError, match=r"broke off 5 times .*run the command again to resume it"):
         get(server, tmp_path)
     assert not (tmp_path / "features.tar.gz").exists()
     server.asked.clear()
@@ -104,7 +102,7 @@ def test_the_next_run_goes_on_where_the_last_gave_up(server: Server, tmp_path: P
     assert server.asked == ["bytes=1000-"]
 
 
-def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_file_again(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     server.break_off = [1000]
     assert get(server, tmp_path).read_bytes() == CONTENT
@@ -112,46 +110,45 @@ def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), 700])
-def test_pieces_of_two_versions_are_not_joined(server: Server, tmp_path: Path, size: int) -> None:
+def test_parts_of_two_versions_are_not_joined(server: Server, tmp_path: Path, size: int) -> None:
     server.break_off = [1000, 0, 0, 0, 0]
-    with pytest.raises(UserError):
+    with pytest.raises(ValueError, match="broke off"):
         get(server, tmp_path)
     server.content, server.tag = CONTENT[::-1][:size], '"two"'
     assert get(server, tmp_path).read_bytes() == server.content
 
 
-def test_a_piece_longer_than_the_file_is_dropped(server: Server, tmp_path: Path) -> None:
+def test_a_part_longer_than_the_file_is_discarded(server: Server, tmp_path: Path) -> None:
     server.break_off = [1000, 0, 0, 0, 0]
-    with pytest.raises(UserError):
+    with pytest.raises(ValueError, match="broke off"):
         get(server, tmp_path)
     server.content = CONTENT[:700]
     assert get(server, tmp_path).read_bytes() == CONTENT[:700]
     assert server.asked[-2:] == ["bytes=1000-", None]
 
 
-def test_what_is_not_there(server: Server, tmp_path: Path) -> None:
-    for name, found in (("absent.tar", "the server says 404 Not Found"), ("", "names no file")):
+def test_a_missing_file_is_refused(server: Server, tmp_path: Path) -> None:
+    for name, found in (("absent.tar", "the server answered 404 Not Found"), ("", "names no file")):
         address = f"{server.address.rpartition('/')[0]}/{name}"
-        with pytest.raises(UserError, match=found):
+        with pytest.raises(ValueError, match=found):
             download(address, tmp_path, lambda *_: None, wait=0)
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download_module, "_ATTEMPTS", 2)
     with Server(("127.0.0.1", 0), Handler) as gone:
         address = gone.address
-    with pytest.raises(UserError, match="broke off 2 times"):
+    with pytest.raises(ValueError, match="broke off 5 times"):
         download(address, tmp_path, lambda *_: None, wait=0)
 
 
-def test_only_http_is_an_address() -> None:
+def test_only_http_urls_are_addresses() -> None:
     assert is_address("https://example.org/a.tar")
     assert not is_address("file:///etc/passwd")
     assert not is_address("data/a.tar")
 
 
-def test_a_release_from_an_address(server: Server, release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_a_release_is_prepared_from_its_address(server: Server, release: Path, run: Prepare, tmp_path: Path) -> None:
     server.content = pack(release, tmp_path / "release.tar.gz").read_bytes()
     summary = run(server.address)
     assert [(split.name, split.clips) for split in summary.splits] == [("bal_train", 12), ("eval", 6)]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiobag.prepare.layout import learn_layout
 from audiobag.prepare.messages import FeatureLists, Features, Halves, SequenceExample
 from audiobag.prepare.parse import Parser
 from audiobag.prepare.records import Clip, serialise
@@ -16,7 +17,7 @@ DIM, CLASSES = 4, 527
 
 
 def in_order(clip: Clip, order: tuple[str, ...]) -> bytes:
-    """The clip's payload with its context's entries in this order."""
+    """Return the payload of a clip with the entries of its context in this order."""
     plain = SequenceExample.FromString(serialise(clip))
     entries = (Features(feature={name: plain.context.feature[name]}).SerializeToString() for name in order)
     lists = plain.feature_lists.SerializeToString()
@@ -41,7 +42,7 @@ def test_layouts_and_protobuf_agree(items: list[tuple[Clip, tuple[str, ...]]]) -
     by_layout = Parser(DIM, CLASSES)
     for clip, order in items:
         payload = in_order(clip, order)
-        # A fresh parser has learnt nothing: it asks protobuf.
+        # A new parser has no layouts and uses protobuf.
         assert outcome(by_layout, payload) == outcome(Parser(DIM, CLASSES), payload)
 
 
@@ -56,17 +57,25 @@ def outcome(parser: Parser, payload: bytes) -> object:
 CLIP = Clip(b"abc", np.arange(12, dtype=np.uint8).reshape(3, DIM), (1, 128), 1.0, 2.0)
 
 
-def test_published_records_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    parser = Parser(DIM, CLASSES)
-    for order in ORDERS:
-        parser(in_order(CLIP, order))
-    monkeypatch.setattr(Parser, "_parse", None)
-    found = parser(in_order(CLIP._replace(video_id=b"xyz", label_ids=(200, 3)), ORDERS[0]))
-    assert (found.video_id, found.label_ids) == (b"xyz", (3, 200))
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_layout_of_one_record_cuts_up_others_of_its_kind(order: tuple[str, ...]) -> None:
+    layout = learn_layout(in_order(CLIP, order), CLIP)
+    assert layout is not None
+    other = CLIP._replace(video_id=b"xyz", frames=CLIP.frames[::-1] + 100, label_ids=(200, 3), start_seconds=7.0)
+    cut = layout.cut(in_order(other, order))
+    assert cut is not None
+    assert cut[:4] == (b"xyz", 7.0, 2.0, b"\xc8\x01\x03")
+    np.testing.assert_array_equal(cut[4], other.frames)
+
+
+def test_a_layout_does_not_fit_another_order() -> None:
+    layout = learn_layout(in_order(CLIP, ORDERS[0]), CLIP)
+    assert layout is not None
+    assert layout.cut(in_order(CLIP, ORDERS[1])) is None
 
 
 @pytest.mark.parametrize("place", range(5, len(serialise(CLIP)), 7))
-def test_damage_is_read_alike_both_ways(place: int) -> None:
+def test_layouts_and_protobuf_agree_on_damaged_records(place: int) -> None:
     parser = Parser(DIM, CLASSES)
     parser(serialise(CLIP))
     for bit in range(8):
@@ -78,7 +87,7 @@ def test_damage_is_read_alike_both_ways(place: int) -> None:
 @pytest.mark.parametrize(
     "packed", [b"\x80" * 11 + b"\0", b"\x80" * 9 + b"\0\1\2", b"\1" * 11 + b"\x80", b"\x8f\x04" * 6]
 )
-def test_odd_labels_are_read_alike_both_ways(packed: bytes) -> None:
+def test_layouts_and_protobuf_agree_on_unusual_labels(packed: bytes) -> None:
     parser = Parser(DIM, CLASSES)
     payload = serialise(CLIP._replace(label_ids=range(12)))
     parser(payload)
@@ -87,7 +96,7 @@ def test_odd_labels_are_read_alike_both_ways(packed: bytes) -> None:
     assert outcome(parser, odd) == outcome(Parser(DIM, CLASSES), odd)
 
 
-def test_unusual_encodings_are_read() -> None:
+def test_unusual_encodings_are_parsed() -> None:
     payload = serialise(CLIP)
     parser = Parser(DIM, CLASSES)
     parser(payload)
@@ -95,7 +104,7 @@ def test_unusual_encodings_are_read() -> None:
     example.context.feature["extra"].int64_list.value.append(1)
     example.feature_lists.feature_list["rgb"].feature.add().bytes_list.value.append(b"x")
     halves = Halves.FromString(payload)
-    # Messages that come twice are merged: one list of frames in two pieces of the wire.
+    # Messages that occur twice are merged: here the feature lists are in two parts.
     first, second = FeatureLists(), FeatureLists()
     first.feature_list["other"].feature.add()
     second.MergeFromString(halves.feature_lists)
@@ -107,7 +116,7 @@ def test_unusual_encodings_are_read() -> None:
         assert outcome(parser, unusual) == outcome(parser, payload)
 
 
-def test_witness_follows_its_label() -> None:
+def test_witness_frames_are_sorted_with_their_labels() -> None:
     clip = CLIP._replace(label_ids=(128, 1, 128), witness=[[2], [1], [0, 2]])
     found = Parser(DIM, CLASSES)(serialise(clip))
     assert found.label_ids == (1, 128)
@@ -121,13 +130,13 @@ def test_witness_follows_its_label() -> None:
         (lambda e: e.context.feature.pop("video_id"), "no video_id"),
         (lambda e: e.context.feature["labels"].bytes_list.value.append(b"1"), "labels is a bytes_list"),
         (lambda e: e.context.feature["video_id"].bytes_list.value.append(b"2"), "video_id has 2 values"),
-        (lambda e: e.context.feature["labels"].int64_list.value.append(527), "label 527 lies outside 0..526"),
-        (lambda e: e.context.feature["labels"].int64_list.value.append(-3), "label -3 lies outside 0..526"),
+        (lambda e: e.context.feature["labels"].int64_list.value.append(527), "label 527 is outside 0..526"),
+        (lambda e: e.context.feature["labels"].int64_list.value.append(-3), "label -3 is outside 0..526"),
         (lambda e: e.ClearField("feature_lists"), "no audio_embedding"),
-        (lambda e: embedding(e).add(), "frame 3 of its audio_embedding has 0 values"),
+        (lambda e: embedding(e).add(), "frame 3 of audio_embedding has 0 values"),
         (lambda e: embedding(e)[1].bytes_list.value.__setitem__(0, b"abc"), "frame 1 .* has 3 bytes, expected .* 4"),
         (lambda e: witness(e, [0]), "1 lists of witness frames for 2 labels"),
-        (lambda e: witness(e, [0], [3]), "witness frame 3 lies outside the clip's 3 frames"),
+        (lambda e: witness(e, [0], [3]), "witness frame 3 is outside the clip, which has 3 frames"),
     ],
 )
 def test_bad_records_are_refused(change, finding: str) -> None:
@@ -137,13 +146,13 @@ def test_bad_records_are_refused(change, finding: str) -> None:
         Parser(DIM, CLASSES)(example.SerializeToString())
 
 
-def test_records_without_times_have_nan() -> None:
+def test_missing_times_are_nan() -> None:
     example = SequenceExample.FromString(serialise(CLIP))
     example.context.feature.pop("start_time_seconds")
     assert np.isnan(Parser(DIM, CLASSES)(example.SerializeToString()).start_seconds)
 
 
-def test_labels_may_be_missing_where_nobody_asks_for_them() -> None:
+def test_labels_may_be_missing_if_they_are_not_required() -> None:
     example = SequenceExample.FromString(serialise(CLIP))
     example.context.feature.pop("labels")
     parser = Parser(DIM, CLASSES, labelled=False)

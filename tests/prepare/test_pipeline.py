@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from audiobag.errors import UserError
+from audiobag.data.store import Store, open_store
 from audiobag.labels import audioset_classes
-from audiobag.prepare import default_out, gather, pipeline
+from audiobag.prepare import default_out, gather
+from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip, write_shard
-from audiobag.store import Store, open_store
+from audiobag.prepare.source import Rejects
+from audiobag.prepare.synthetic import Synthetic
 from tests.prepare.conftest import Prepare, make_clips, pack
 
 
@@ -30,7 +32,7 @@ def clip_of(store: Store, i: int) -> Clip:
     return Clip(bytes(columns.video_id[i]), store.frames[start:end], ids, *times, witness)
 
 
-def test_the_store_has_every_clip_in_the_order_of_ids(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_the_store_has_every_clip_sorted_by_id(release: Path, run: Prepare, tmp_path: Path) -> None:
     run(release)
     for split, n, seed in (("bal_train", 12, 1), ("eval", 6, 2)):
         store = open_store(tmp_path / "out" / f"{split}.h5")
@@ -48,7 +50,7 @@ def test_the_store_has_every_clip_in_the_order_of_ids(release: Path, run: Prepar
         assert description.source == str(release)
 
 
-def test_witness_frames_are_kept_by_label(tmp_path: Path, run: Prepare) -> None:
+def test_witness_frames_are_stored_by_label(tmp_path: Path, run: Prepare) -> None:
     clips = make_clips(20, seed=3, witness=True)
     write_shard(tmp_path / "eval" / "a.tfrecord", clips)
     run(tmp_path / "eval")
@@ -63,7 +65,7 @@ def checksums(out: Path) -> dict[str, str]:
     return {path.stem: open_store(path).content_sha256 for path in sorted(out.glob("*.h5"))}
 
 
-def test_the_same_release_gives_the_same_stores_however_packed(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_packing_does_not_change_the_stores(release: Path, run: Prepare, tmp_path: Path) -> None:
     compressed = shutil.copytree(release, tmp_path / "compressed")
     for shard in compressed.rglob("*.tfrecord"):
         shard.write_bytes(gzip.compress(shard.read_bytes()))
@@ -82,22 +84,24 @@ def test_the_same_release_gives_the_same_stores_however_packed(release: Path, ru
     assert all(other == found[0] for other in found[1:])
 
 
-def test_pieces_of_any_size_give_the_same_store(release, run: Prepare, tmp_path, monkeypatch) -> None:
+def test_block_size_does_not_change_the_stores(release, run: Prepare, tmp_path, monkeypatch) -> None:
     run(release, tmp_path / "whole")
-    monkeypatch.setattr(gather, "_PIECE_BYTES", 1)
-    run(release, tmp_path / "pieces")
-    assert checksums(tmp_path / "whole") == checksums(tmp_path / "pieces")
+    monkeypatch.setattr(gather, "BLOCK_BYTES", 1)
+    run(release, tmp_path / "blocks")
+    assert checksums(tmp_path / "whole") == checksums(tmp_path / "blocks")
 
 
-def test_a_split_alone_a_shard_alone_and_hidden_files(release: Path, run: Prepare, tmp_path: Path) -> None:
-    (release / "eval" / "._A.tfrecord").write_bytes(b"what a Mac leaves")
+def test_a_single_split_or_shard_is_a_source_and_hidden_files_are_ignored(
+    release: Path, run: Prepare, tmp_path: Path
+) -> None:
+    (release / "eval" / "._A.tfrecord").write_bytes(b"metadata of macOS")
     (release / "eval" / "notes.txt").write_bytes(b"about")
     assert [split.clips for split in run(release / "eval", tmp_path / "a").splits] == [6]
     alone = run(release / "eval" / "A.tfrecord", tmp_path / "b")
     assert [(split.name, split.clips) for split in alone.splits] == [("eval", 3)]
 
 
-def test_a_second_run_does_nothing_and_says_so(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_a_second_run_does_nothing(release: Path, run: Prepare, tmp_path: Path) -> None:
     first = run(release)
     files = {path: path.stat().st_ino for path in (tmp_path / "out").iterdir()}
     second = run(release)
@@ -119,24 +123,24 @@ def test_a_second_run_does_nothing_and_says_so(release: Path, run: Prepare, tmp_
     ],
     ids=["a new shard", "a newer shard", "a store gone", "a store damaged"],
 )
-def test_what_has_changed_is_prepared_again(release: Path, run: Prepare, tmp_path: Path, change) -> None:
+def test_a_changed_source_or_store_is_prepared_again(release: Path, run: Prepare, tmp_path: Path, change) -> None:
     run(release)
     change(release, tmp_path / "out")
     assert not run(release).unchanged
     assert run(release).unchanged
 
 
-def test_stores_with_records_left_out_do_not_pass_for_whole(release: Path, run: Prepare) -> None:
+def test_stores_with_skipped_records_are_not_accepted_without_skipping(release: Path, run: Prepare) -> None:
     (release / "eval" / "A.tfrecord").write_bytes(b"")
     run(release, on_error="skip")
     again = run(release, on_error="skip")
     assert again.unchanged
     assert again.rejected == 1
-    with pytest.raises(UserError, match="the shard is empty"):
+    with pytest.raises(ValueError, match="the shard is empty"):
         run(release)
 
 
-def test_other_splits_in_the_same_folder_stay(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_other_splits_in_the_same_folder_are_kept(release: Path, run: Prepare, tmp_path: Path) -> None:
     run(release / "eval")
     before = checksums(tmp_path / "out")
     run(release / "bal_train")
@@ -144,7 +148,7 @@ def test_other_splits_in_the_same_folder_stay(release: Path, run: Prepare, tmp_p
     assert run(release / "eval").unchanged
 
 
-def test_a_run_that_fails_leaves_the_old_stores_and_no_litter(release, run: Prepare, tmp_path, monkeypatch) -> None:
+def test_a_failed_run_keeps_the_old_stores_and_leaves_no_files(release, run: Prepare, tmp_path, monkeypatch) -> None:
     run(release)
     before = checksums(tmp_path / "out")
     write_shard(release / "bal_train" / "D.tfrecord", make_clips(3, seed=4, prefix="more"))
@@ -164,33 +168,34 @@ def test_a_run_that_fails_leaves_the_old_stores_and_no_litter(release, run: Prep
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".prepare.lock", "bal_train.h5", "eval.h5"]
 
 
-def test_what_a_killed_run_left_goes(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_the_files_of_a_killed_run_are_removed(release: Path, run: Prepare, tmp_path: Path) -> None:
     (tmp_path / "out" / ".preparing" / "records").mkdir(parents=True)
     run(release)
     assert not (tmp_path / "out" / ".preparing").exists()
 
 
-def test_two_runs_do_not_write_into_one_folder(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_two_runs_do_not_write_to_one_folder(release: Path, run: Prepare, tmp_path: Path) -> None:
     run(release)
     with (tmp_path / "out" / ".prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another audiobag-prepare writes into"):
+        with pytest.raises(ValueError, match="another audiobag-prepare is writing to"):
             run(release)
 
 
-def test_an_out_that_is_a_file(release: Path, run: Prepare, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_created_is_refused(release: Path, run: Prepare, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"out=.*file/out cannot be made"):
+    with pytest.raises(ValueError, match=r"^out must be a folder that can be created, got .*file/out"):
         run(release, tmp_path / "file" / "out")
 
 
-def test_a_folder_of_many_splits_is_a_mistake(release: Path, run: Prepare, monkeypatch) -> None:
-    monkeypatch.setattr(pipeline, "_MAX_SPLITS", 1)
-    with pytest.raises(UserError, match="more than 1 folders have shards"):
-        run(release)
+def test_a_folder_of_many_splits_is_refused(tmp_path: Path, run: Prepare) -> None:
+    for i in range(65):
+        write_shard(tmp_path / "release" / f"{i:02}" / "A.tfrecord", make_clips(1, seed=i))
+    with pytest.raises(ValueError, match="more than 64 folders contain shards"):
+        run(tmp_path / "release")
 
 
-def test_the_summary_shows_what_was_read(release: Path, run: Prepare) -> None:
+def test_the_summary_has_the_counts_of_the_source(release: Path, run: Prepare) -> None:
     summary = run(release)
     bal_train = summary.splits[0]
     clips = make_clips(12, seed=1)
@@ -204,15 +209,24 @@ def test_the_summary_shows_what_was_read(release: Path, run: Prepare) -> None:
         assert shown in text
 
 
-def test_the_synthetic_set_goes_the_same_way(tmp_path: Path, run: Prepare) -> None:
+def test_the_synthetic_data_set_is_prepared(tmp_path: Path, run: Prepare) -> None:
     summary = run("synthetic", size="tiny")
     assert [split.name for split in summary.splits] == ["bal_train", "eval"]
     store = open_store(tmp_path / "out" / "eval.h5")
     assert store.description.source == "synthetic"
     assert store.columns.witness_frames is not None
     assert run("synthetic", size="tiny").unchanged
-    with pytest.raises(UserError, match="size=huge; expected one of tiny"):
+    with pytest.raises(ValueError, match=r"^size must be one of tiny, small, full, got huge$"):
         run("synthetic", size="huge")
+
+
+def test_progress_adds_up_to_the_size_of_the_source(release: Path, tmp_path: Path) -> None:
+    sources = [open_source(path, "test") for path in (release, pack(release, tmp_path / "release.tar.gz"))]
+    for source in (*sources, Synthetic("tiny")):
+        read: list[int] = []
+        for part in source.parts(Rejects("stop"), read.append):
+            assert list(part.clips)
+        assert sum(read) == source.size
 
 
 def rendered(summary: object) -> str:
@@ -232,5 +246,5 @@ def rendered(summary: object) -> str:
         ("birds.h5", "data/birds"),
     ],
 )
-def test_default_out(source: str, out: str) -> None:
+def test_the_default_folder_depends_on_the_source(source: str, out: str) -> None:
     assert default_out(source, "tiny") == Path(out)

@@ -23,8 +23,8 @@ def read(data: bytes) -> tuple[list[tuple[int, bytes]], list[tuple[int | None, s
     return list(read_payloads(io.BytesIO(data), lambda *bad: rejected.append(bad))), rejected
 
 
-def test_framing_is_that_of_the_format() -> None:
-    def masked(data: bytes) -> int:  # As TensorFlow's hash/crc32c.h has it.
+def test_framing_follows_the_tfrecord_format() -> None:
+    def masked(data: bytes) -> int:  # As in TensorFlow's hash/crc32c.h.
         crc = google_crc32c.value(data)
         return (((crc >> 15) | (crc << 17 & 0xFFFFFFFF)) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -34,7 +34,7 @@ def test_framing_is_that_of_the_format() -> None:
 
 
 @pytest.mark.parametrize("witness", [None, ([0, 1], [])])
-def test_what_is_written_reads_back(tmp_path: Path, witness: object) -> None:
+def test_a_written_shard_reads_back(tmp_path: Path, witness: object) -> None:
     clip = CLIP._replace(witness=witness)
     write_shard(tmp_path / "deep" / "a.tfrecord", [clip, clip._replace(label_ids=(), witness=witness and [])])
     payloads, rejected = read((tmp_path / "deep" / "a.tfrecord").read_bytes())
@@ -48,7 +48,7 @@ def test_what_is_written_reads_back(tmp_path: Path, witness: object) -> None:
     assert second.label_ids == ()
 
 
-def test_the_tfrecord_package_reads_what_is_written(tmp_path: Path) -> None:
+def test_the_tfrecord_package_reads_a_written_shard(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.tfrecord", [CLIP, CLIP])
     loader = tfrecord.tfrecord_loader(
         str(tmp_path / "a.tfrecord"),
@@ -64,26 +64,26 @@ def test_the_tfrecord_package_reads_what_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, lambda data: zlib.compress(data, 0)])
-def test_compressed_shards_are_recognised(compress) -> None:
+def test_compressed_shards_are_decompressed(compress) -> None:
     payloads, rejected = read(compress(RECORD * 3))
     assert [payload for _, payload in payloads] == [serialise(CLIP)] * 3
     assert rejected == []
 
 
-def test_gzip_of_several_members_with_padding_behind() -> None:
+def test_gzip_with_several_members_and_padding_is_read() -> None:
     payloads, rejected = read(gzip.compress(RECORD[:100]) + gzip.compress(RECORD[100:]) + bytes(1000))
     assert len(payloads) == 1
     assert rejected == []
 
 
-def test_a_length_that_looks_like_gzip_is_a_length() -> None:
+def test_a_plain_shard_that_starts_like_gzip_is_read() -> None:
     payload = bytes(0x088B1F)
     data = frame_record(payload)
     assert data[:3] == b"\x1f\x8b\x08"
     assert read(data) == ([(1, payload)], [])
 
 
-def test_records_longer_than_a_block() -> None:
+def test_records_longer_than_a_block_are_read() -> None:
     payloads = [bytes([i]) * 2**20 for i in range(3)]
     found, rejected = read(b"".join(map(frame_record, payloads)))
     assert [payload for _, payload in found] == payloads
@@ -91,7 +91,7 @@ def test_records_longer_than_a_block() -> None:
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zlib.compress])
-def test_every_cut_but_between_records_is_noticed(compress) -> None:
+def test_every_truncation_but_between_records_is_reported(compress) -> None:
     short = frame_record(b"some data")
     whole = compress(short * 2)
     for cut in range(len(whole)):
@@ -101,19 +101,19 @@ def test_every_cut_but_between_records_is_noticed(compress) -> None:
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zlib.compress])
-def test_every_changed_byte_is_noticed(compress) -> None:
+def test_every_changed_byte_is_reported(compress) -> None:
     whole = compress(frame_record(b"some data") * 2)
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 0x20
         payloads, rejected = read(bytes(changed))
-        # Compressed streams have bytes and bits that bear on nothing: times, flags, padding.
+        # Some bits of compressed streams do not affect the content: times, flags, padding.
         assert rejected or (compress is not bytes and len(payloads) == 2), place
         assert all(payload == b"some data" for _, payload in payloads)
 
 
 class SmallReads(io.BytesIO):
-    """A stream that refuses to be asked for much at once."""
+    """A stream that fails on large reads."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         assert size is not None
@@ -124,7 +124,7 @@ class SmallReads(io.BytesIO):
 @pytest.mark.parametrize(
     ("length", "finding"), [(2**60, "claims 1,152,921,504,606,846,976"), (MAX_RECORD, "truncated")]
 )
-def test_a_false_length_costs_no_memory(length: int, finding: str) -> None:
+def test_a_false_length_allocates_no_memory(length: int, finding: str) -> None:
     header = struct.pack("<Q", length)
     crc = frame_record(header)[-4:]
     rejected: list[tuple[int | None, str]] = []

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -9,25 +8,25 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from audiobag.errors import UserError
 from audiobag.labels import audioset_classes
-from audiobag.prepare.source import Part, Rejects
+from audiobag.prepare.source import Rejects
 from audiobag.prepare.synthetic import GENERATOR_VERSION, SIZES, Synthetic
-from audiobag.prepare.synthetic_model import CHUNK_CLIPS, CLASSES, DIM, MAX_FRAMES, SPLITS, Chunk, make_chunk, sounds
+from audiobag.prepare.synthetic_classes import CLASSES, DIM, MAX_FRAMES, sounds
+from audiobag.prepare.synthetic_model import CHUNK_CLIPS, SPLITS, Chunk, make_chunk
 
 SPEECH, MUSIC = 0, 137
 chunk_of = cache(make_chunk)
 
 
 def presence(chunk: Chunk) -> NDArray[np.bool_]:
-    """[N, K], true where the clip has the label."""
+    """Return [N, K], true if the clip has the label."""
     present = np.zeros((len(chunk.lengths), CLASSES), np.bool_)
     present[np.repeat(np.arange(len(present)), np.diff(chunk.label_offsets)), chunk.label_ids] = True
     return present
 
 
 def showing(chunk: Chunk) -> NDArray[np.bool_]:
-    """[N, T, K], true where the frame shows the label."""
+    """Return [N, T, K], true if the frame shows the label."""
     shows = np.zeros((*chunk.frames.shape[:2], CLASSES), np.bool_)
     clip = np.repeat(np.arange(len(shows)), np.diff(chunk.label_offsets))
     times = np.diff(chunk.witness_offsets)
@@ -36,7 +35,7 @@ def showing(chunk: Chunk) -> NDArray[np.bool_]:
 
 
 def real(chunk: Chunk) -> NDArray[np.bool_]:
-    """[N, T], false where a bag has ended."""
+    """Return [N, T], false after the end of a bag."""
     return np.arange(MAX_FRAMES) < chunk.lengths[:, None]
 
 
@@ -44,7 +43,7 @@ def same(a: Chunk, b: Chunk) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_chunk_made_alone_is_the_one_made_after_others() -> None:
+def test_a_chunk_does_not_depend_on_other_chunks() -> None:
     alone = make_chunk(0, "eval", 3)
     after = [make_chunk(0, "eval", i) for i in range(4)]
     assert same(alone, after[3])
@@ -52,7 +51,7 @@ def test_a_chunk_made_alone_is_the_one_made_after_others() -> None:
 
 
 @pytest.mark.parametrize("other", [(1, "eval", 0), (0, "bal_train", 0), (0, "eval", 1)])
-def test_seed_split_and_chunk_all_decide(other: tuple[int, str, int]) -> None:
+def test_seed_split_and_chunk_change_the_frames(other: tuple[int, str, int]) -> None:
     assert not np.array_equal(chunk_of(0, "eval", 0).frames, chunk_of(*other).frames)
 
 
@@ -66,13 +65,13 @@ def test_shapes_follow_the_lengths() -> None:
     assert chunk.witness_offsets[-1] == len(chunk.witness_frames)
 
 
-def test_bags_have_1_to_10_frames_and_nearly_all_10() -> None:
+def test_bags_have_1_to_10_frames_and_most_have_10() -> None:
     lengths = np.concatenate([chunk_of(0, "unbal_train", i).lengths for i in range(3)])
     assert set(lengths.tolist()) == set(range(1, 11))
     assert np.mean(lengths == 10) == pytest.approx(0.98, abs=0.01)
 
 
-def test_the_prior_is_audiosets() -> None:
+def test_class_frequencies_resemble_audioset() -> None:
     rate = np.mean([presence(chunk_of(0, "eval", i)).mean(0) for i in range(3)], axis=0)
     ranked = np.sort(rate)[::-1]
     assert set(np.argsort(-rate)[:2].tolist()) == {SPEECH, MUSIC}
@@ -94,7 +93,7 @@ def test_the_unbalanced_split_has_a_longer_tail() -> None:
     assert (unbalanced == 0).sum() > 100
 
 
-def test_labels_come_together() -> None:
+def test_parents_are_labelled_with_their_children() -> None:
     present = presence(chunk_of(0, "bal_train", 0))
     assert present.any(1).all()
     assert 2.2 < present.sum(1).mean() < 3.2
@@ -104,7 +103,7 @@ def test_labels_come_together() -> None:
     assert np.mean(present[clip[child], parent[label[child]]]) > 0.7
 
 
-def test_families_are_runs_that_their_parents_lead() -> None:
+def test_families_are_runs_that_start_with_their_parent() -> None:
     parent = sounds().parent
     assert (np.diff(parent) >= 0).all()
     assert (parent[parent] == parent).all()
@@ -113,7 +112,7 @@ def test_families_are_runs_that_their_parents_lead() -> None:
     assert audioset_classes().names[MUSIC] == "Music"
 
 
-def test_a_label_is_shown_by_frames_of_its_bag() -> None:
+def test_witness_frames_are_frames_of_their_bag() -> None:
     chunk = chunk_of(0, "bal_train", 0)
     times = np.diff(chunk.witness_offsets)
     assert times.min() >= 1
@@ -123,12 +122,12 @@ def test_a_label_is_shown_by_frames_of_its_bag() -> None:
     assert np.array_equal(showing(chunk).any(1), presence(chunk))
 
 
-def test_some_classes_last_and_most_are_brief() -> None:
+def test_most_classes_are_brief_and_some_last() -> None:
     chunk = chunk_of(0, "eval", 0)
     extent = np.minimum(sounds().longest[chunk.label_ids], MAX_FRAMES)
     clip = np.repeat(np.arange(CHUNK_CLIPS), np.diff(chunk.label_offsets))
     share = np.diff(chunk.witness_offsets) / chunk.lengths[clip]
-    # Music itself lasts throughout; now and then it is only labelled for a sound of its family.
+    # Music lasts throughout, unless it is labelled only as the parent of another sound.
     assert np.mean(share[chunk.label_ids == MUSIC] == 1) > 0.9
     childless = np.bincount(sounds().parent, minlength=CLASSES)[chunk.label_ids] == 0
     brief = childless & (extent == 3) & (chunk.lengths[clip] == MAX_FRAMES)
@@ -138,8 +137,8 @@ def test_some_classes_last_and_most_are_brief() -> None:
     assert 0.05 < np.mean(sounds().longest == MAX_FRAMES) < 0.25
 
 
-def test_witnesses_differ_from_the_other_frames_of_their_bags() -> None:
-    """A matched filter, w_k = S^-1 d_k for covariance S, ranks a class's witnesses above its bag's other frames."""
+def test_a_matched_filter_finds_the_witness_frames() -> None:
+    """A matched filter, w_k = S^-1 d_k with covariance S, ranks the witnesses of a class above other frames."""
     chunk = chunk_of(0, "eval", 0)
     frames = chunk.frames[real(chunk)].astype(float)
     filters = np.linalg.solve(np.cov(frames.T), sounds().direction.T.astype(float))
@@ -150,8 +149,7 @@ def test_witnesses_differ_from_the_other_frames_of_their_bags() -> None:
     assert roc_auc_score(shows[clip, :, label].ravel(), scores.ravel()) > 0.9
 
 
-def test_neither_one_frame_nor_the_average_says_it_all() -> None:
-    """Sounds of a family are alike, those of different families are not."""
+def test_only_sounds_of_one_family_are_similar() -> None:
     model = sounds()
     unit = model.direction / np.linalg.norm(model.direction, axis=1, keepdims=True)
     alike = unit @ unit.T
@@ -161,8 +159,8 @@ def test_neither_one_frame_nor_the_average_says_it_all() -> None:
     assert abs(np.nanmean(alike[~family])) < 0.05
 
 
-def test_frames_look_like_the_release() -> None:
-    """The real eval split's components have means of 87 to 165, spreads of 58 to 91 that grow, fading memory."""
+def test_statistics_of_frames_resemble_the_release() -> None:
+    """In the real eval split, components have means of 87 to 165 and spreads of 58 to 91."""
     chunk = chunk_of(0, "eval", 0)
     whole = chunk.frames[chunk.lengths == MAX_FRAMES].astype(float)
     mean, spread = whole.mean((0, 1)), whole.std((0, 1))
@@ -174,7 +172,7 @@ def test_frames_look_like_the_release() -> None:
     assert 0.02 < np.mean((whole == 0) | (whole == 255)) < 0.25
 
 
-def test_no_video_id_repeats() -> None:
+def test_video_ids_are_unique() -> None:
     ids = [make_id for split in SPLITS for i in range(2) for make_id in chunk_of(0, split, i).video_id.tolist()]
     assert len(set(ids)) == 6 * CHUNK_CLIPS
     assert {len(video_id) for video_id in ids} == {11}
@@ -182,26 +180,23 @@ def test_no_video_id_repeats() -> None:
     assert max(first.tolist()) < min(second.tolist())
 
 
-def test_full_has_audiosets_numbers() -> None:
+def test_the_full_size_has_as_many_clips_as_audioset() -> None:
     assert sum(SIZES["full"].values()) == 2_084_320
     assert max(SIZES["full"].values()) / CHUNK_CLIPS < 4096
 
 
-def test_what_is_generated_changes_only_with_its_version() -> None:
-    """A changed generator must raise GENERATOR_VERSION, or stores prepared by the old one are taken for new."""
+def test_generated_clips_change_only_with_the_version() -> None:
+    """A changed generator needs a new GENERATOR_VERSION, or stores of the old one are accepted."""
     chunk = chunk_of(0, "bal_train", 0)
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(column).tobytes() for column in chunk))
     assert (GENERATOR_VERSION, digest.hexdigest()[:16]) == (1, "f50239d8179ffcaa")
 
 
-def test_tiny_comes_as_published_records() -> None:
-    def parts() -> Iterator[Part]:
-        for piece in Synthetic("tiny").pieces(pytest.fail):
-            yield from piece.parts(Rejects("stop"), lambda size: None)
-
-    assert [part.file for part in parts()] == ["bal_train/0000.tfrecord", "eval/0000.tfrecord"]
+def test_synthetic_clips_have_the_form_of_published_records() -> None:
+    parts = list(Synthetic("tiny").parts(Rejects("stop"), lambda size: None))
+    assert [part.file for part in parts] == ["bal_train/0000.tfrecord", "eval/0000.tfrecord"]
     chunk = chunk_of(0, "eval", 0)
-    clips = [clip for part in parts() if part.split == "eval" for _, clip in part.clips]
+    clips = [clip for _, clip in parts[1].clips]
     assert len(clips) == SIZES["tiny"]["eval"]
     shows = showing(chunk)
     for i, clip in enumerate(clips):
@@ -214,5 +209,5 @@ def test_tiny_comes_as_published_records() -> None:
 
 
 def test_an_unknown_size_is_refused() -> None:
-    with pytest.raises(UserError, match="size=huge; expected one of tiny, small, full"):
+    with pytest.raises(ValueError, match=r"^size must be one of tiny, small, full, got huge$"):
         Synthetic("huge")

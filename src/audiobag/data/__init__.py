@@ -1,17 +1,39 @@
-"""Stores to batches."""
+"""From stores to batches: the store format, the data set, the batches and the LightningDataModule."""
 
-from audiobag.data.datamodule import BagDataModule
-from audiobag.data.dataset import BagDataset, check_alike
-from audiobag.data.loader import EvaluationBatches, TrainingBatches
-from audiobag.data.longtail import LongTail
-from audiobag.data.split import held_out
+from typing import TYPE_CHECKING
+
+from audiobag.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from audiobag.data.datamodule import BagDataModule
+    from audiobag.data.dataset import BagDataset, check_alike
+    from audiobag.data.first_clips import FirstClips
+    from audiobag.data.loader import EvaluationBatches, TrainingBatches
+    from audiobag.data.longtail import LongTail
+    from audiobag.data.split import held_out
 
 __all__ = [
     "BagDataModule",
     "BagDataset",
     "EvaluationBatches",
+    "FirstClips",
     "LongTail",
     "TrainingBatches",
     "check_alike",
     "held_out",
 ]
+
+# Reading a store needs neither torch nor Lightning, so each name is imported on first use.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BagDataModule": "datamodule",
+        "BagDataset": "dataset",
+        "EvaluationBatches": "loader",
+        "FirstClips": "first_clips",
+        "LongTail": "longtail",
+        "TrainingBatches": "loader",
+        "check_alike": "dataset",
+        "held_out": "split",
+    },
+)

@@ -1,9 +1,10 @@
-"""The LightningDataModule: stores in, batches out."""
+"""The LightningDataModule, which makes batches from stores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -16,34 +17,34 @@ from audiobag.data.dataset import BagDataset, check_alike
 from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
 from audiobag.data.placement import Placement
 from audiobag.data.split import held_out
-from audiobag.errors import UserError
+from audiobag.data.store import Store, open_store
 from audiobag.labels import LabelTable
-from audiobag.store import Store, open_store
-from audiobag.values import check_number, check_path, check_whole, listed
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_number, check_whole, listed
 
 
 class BagDataModule(LightningDataModule):
-    """Stores of one data set, as batches to train on, to validate on and to score.
+    """Batches for training, validation and scoring, from the stores of one data set.
 
     Args:
-        root: the folder that holds the stores.
-        train: the name, or names, of the stores to train on, `bal_train` for `<root>/bal_train.h5`.
+        root: folder of the stores.
+        train: name or names of the stores to train on; `bal_train` stands for `<root>/bal_train.h5`.
         test: name of the store to score.
-        sampler: makes the training sampler from (labels, batch_size, seed); not needed to score.
+        sampler: makes the training sampler from (labels, batch_size, seed); not needed for scoring.
         batch_size: clips of a global batch, over all ranks.
-        val_fraction: how much of the training clips validates instead (see `held_out`); 0 for none.
-        seed: of the sampler.
-        placement: where the frames lie: mapped, memory or device (see `Placement`).
-        subset: (labels, video_id [N]) -> [N], which of the clips that are not held out to train on, such as
-            `LongTail`; all of them if not given.
+        val_fraction: share of the training clips that is held out for validation (see `held_out`); 0 for none.
+        seed: seed of the sampler.
+        placement: where the frames are kept: mapped, memory or device (see `Placement`).
+        subset: chooses the training clips among those that are not held out, by a function from (labels, video_id [N])
+            to booleans [N] such as `LongTail`; all of them by default.
 
     Raises:
-        UserError: a value, or a store, that cannot be.
+        ValueError: an argument is out of range.
     """
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | PathLike[str],
         train: Sequence[str],
         test: str,
         sampler: Callable[[LabelTable, int, int], Draw] | None = None,
@@ -54,9 +55,10 @@ class BagDataModule(LightningDataModule):
         subset: Callable[[LabelTable, NDArray[np.character]], NDArray[np.bool_]] | None = None,
     ) -> None:
         super().__init__()
-        check_whole("data.batch_size", batch_size)
-        check_number("data.val_fraction", val_fraction, "[0, 1)", ", 0 for no hold-out")
-        check_path("data.root", root)
+        check_whole("batch_size", batch_size)
+        check_number("val_fraction", val_fraction, "[0, 1)", ", 0 for no hold-out")
+        if not isinstance(root, str | PathLike) or not str(root):
+            raise InputError(f"root must be a folder, got {'null' if root is None else root}")
         self.root = Path(root)
         self.train_names, self.test_name = tuple(map(str, listed(train))), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
@@ -66,17 +68,17 @@ class BagDataModule(LightningDataModule):
 
     @cached_property
     def train_stores(self) -> tuple[Store, ...]:
-        """The stores trained on."""
+        """The stores to train on."""
         return tuple(open_store(self.root / f"{name}.h5") for name in self.train_names)
 
     @cached_property
     def test_store(self) -> Store:
-        """The store scored."""
+        """The store to score."""
         return open_store(self.root / f"{self.test_name}.h5")
 
     @cached_property
     def train_set(self) -> BagDataset:
-        """The training clips that are not held out, or the chosen ones among them."""
+        """The training clips that are not held out, or the subset of them."""
         return self._training_part(held=False)
 
     @cached_property
@@ -90,32 +92,35 @@ class BagDataModule(LightningDataModule):
         return BagDataset([self.test_store])
 
     def setup(self, stage: str) -> None:
-        """Open what the stage needs, so that what is wrong with it shows before any work."""
+        """Open the stores to train on and to score, so that errors in them appear before training starts.
+
+        Raises:
+            ValueError: a store is missing or differs from another, or `val_fraction` leaves a part without clips.
+        """
         if stage == "fit":
             check_alike(self.train_stores[0], self.test_store)
             if not len(self.train_set) or (self.val_fraction and not len(self.val_set)):
-                raise UserError(
-                    f"data.val_fraction={self.val_fraction} cuts the training clips into {len(self.train_set)} to"
-                    f" train on and {len(self.val_set)} held out: choose another fraction, or 0 for no hold-out"
+                raise InputError(
+                    f"val_fraction={self.val_fraction} splits the training clips into {len(self.train_set)} to train on"
+                    f" and {len(self.val_set)} held out: choose another fraction, or 0 for no hold-out"
                 )
 
     def train_dataloader(self) -> TrainingBatches:
-        """Return this rank's share of every training batch up to the trainer's last step."""
+        """Return this rank's share of the training batches, up to the trainer's last step."""
         trainer = self._trainer
         world_size = trainer.world_size
         if self.batch_size % world_size:
-            raise UserError(
-                f"data.batch_size={self.batch_size} does not divide among {world_size} processes: every process"
-                " must take equally many clips of a batch"
+            raise InputError(
+                f"batch_size must be divisible by the number of processes, {world_size}, got {self.batch_size}"
             )
         if self._sampler is None:
-            raise UserError("no sampler was given, so there is nothing to train on")
+            raise InputError("sampler is needed to train: pass one to the data module")
         self._place(self.train_set)
         sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
         return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
-        """Return this rank's share of the hold-out; nothing where there is none."""
+        """Return this rank's share of the hold-out, or an empty list without one."""
         if not self.val_fraction:
             return []
         return self._evaluation(self.val_set)
@@ -125,9 +130,9 @@ class BagDataModule(LightningDataModule):
         return self._evaluation(self.test_set)
 
     def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
-        """Return the batch on `device`; from page-locked memory to a GPU, which need not wait for it."""
+        """Return the batch on `device`; the copy to a GPU is asynchronous, from page-locked memory."""
         if device.type == "cpu":
-            return batch  # it was gathered there
+            return batch
         if device.type == "cuda":
             batch = batch.pin_memory()
         return batch.to(device, non_blocking=True)
@@ -144,7 +149,9 @@ class BagDataModule(LightningDataModule):
     @property
     def _trainer(self) -> Trainer:
         if self.trainer is None:
-            raise RuntimeError("batches are cut for a trainer's ranks: give the data module to a Trainer first")
+            raise RuntimeError(
+                "the data module has no trainer, whose ranks share the batches: attach it to a Trainer first"
+            )
         return self.trainer
 
     def _training_part(self, *, held: bool) -> BagDataset:

@@ -1,4 +1,4 @@
-"""Clips of one or more stores, fetched a whole batch at a time."""
+"""Clips of one or more stores, read a whole batch at a time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 from numpy.typing import NDArray
 
 from audiobag.bags import Bags
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.labels import LabelTable
-from audiobag.store import Store
+from audiobag.utils.errors import InputError
 
 
 class BagDataset:
-    """N clips, numbered from 0, out of one or more stores of the same kind.
+    """N clips of one or more stores.
 
     Args:
-        stores: their clips are numbered end to end. They must agree in frame width, dtype, classes and
-            dequantisation.
-        rows: which of all these clips, in which order; all of them if not given.
+        stores: stores whose clips are numbered end to end. They must have the same frame width, dtype, classes, scale
+            and offset.
+        rows: numbers [N] of the clips to take, in this order; all clips by default.
 
     Raises:
-        UserError: the stores disagree.
+        ValueError: the stores differ.
     """
 
     def __init__(self, stores: Sequence[Store], rows: NDArray[np.int64] | None = None) -> None:
@@ -45,21 +45,25 @@ class BagDataset:
         return len(self.lengths)
 
     def place(self, frames: Sequence[torch.Tensor]) -> None:
-        """Gather from these copies of the stores' frames from now on; see `Placement`."""
+        """Read from these copies of the stores' frames from now on; see `Placement`.
+
+        Args:
+            frames: frames [F, D] of each store.
+        """
         self._frames = list(frames)
 
     def batch(self, index: NDArray[np.int64]) -> Bags:
-        """Return these clips as one batch: one gather, no Python per clip.
+        """Return clips as one batch, by one gather and without a loop over the clips.
 
-        The frames are where the stores' are; the rest, which is small, is on the CPU.
+        The frames are on the device of the stores' frames; the other, smaller tensors are on the CPU.
 
         Args:
-            index: [B], numbers of clips, in any order, repeats allowed.
+            index: numbers [B] of the clips, in any order; a clip may appear more than once.
         """
         lengths = self.lengths[index]
         t = np.arange(lengths.max(initial=1))
         padding = t >= lengths[:, None]
-        # A bag that has ended repeats its last frame in the gather, so that no row lies outside the store.
+        # Padding reads the bag's last frame again, so that no row is outside the store.
         rows = self._starts[index, None] + np.minimum(t, lengths[:, None] - 1)
         frames = self._gather(self._store[index], rows)
         if padding.any():
@@ -72,7 +76,7 @@ class BagDataset:
         )
 
     def _gather(self, store: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
-        """Return the frames [B, T, D] at `rows` [B, T] of each clip's store [B]."""
+        """Return the frames [B, T, D] at `rows` [B, T] of the store [B] of each clip."""
         first = self._frames[0]
         shape = (*rows.shape, first.shape[1])
         if len(self._frames) == 1:
@@ -86,10 +90,10 @@ class BagDataset:
 
 
 def check_alike(a: Store, b: Store) -> None:
-    """Refuse two stores that one model cannot take.
+    """Check that one model can take both stores.
 
     Raises:
-        UserError: names the first thing in which they differ.
+        ValueError: the stores differ in frame width, dtype, classes, scale or offset; the message names the first.
     """
     for what, of_a, of_b in (
         ("numbers a frame", a.dim, b.dim),
@@ -99,6 +103,6 @@ def check_alike(a: Store, b: Store) -> None:
         ("offset", a.description.offset, b.description.offset),
     ):
         if of_a != of_b:
-            raise UserError(f"{a.path} has {what} {of_a}, {b.path} has {of_b}: prepare both from one release")
+            raise InputError(f"{a.path} has {what} {of_a}, {b.path} has {of_b}: prepare both from one release")
     if a.description.class_names != b.description.class_names:
-        raise UserError(f"{a.path} and {b.path} name their classes differently: prepare both from one release")
+        raise InputError(f"{a.path} and {b.path} name their classes differently: prepare both from one release")

@@ -1,4 +1,4 @@
-"""Iterables of batches: no workers, no collation; a batch costs less here than its way to a worker and back."""
+"""Iterables of batches, in the main process: making a batch takes less time than sending it from a worker would."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from numpy.typing import NDArray
 
 from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset
-from audiobag.errors import UserError
+from audiobag.utils.errors import InputError
 
 
 @runtime_checkable
 class Draw(Protocol):
-    """Which clips make up the global batch of a step; see `audiobag.sampler`."""
+    """What `TrainingBatches` needs of a sampler; see `audiobag.sampler.Sampler`."""
 
     def draw(self, step: int) -> NDArray[np.int64]:
-        """Return their numbers [batch_size]."""
+        """Return the clips [batch_size] of the global batch of `step`."""
 
 
 class TrainingBatches:
-    """One rank's share of the training batches of steps 0 to `steps` - 1; continues where a checkpoint stood.
+    """One rank's share of the training batches of steps 0 to `steps` - 1.
 
-    Rank r of W takes entries r, r + W, ... of the global batch: together the ranks see what one would.
+    Rank r of W takes entries r, r + W, ... of each global batch, so all ranks together train on the batches that one
+    rank would.
+
+    Args:
+        dataset: clips to read.
+        sampler: chooses the clips of each global batch.
+        steps: number of training steps.
+        rank: rank of this process.
+        world_size: number of processes.
     """
 
     def __init__(self, dataset: BagDataset, sampler: Draw, steps: int, rank: int = 0, world_size: int = 1) -> None:
@@ -44,28 +52,34 @@ class TrainingBatches:
             yield self.dataset.batch(index)
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the stream stands; Lightning keeps it in the checkpoint."""
+        """Return the position in the stream; Lightning keeps it in the checkpoint."""
         return {"next_step": self._next_step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from there."""
+        """Continue from the position of `state`."""
         self._next_step = state["next_step"]
 
 
 class EvaluationBatches:
     """One rank's share of all clips, each exactly once and in order.
 
-    The clips are cut into ceil(N / batch_size) nearly equal runs, and every rank takes part in each run, so all
-    ranks make the same number of steps without any clip repeated as padding.
+    The clips are split into about N / batch_size nearly equal runs, and every rank takes a share of each run. All
+    ranks therefore make the same number of steps, and no clip is repeated.
+
+    Args:
+        dataset: clips to read.
+        batch_size: clips of a global batch, over all ranks.
+        rank: rank of this process.
+        world_size: number of processes.
 
     Raises:
-        UserError: there are fewer clips than ranks, so that a rank would have none.
+        ValueError: there are fewer clips than ranks.
     """
 
     def __init__(self, dataset: BagDataset, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         n = len(dataset)
         if n < world_size:
-            raise UserError(f"{n} clips cannot be scored by {world_size} processes: use fewer devices")
+            raise InputError(f"{n} clips cannot be scored by {world_size} processes: use fewer devices")
         self.dataset = dataset
         runs = np.array_split(np.arange(n), max(1, min(-(-n // batch_size), n // world_size)))
         self._shares = [run[rank::world_size] for run in runs]

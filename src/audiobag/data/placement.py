@@ -1,40 +1,43 @@
-"""Where the frames lie while batches are gathered from them."""
+"""Where the frames are kept while batches are read from them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from audiobag.store import Store
-from audiobag.values import check_choice
+from audiobag.data.store import Store
+from audiobag.utils.values import check_choice
 
 PLACEMENTS = ("mapped", "memory", "device")
 
 
 class Placement:
-    """Reads each store at most once, however many data sets are cut from it.
+    """Keeps the frames of stores in one of three places, and copies each store at most once.
 
-    | `where` | frames | for |
+    | `placement` | frames | for |
     | --- | --- | --- |
-    | mapped | stay in the file; all processes of a machine share its pages | CPUs, sets beyond memory |
+    | mapped | stay in the file, whose pages all processes of a machine share | CPUs, data sets larger than memory |
     | memory | are copied into this process | a slow file system |
-    | device | are copied to the device, where batches are gathered and dequantised too | GPUs |
+    | device | are copied to the device, where batches are made and dequantised | GPUs |
+
+    Args:
+        placement: mapped, memory or device.
 
     Raises:
-        UserError: `where` is none of these.
+        ValueError: `placement` is none of these.
     """
 
-    def __init__(self, where: str) -> None:
-        check_choice("data.placement", where, PLACEMENTS)
-        self.where = where
+    def __init__(self, placement: str) -> None:
+        check_choice("placement", placement, PLACEMENTS)
+        self.placement = placement
         self._placed: dict[tuple[int, torch.device], Tensor] = {}
 
     def frames(self, store: Store, device: torch.device) -> Tensor:
-        """Return the frames [F, D] of a store, where batches for `device` are gathered from."""
+        """Return the frames [F, D] of a store, to read batches for `device` from."""
         mapped = torch.from_numpy(store.frames)
-        if self.where == "mapped":
+        if self.placement == "mapped":
             return mapped
-        target = device if self.where == "device" else torch.device("cpu")
+        target = device if self.placement == "device" else torch.device("cpu")
         key = id(store), target
         if key not in self._placed:
             self._placed[key] = mapped.to(target, copy=True)

@@ -1,4 +1,4 @@
-"""From the outside world to stores: published records, archives of them, packed or own arrays, made-up clips."""
+"""Preparing data: published records, archives of them, packed arrays, own arrays and synthetic clips to stores."""
 
 from audiobag.prepare.locate import default_out
 from audiobag.prepare.pipeline import prepare

@@ -1,4 +1,4 @@
-"""Sources that are files of arrays, each one a split; `tables` says what they hold."""
+"""Sources that are files of arrays, one per split; `tables` describes their content."""
 
 from __future__ import annotations
 
@@ -11,30 +11,26 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from audiobag.errors import UserError
-from audiobag.hdf5 import check_claim, check_links
 from audiobag.prepare.inflate import MOST
 from audiobag.prepare.records import Clip, Reject
-from audiobag.prepare.source import Advance, BadRecord, Part, Piece, Rejects, fingerprint_files
+from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
+from audiobag.utils.errors import InputError
+from audiobag.utils.hdf5 import check_claim, check_links
 
 SUFFIXES = (".h5", ".hdf5", ".npz")
-_BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**24
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class ArrayFiles:
-    """HDF5 or NPZ files, each one a split with the file's name.
-
-    It is read by one process: arrays need no parsing.
+    """HDF5 or NPZ files, each of which is a split with the file's name.
 
     Args:
-        paths: the files, of one folder.
-        source: what the stores are to say of where they come from.
-        labelled: whether there must be labels.
+        paths: the files, all in one folder.
+        source: name of the source, recorded in the stores.
+        labelled: whether every clip must have labels.
     """
-
-    portable = False
 
     def __init__(self, paths: Sequence[Path], source: str, labelled: bool = True) -> None:
         self.paths = tuple(sorted(paths))
@@ -42,14 +38,10 @@ class ArrayFiles:
         stems = [path.stem for path in self.paths]
         for path in self.paths:
             if stems.count(path.stem) > 1:
-                raise UserError(f"{path.parent} has several files named {path.stem}: a split is one, remove the others")
+                raise InputError(f"{path.parent} has several files named {path.stem}: keep one file per split")
         folder = self.paths[0].resolve().parent
         self.fingerprint, sizes = fingerprint_files(folder, (path.name for path in self.paths))
         self.size = sum(sizes)
-
-    def pieces(self, advance: Advance) -> Iterator[Piece]:
-        """Yield itself: a file of arrays is open as long as it is read."""
-        yield self
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each file."""
@@ -69,7 +61,7 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
         if path.suffix == ".npz":
             archive = np.load(files.enter_context(path.open("rb")), allow_pickle=False)
             if not isinstance(archive, Mapping):
-                raise ValueError("it is no archive of arrays")
+                raise ValueError("it is not an archive of arrays")
             _check_growth(path)
             return read_table(path, dict(archive), {}, source, labelled)
         file = files.enter_context(h5py.File(path, "r"))
@@ -78,14 +70,14 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
             if isinstance(array, h5py.Dataset):
                 check_claim(array)
         return read_table(path, file, file.attrs, source, labelled)
+    except InputError:
+        raise
     except _UNREADABLE as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); expected HDF5 or NPZ without pickles: save it again"
-        ) from error
+        raise InputError(f"{path} cannot be read ({error}); expected an HDF5 file, or NPZ without pickles") from error
 
 
 def _check_growth(path: Path) -> None:
-    """Refuse an archive that would fill the memory: its members' sizes are known before they are read."""
+    """Refuse an archive that would exhaust the memory; it declares the sizes of its members."""
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > MOST * path.stat().st_size:
@@ -93,9 +85,9 @@ def _check_growth(path: Path) -> None:
 
 
 def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterator[tuple[int, Clip]]:
-    """Yield (number from 1, clip), reading a bounded number of bytes at a time, but a clip at least."""
+    """Yield (number from 1, clip), reading blocks of at least one clip and otherwise bounded size."""
     size = path.stat().st_size
-    per_block = max(1, _BLOCK_BYTES // (table.dim * table.dtype.itemsize))
+    per_block = max(1, BLOCK_BYTES // (table.dim * table.dtype.itemsize))
     first = 0
     while first < len(table):
         limit = table.offsets[first] + per_block
@@ -103,8 +95,8 @@ def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterat
         try:
             frames, labels = table.frames(first, last), table.labels(first, last)
         except _UNREADABLE as error:
-            raise UserError(f"{path} cannot be read beyond clip {first} ({error}): save it again") from error
-        # NaN and infinity spread through every sum: one look at the sums of finite numbers would overflow float16.
+            raise InputError(f"{path} cannot be read beyond clip {first} ({error}): write the file again") from error
+        # Checking the sum of each frame instead would be faster, but sums of finite float16 numbers overflow.
         finite = np.isfinite(frames).all(axis=1) if frames.dtype.kind == "f" else None
         for clip in range(first, last):
             start, end = table.offsets[clip : clip + 2] - table.offsets[first]
@@ -113,7 +105,7 @@ def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterat
                     raise BadRecord("the clip has no frames")
                 if finite is not None and not finite[start:end].all():
                     frame = int(np.argmin(finite[start:end]))
-                    raise BadRecord(f"frame {frame} holds NaN or infinity")
+                    raise BadRecord(f"frame {frame} contains NaN or infinity")
                 label_ids = labels(clip)
             except BadRecord as finding:
                 reject(clip + 1, f"video id {table.video_id[clip].decode(errors='replace')}: {finding}")

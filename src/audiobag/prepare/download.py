@@ -1,4 +1,4 @@
-"""Downloading a source: resumed where it was interrupted, whole or absent under its final name."""
+"""Resumable downloads: under its final name, a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audiobag.errors import UserError
-from audiobag.files import write_json
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import write_json
 
 _BLOCK = 2**20
 _TIMEOUT = 60.0
@@ -22,44 +22,46 @@ _ATTEMPTS = 5
 
 
 class _HttpRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http(s) alone; urllib would follow one to ftp too."""
+    """Follows redirects to http(s) only; urllib would also follow redirects to ftp."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not is_address(newurl):
             fp.close()
-            raise UserError(f"{req.full_url} leads to {newurl}; expected http(s): give the address of the file itself")
+            raise InputError(f"{req.full_url} leads to {newurl}, expected http(s): use the address of the file itself")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 _OPENER = urllib.request.build_opener(_HttpRedirects)
 
 Report = Callable[[int, int | None], None]
-"""Takes the bytes that are here and those there will be, where the server says so."""
+"""Called with the number of bytes received, and the total if the server announces it."""
 
 
 def is_address(source: str) -> bool:
-    """Say whether a source is an http(s) address."""
+    """Return whether a source is an http(s) address."""
     return source.startswith(("http://", "https://"))
 
 
 def download(address: str, folder: Path, report: Report, *, wait: float = 1.0) -> Path:
-    """Return the file at `address`, downloaded into `folder` unless it is there already.
+    """Download the file at `address` into `folder`, unless it exists there, and return its path.
 
-    What an interrupted download left is continued with a `Range` request; where the server knows no ranges, or
-    has another version by now, it starts again.
+    An interrupted download is continued with a `Range` request. If the server does not support ranges, or has another
+    version of the file, the download starts again.
 
     Args:
-        address: http or https.
-        folder: keeps the file, and what is there of it until then.
-        report: is told of the progress.
-        wait: seconds before the second attempt; doubled before each further one.
+        address: http or https address of a file.
+        folder: folder for the file and for its unfinished download.
+        report: called with the progress.
+        wait: seconds before the second attempt; doubled before each further attempt.
 
     Raises:
-        UserError: there is no such file, or the connection breaks again and again.
+        ValueError: the file does not exist, or the connection breaks repeatedly.
     """
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
     if not name or name.startswith("."):
-        raise UserError(f"{address} names no file; expected an address that ends in one, such as features.tar.gz")
+        raise InputError(
+            f"{address} names no file; expected an address that ends with a file name, such as features.tar.gz"
+        )
     final = folder / name
     if final.exists():
         return final
@@ -75,17 +77,21 @@ def download(address: str, folder: Path, report: Report, *, wait: float = 1.0) -
             return final
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-                raise UserError(f"{address}: the server says {error.code} {error.reason}: check the address") from error
+                raise InputError(
+                    f"{address}: the server answered {error.code} {error.reason}: check the address"
+                ) from error
             failures = 1 if _size(part) > before else failures + 1
             reason = error
             time.sleep(wait * 2 ** (failures - 1))
-    raise UserError(f"{address} broke off {_ATTEMPTS} times ({reason}); run the command again to go on from there")
+    raise InputError(
+        f"the download of {address} broke off {_ATTEMPTS} times ({reason}): run the command again to resume it"
+    )
 
 
 def _fetch(address: str, part: Path, report: Report) -> None:
-    """Bring `part` nearer to its end; raise OSError where that is not reached."""
+    """Continue the download `part`; raise OSError if it remains incomplete."""
     have, validator = _size(part), _read_validator(part, address)
-    # Without this, a server may compress once more what is compressed.
+    # Without this header, a server may compress the compressed file again.
     headers = {"Accept-Encoding": "identity"}
     if have and validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
@@ -101,7 +107,7 @@ def _fetch(address: str, part: Path, report: Report) -> None:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise ConnectionError("the server sent another range than was asked for")
+            raise ConnectionError("the server sent another range than the requested one")
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
@@ -115,7 +121,7 @@ def _fetch(address: str, part: Path, report: Report) -> None:
             file.flush()
             os.fsync(file.fileno())
     if total is not None and have != total:
-        raise ConnectionError(f"{have:,} of {total:,} bytes came")
+        raise ConnectionError(f"received {have:,} of {total:,} bytes")
 
 
 def _state(part: Path) -> Path:
@@ -127,7 +133,7 @@ def _size(path: Path) -> int:
 
 
 def _read_validator(part: Path, address: str) -> str:
-    """Return what tells whether the server still has the version that `part` is a piece of, empty if nothing does."""
+    """Return the tag or date of the version that `part` belongs to, or an empty string if it is unknown."""
     try:
         state = json.loads(_state(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -137,6 +143,6 @@ def _read_validator(part: Path, address: str) -> str:
 
 def _write_validator(part: Path, address: str, headers: http.client.HTTPMessage) -> None:
     tag = headers.get("ETag", "")
-    # A weak tag promises the same meaning, not the same bytes.
+    # A weak tag does not guarantee equal bytes.
     validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
     write_json(_state(part), {"address": address, "validator": validator})

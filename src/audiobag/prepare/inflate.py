@@ -1,4 +1,4 @@
-"""Reading gzip and zlib streams piece by piece: bounded memory, and every early end or wrong checksum raises."""
+"""Decompression of gzip and zlib streams in bounded memory; truncation and wrong checksums raise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _BLOCK = 2**18
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _FREE = 2**26
 MOST = 100
-"""How many times its compressed size a stream may grow: AudioSet's archive grows by a fifth, a bomb a thousandfold."""
+"""Maximum ratio of the size of a stream to its compressed size. AudioSet's archive has 1.2, a zip bomb about 1,000."""
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """Whatever has `read(size)`, which returns 1 to `size` bytes, and none only at the end."""
+    """A stream whose `read(size)` returns 1 to `size` bytes, and none only at the end."""
 
     def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes."""
@@ -22,17 +22,17 @@ class Readable(Protocol):
 
 
 def looks_compressed(start: bytes) -> bool:
-    """Say whether a stream that starts so is gzip (RFC 1952) or zlib (RFC 1950, deflate)."""
+    """Return whether a stream with this start is gzip (RFC 1952) or zlib (RFC 1950, deflate)."""
     gzip = start[:3] == b"\x1f\x8b\x08"
     return gzip or (len(start) >= 2 and start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0)
 
 
 class Inflated:
-    """The decompressed content of `stream`, a gzip (of one member or more) or zlib stream.
+    """The decompressed content of a zlib stream, or of a gzip stream of one or more members.
 
     Args:
         stream: the compressed bytes.
-        start: those of them that were read already.
+        start: the part of them that has been read already.
     """
 
     def __init__(self, stream: Readable, start: bytes = b"") -> None:
@@ -46,8 +46,9 @@ class Inflated:
         """Read up to `size` bytes.
 
         Raises:
-            EOFError: the compressed stream ends early.
-            zlib.error: it is damaged, fails its checksum, or grows more than `MOST` times beyond 64 MiB.
+            EOFError: the compressed stream is truncated.
+            zlib.error: the stream is damaged, has a wrong checksum, or grows to more than 64 MiB and `MOST` times
+                its size.
         """
         while True:
             if self._inflater.eof:
@@ -59,14 +60,14 @@ class Inflated:
             if not self._begun:
                 if not self._input:
                     return b""
-                # Archives from tape are padded with zeros.
+                # Archives on tape are padded with zeros.
                 self._input = self._input.lstrip(b"\0")
                 if not self._input:
                     continue
-            # Output may be waiting inside even where no input is left.
+            # The decompressor may hold output even if no input is left.
             output = self._inflater.decompress(self._input, size)
             if not output and not self._input and not self._inflater.eof:
-                raise EOFError("the compressed data end early")
+                raise EOFError("the compressed data are truncated")
             self._input, self._begun = self._inflater.unconsumed_tail, True
             if output:
                 self._given += len(output)

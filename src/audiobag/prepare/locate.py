@@ -1,4 +1,4 @@
-"""What a source is, from how the user writes it: its kind, its fingerprint, and where its stores go."""
+"""Finding a source from its name: its kind, its fingerprint, and the default folder of its stores."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from audiobag.errors import UserError
+from audiobag.prepare.archive import ShardArchive
 from audiobag.prepare.arrays import SUFFIXES, ArrayFiles
 from audiobag.prepare.download import download, is_address
-from audiobag.prepare.shards import ShardArchive, ShardFolder, is_shard
+from audiobag.prepare.shards import ShardFolder, is_shard
 from audiobag.prepare.source import Source
 from audiobag.prepare.synthetic import SYNTHETIC, Synthetic
+from audiobag.utils.errors import InputError
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A source before it is opened, which may take a download.
+    """A source before it is opened; opening it may start a download.
 
     Attributes:
-        fingerprint: the same as long as the source is; see `Source`.
-        open: (downloads, progress) -> the source; what it puts into the folder `downloads` stays.
+        fingerprint: changes with the source; see `Source`.
+        open: (downloads, progress) -> the source; downloaded files stay in the folder `downloads`.
     """
 
     fingerprint: str
@@ -33,9 +34,9 @@ class Located:
 
 
 def default_out(source: str, size: str = "small") -> Path:
-    """Return where the stores of a source go unless the user says otherwise.
+    """Return the default folder for the stores of a source.
 
-    That is `data/synthetic/<size>` for the synthetic set, `data/<name>` for a file of the user's own embeddings,
+    It is `data/synthetic/<size>` for the synthetic data set, `data/<name>` for a file of the user's own embeddings, and
     `data/audioset` for everything else.
     """
     if source == SYNTHETIC:
@@ -45,14 +46,14 @@ def default_out(source: str, size: str = "small") -> Path:
 
 
 def locate(source: str, size: str) -> Located:
-    """Say what a source is.
+    """Find a source.
 
     Args:
         source: see `audiobag.prepare.prepare`.
-        size: of the synthetic set.
+        size: size of the synthetic data set.
 
     Raises:
-        UserError: there is nothing, or nothing of a known kind.
+        ValueError: the source does not exist or is of an unknown kind.
     """
     if source == SYNTHETIC:
         generated = Synthetic(size)
@@ -64,22 +65,22 @@ def locate(source: str, size: str) -> Located:
 
 
 def open_source(path: Path, source: str, labelled: bool = True) -> Source:
-    """Open a source that lies here.
+    """Open a local source.
 
     Args:
         path: a folder or a file.
-        source: what it is to be called.
-        labelled: whether its clips must have labels.
+        source: name of the source, recorded in the stores.
+        labelled: whether every clip must have labels.
 
     Raises:
-        UserError: there is nothing, or nothing of a known kind.
+        ValueError: the source does not exist or is of an unknown kind.
     """
     if path.is_dir():
         arrays = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
         only_arrays = arrays and not any(is_shard(p.name) for p in path.rglob("*"))
         return ArrayFiles(arrays, source, labelled) if only_arrays else ShardFolder(path, source, labelled)
     if not path.exists():
-        raise UserError(f"there is no {path}: give a folder, a file or an address that is there, or {SYNTHETIC}")
+        raise InputError(f"there is no {path}; expected an existing folder or file, an http(s) address, or {SYNTHETIC}")
     if path.name.endswith(_ARCHIVES):
         return ShardArchive(path, source, labelled)
     if is_shard(path.name):
@@ -87,7 +88,7 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
     if path.suffix in SUFFIXES:
         return ArrayFiles([path], source, labelled)
     known = ", ".join((*_ARCHIVES, ".tfrecord", *SUFFIXES))
-    raise UserError(f"{path} is of no known kind: expected a folder or a file whose name ends in {known}")
+    raise InputError(f"{path} is of an unknown kind; expected a folder, or a file whose name ends in {known}")
 
 
 def _download(address: str, folder: Path, progress: Progress) -> Source:

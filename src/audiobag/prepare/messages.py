@@ -1,7 +1,7 @@
-"""`tensorflow.SequenceExample` without TensorFlow: its messages, built at run time from their descriptors.
+"""The messages of `tensorflow.SequenceExample` without TensorFlow, built from descriptors at run time.
 
-Field names and numbers are those of `tensorflow/core/example/{feature,example}.proto`. The messages live in
-a pool of their own, so that they never meet another library's copy of the same names.
+Field names and numbers are those of `tensorflow/core/example/{feature,example}.proto`. The messages have their own
+descriptor pool, so they cannot conflict with another library's messages of the same names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SCALARS = {
 def _add_message(
     types: Any, parent: str, name: str, fields: tuple[tuple[str, str], ...], *, oneof: str = ""
 ) -> descriptor_pb2.DescriptorProto:
-    """Add a message with the `(name, type)` fields, numbered from 1; `*` before a type means repeated."""
+    """Add a message with fields (name, type), numbered from 1; `*` before a type means repeated."""
     message: descriptor_pb2.DescriptorProto = types.add(name=name)
     if oneof:
         message.oneof_decl.add(name=oneof)
@@ -42,7 +42,7 @@ def _add_message(
 def _add_map(types: Any, package: str, name: str, field: str, value: str) -> None:
     """Add a message with the single field `map<string, value> field = 1`."""
     message = _add_message(types, package, name, ((field, f"*{name}.Entry"),))
-    # protobuf insists on this name for the entries of a map.
+    # protobuf requires this name for the entries of a map.
     entry_name = "".join(part.capitalize() for part in field.split("_")) + "Entry"
     message.field[0].type_name = f".{package}.{name}.{entry_name}"
     entry = _add_message(message.nested_type, package, entry_name, (("key", "string"), ("value", value)))
@@ -77,4 +77,4 @@ FeatureLists: Any = _CLASSES["FeatureLists"]
 SequenceExample: Any = _CLASSES["SequenceExample"]
 
 Halves: Any = _CLASSES["Halves"]
-"""A SequenceExample on the wire, but with `context` and `feature_lists` as the bytes that they are."""
+"""A SequenceExample whose `context` and `feature_lists` are serialised bytes."""

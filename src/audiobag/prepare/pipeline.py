@@ -1,30 +1,29 @@
-"""`prepare`: from a source, whatever its kind, to one store for each split; all of them or none."""
+"""`prepare`: from a source of any kind to one store per split; either all stores are written or none."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from audiobag.errors import UserError
-from audiobag.files import locked
+from audiobag.data.store import Store, open_store
 from audiobag.prepare.gather import Split
 from audiobag.prepare.locate import Located, locate
-from audiobag.prepare.reading import read_pieces, worthwhile_processes
 from audiobag.prepare.source import Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
-from audiobag.store import Store, open_store
-from audiobag.values import check_choice, check_flag, check_whole
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import locked
+from audiobag.utils.values import check_choice
 
 _MAX_SPLITS = 64
 _SECONDS_BETWEEN_UPDATES = 0.1
-# In the attribute that lists the splits of a run: no name of a file has it.
+# Separates names of splits in an attribute of the stores; no file name contains it.
 _SEPARATOR: Final = "/"
 
 
@@ -35,40 +34,34 @@ def prepare(
     size: str = "small",
     force: bool = False,
     on_error: str = "stop",
-    processes: int = 1,
     console: Console | None = None,
 ) -> Summary:
-    """Write one store for each split of `source` into `out`; where they are already, do nothing.
+    """Write one store for each split of `source` into `out`; do nothing if these stores exist already.
 
-    All splits are read and written aside before the first is put in place, so a run that stops leaves `out` as
-    it was. Clips stand in the order of their video ids: however a release is packed, its stores are the same.
+    All splits are read and written to a temporary folder before the first is moved into place, so a run that stops
+    leaves `out` unchanged. Clips are sorted by video id: the stores of a release do not depend on how it is packed.
 
     Args:
         source: `synthetic`; a folder of `*.tfrecord` shards, a `.tar` or `.tar.gz` of them, or one shard; an HDF5
-            or NPZ file of arrays, as `audiobag.prepare.tables` has them, or a folder of such files; or the http(s)
+            or NPZ file of arrays as described in `audiobag.prepare.tables`, or a folder of such files; or the http(s)
             address of such a file. The official one,
-            http://storage.googleapis.com/us_audioset/youtube_corpus/v1/features/features.tar.gz, has 2.4 GB;
-            what is downloaded is kept in `<out>/.download`.
-        out: the folder of the stores.
-        size: of the synthetic set.
-        force: do it again even if nothing has changed.
-        on_error: "stop" at the first bad record, or "skip" it and list it in `<out>/rejected.csv`.
-        processes: that read, at most, where the source is large enough for several; the stores are the same. More
-            than one begin by importing the main script, whose work must stand behind `if __name__ == "__main__"`.
+            http://storage.googleapis.com/us_audioset/youtube_corpus/v1/features/features.tar.gz, has 2.4 GB.
+            Downloads are kept in `<out>/.download`.
+        out: folder for the stores.
+        size: size of the synthetic data set: "tiny", "small" or "full".
+        force: prepare again even if nothing has changed.
+        on_error: "stop" at the first bad record, or "skip" bad records and list them in `<out>/rejected.csv`.
         console: shows the progress; standard error by default.
 
     Raises:
-        UserError: the source is missing, unreadable or of no known kind, or has a bad record.
+        ValueError: the source is missing, unreadable or of an unknown kind, or has a bad record.
     """
     check_choice("on_error", on_error, ("stop", "skip"))
-    check_whole("processes", processes)
-    check_flag("force", force)
     started = time.perf_counter()
     located = locate(source, size)
     _make_folder(out)
-    with locked(
-        out / ".prepare.lock", f"another audiobag-prepare writes into {out}: wait for it, or give another out="
-    ):
+    busy = f"another audiobag-prepare is writing to {out}: wait until it has finished, or choose another folder"
+    with locked(out / ".prepare.lock", busy):
         stores = {} if force else _prepared(out, located.fingerprint, on_error)
         if stores:
             splits, rejected = _summarise(stores)
@@ -76,38 +69,34 @@ def prepare(
         rejects = Rejects(on_error)
         with _work_folder(out) as work, _progress(console or Console(stderr=True)) as progress:
             opened = located.open(out / ".download", progress)
-            gathered = _gather(opened, out, work, rejects, processes, progress)
+            gathered = _gather(opened, out, work, rejects, progress)
             _write(gathered, out, work, rejects, located, progress)
         rejects.write(out / "rejected.csv")
         splits, _ = _summarise({split.name: open_store(out / f"{split.name}.h5") for split in gathered})
         return Summary(out, splits, len(rejects.found), time.perf_counter() - started, unchanged=False)
 
 
-def _gather(source: Source, out: Path, work: Path, rejects: Rejects, processes: int, progress: Progress) -> list[Split]:
-    """Read everything; return the splits that have clips."""
+def _gather(source: Source, out: Path, work: Path, rejects: Rejects, progress: Progress) -> list[Split]:
+    """Read the source; return the splits that have clips."""
     splits: dict[str, Split] = {}
     with _Meter(progress, "reading", source.size) as advance:
-        processes = worthwhile_processes(processes, source.size)
-        with closing(read_pieces(source.pieces(advance), work, rejects.on_error, advance, processes)) as readings:
-            for blocks, rejected in readings:
-                rejects.found += rejected
-                for block in blocks:
-                    if block.split not in splits:
-                        if len(splits) == _MAX_SPLITS:
-                            raise UserError(f"more than {_MAX_SPLITS} folders have shards, expected one for each split")
-                        _check_target(out / f"{block.split}.h5", source)
-                        splits[block.split] = Split(block)
-                    splits[block.split].add(block, rejects)
+        for part in source.parts(rejects, advance):
+            if part.split not in splits:
+                if len(splits) == _MAX_SPLITS:
+                    raise InputError(f"more than {_MAX_SPLITS} folders contain shards, expected one folder per split")
+                _check_target(out / f"{part.split}.h5", source)
+                splits[part.split] = Split(part, work / f"{part.split}.frames")
+            splits[part.split].add(part, rejects)
     gathered = [split for _, split in sorted(splits.items()) if len(split)]
     if not gathered:
         first = rejects.found[0] if rejects.found else None
-        named = f", the first {first.file}: {first.finding}" if first else ""
-        raise UserError(f"no good record is left of {len(rejects.found):,} bad ones{named}; nothing was written")
+        named = f"; the first is {first.file}: {first.finding}" if first else ""
+        raise InputError(f"the source has no good record, but {len(rejects.found):,} bad ones{named}")
     return gathered
 
 
 def _write(splits: list[Split], out: Path, work: Path, rejects: Rejects, located: Located, progress: Progress) -> None:
-    """Sort all splits, write them all, then put all in place."""
+    """Sort all splits, write all of them, then move all into place."""
     for split in splits:
         split.sort(rejects)
     common = {
@@ -124,16 +113,16 @@ def _write(splits: list[Split], out: Path, work: Path, rejects: Rejects, located
 
 
 def _prepared(out: Path, fingerprint: str, on_error: str) -> dict[str, Store]:
-    """Return the stores that an earlier run made of this very source; none unless all are whole.
+    """Return the stores that an earlier run wrote from the same source, or none unless all of them are intact.
 
-    A run that is to stop at bad records does not take the stores of one that left some out.
+    A run with `on_error="stop"` does not accept stores from which bad records were left out.
     """
     stores: dict[str, Store] = {}
     splits: set[str] = set()
     for path in sorted(out.glob("*.h5")):
         try:
             store = open_store(path)
-        except UserError:
+        except InputError:
             continue
         found = store.attributes
         if found.get("source_fingerprint") != fingerprint:
@@ -146,7 +135,7 @@ def _prepared(out: Path, fingerprint: str, on_error: str) -> dict[str, Store]:
 
 
 def _summarise(stores: dict[str, Store]) -> tuple[tuple[SplitSummary, ...], int]:
-    """Return a summary of each store, and the number of records that the run left out."""
+    """Return a summary of each store, and the number of records that the run skipped."""
     splits = tuple(SplitSummary.of(name, store) for name, store in stores.items())
     return splits, max(int(store.attributes["rejected_in_all"]) for store in stores.values())
 
@@ -154,19 +143,19 @@ def _summarise(stores: dict[str, Store]) -> tuple[tuple[SplitSummary, ...], int]
 def _check_target(target: Path, source: Source) -> None:
     folder = target.parent.resolve()
     if any(path.name == target.name and path.parent.resolve() == folder for path in source.paths):
-        raise UserError(f"the store would replace its own source, {target}: give another folder with out=")
+        raise InputError(f"the store would overwrite its own source {target}: choose another folder for the stores")
 
 
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"out={out} cannot be made ({error.strerror}): give a folder that can") from error
+        raise InputError(f"out must be a folder that can be created, got {out} ({error.strerror})") from error
 
 
 @contextmanager
 def _work_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system, removed in the end; a killed run's goes first."""
+    """Yield an empty folder on the same file system, removed at the end; remove that of a killed run first."""
     work = out / ".preparing"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -182,7 +171,7 @@ def _progress(console: Console) -> Progress:
 
 
 class _Meter:
-    """A bar of a known number of bytes, drawn at most ten times a second however often it advances."""
+    """A progress bar in bytes, redrawn at most ten times a second."""
 
     def __init__(self, progress: Progress, description: str, total: int) -> None:
         self._progress = progress

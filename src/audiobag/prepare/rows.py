@@ -1,4 +1,4 @@
-"""Everything of clips but their frames, as they come, in compact arrays (60 bytes a clip for AudioSet)."""
+"""Compact arrays for everything but the frames of clips (60 bytes per clip of AudioSet)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from audiobag.prepare.records import Clip, Reject
 
 MAX_ID = 255
-MIXED = "records with witness frames and records without them are mixed"
 
 
 class Rows:
     """N clips without their frames: clip i is the i-th entry of each array, or the i-th run of it.
 
     Attributes:
-        counts: by name, how many bytes of `ids`, frames and `labels` each clip has, and how many frames of
-            `witness` each of its labels.
-        witnessed: whether the clips say which frames show their labels; None as long as there is no clip.
+        counts: by name, the number of bytes of `ids`, of frames and of `labels` of each clip, and the number of
+            `witness` frames of each label.
+        witnessed: whether the clips have witness frames; None while there is no clip.
     """
 
     def __init__(self) -> None:
@@ -35,24 +34,24 @@ class Rows:
     def __len__(self) -> int:
         return len(self.records)
 
-    def take(self, clips: Iterable[tuple[int, Clip]], file: BinaryIO, reject: Reject) -> None:
-        """Take clips and write their frames into a file; those that no store takes are rejected.
+    def extend(self, clips: Iterable[tuple[int, Clip]], file: BinaryIO, reject: Reject) -> None:
+        """Append clips and write their frames to a file; clips that a store cannot hold are rejected.
 
         Args:
-            clips: with the numbers of their records.
-            file: takes the frames, end to end.
-            reject: takes the number of a bad record and what was found.
+            clips: (record number, clip).
+            file: receives the frames, end to end.
+            reject: called with the number of a bad record and the reason.
         """
         write, counts = file.write, self.counts
         id_counts, frame_counts, label_counts = counts["id"], counts["frame"], counts["label"]
         for record, (video_id, frames, label_ids, start, end, witness) in clips:
             if not 0 < len(video_id) <= MAX_ID or 0 in video_id:
-                found = f"the video id {video_id[:32]!r} is empty, too long or has a NUL"
+                found = f"the video id {video_id[:32]!r} is empty, too long or contains a NUL byte"
                 reject(record, f"{found}, expected 1 to {MAX_ID} bytes")
                 continue
             if self.witnessed is not (witness is not None):
                 if self.witnessed is not None:
-                    reject(record, MIXED)
+                    reject(record, "records with witness frames and records without them are mixed")
                     continue
                 self.witnessed = witness is not None
             write(frames.data)
@@ -69,17 +68,8 @@ class Rows:
                     self.witness.extend(shown_by)
                     counts["witness"].append(len(shown_by))
 
-    def extend(self, others: Rows) -> None:
-        """Take other clips, which agree in `witnessed`, after these."""
-        self.ids += others.ids
-        for of, counts in self.counts.items():
-            counts.extend(others.counts[of])
-        for name in ("labels", "witness", "starts", "ends", "records"):
-            getattr(self, name).extend(getattr(others, name))
-        self.witnessed = others.witnessed if self.witnessed is None else self.witnessed
-
     def video_ids(self) -> NDArray[np.character]:
-        """Return the ids as an array of strings."""
+        """Return the ids as an array of byte strings."""
         lengths = np.asarray(self.counts["id"])
         padded = np.zeros((len(lengths), int(lengths.max())), np.uint8)
         padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.frombuffer(self.ids, np.uint8)

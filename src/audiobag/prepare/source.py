@@ -1,4 +1,4 @@
-"""What every kind of source gives: parts, one for each of its files, and what is wrong with a record."""
+"""The interface of all sources: a source yields parts, one per file, and reports bad records."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from audiobag.errors import UserError
-from audiobag.files import write_text
+from audiobag.data.store import DatasetInfo
 from audiobag.labels import audioset_classes
 from audiobag.prepare.records import Clip
-from audiobag.store import Description
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import write_text
 
 Advance = Callable[[int], None]
-"""Takes the number of bytes read since the last call."""
+"""Called with the number of bytes read since the last call."""
 
 
 AUDIOSET_DIM: Final = 128
-"""Bytes of one of AudioSet's frames."""
+"""Number of bytes in a frame of AudioSet."""
 
 
-def audioset_description(source: str) -> Description:
-    """Return what AudioSet's features mean: one frame a second, (x - 128) / 128 as in the paper's code."""
+def audioset_description(source: str) -> DatasetInfo:
+    """Return the description of AudioSet's features: one frame per second, dequantised as (x - 128) / 128."""
     classes = audioset_classes()
-    return Description(classes.names, classes.mids, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source=source)
+    return DatasetInfo(classes.names, classes.mids, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source=source)
 
 
 class BadRecord(Exception):
-    """What is wrong with one record; it can be left out."""
+    """A single record is invalid; it can be skipped."""
 
 
 class Rejection(NamedTuple):
-    """A record (from 1; None for a whole file) that was left out."""
+    """A record that was skipped: its number from 1, or None for a whole file, and the reason."""
 
     split: str
     file: str
@@ -47,7 +47,7 @@ class Rejection(NamedTuple):
 
 
 class Rejects:
-    """What is bad in a source: the first stops the run, or all are kept for `rejected.csv`.
+    """The bad records of a source: the first one stops the run, or all are collected for `rejected.csv`.
 
     Args:
         on_error: "stop" or "skip".
@@ -58,22 +58,22 @@ class Rejects:
         self.found: list[Rejection] = []
 
     def add(self, split: str, file: str, record: int | None, finding: str) -> None:
-        """Take note of a bad record.
+        """Report a bad record.
 
         Raises:
-            UserError: `on_error` is "stop".
+            ValueError: `on_error` is "stop".
         """
         if self.on_error == "stop":
             where = file if record is None else f"{file}, record {record}"
-            raise UserError(f"{where}: {finding}; repair the source, or leave such records out with on_error=skip")
+            raise InputError(f"{where}: {finding}; repair the source, or skip bad records with on_error=skip")
         self.found.append(Rejection(split, file, record, finding))
 
     def count(self, split: str) -> int:
-        """Return how many were left out of `split`."""
+        """Return the number of records of `split` that were skipped."""
         return sum(rejection.split == split for rejection in self.found)
 
     def write(self, path: Path) -> None:
-        """Write the list as CSV, atomically; where there is none, remove an earlier run's."""
+        """Write the list as CSV, atomically; if it is empty, remove the file of an earlier run."""
         if not self.found:
             return path.unlink(missing_ok=True)
         text = io.StringIO()
@@ -88,8 +88,8 @@ class Part:
     """One file of a source.
 
     Attributes:
-        split: to which of the stores its clips belong.
-        file: its name, for people.
+        split: name of the store that its clips belong to.
+        file: name of the file, for messages.
         clips: (record number from 1, clip); `label_ids` ascend without repeats and lie within the classes,
             all frames are [n >= 1, dim] of `dtype`.
         dim: D.
@@ -102,52 +102,38 @@ class Part:
     clips: Iterable[tuple[int, Clip]]
     dim: int
     dtype: np.dtype[Any]
-    description: Description
-
-
-@runtime_checkable
-class Piece(Protocol):
-    """Some files of a source."""
-
-    @property
-    def portable(self) -> bool:
-        """Whether another process can read it, who gets it pickled."""
-        ...
-
-    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
-        """Yield the files one by one; each one's clips are to be consumed before the next is asked for."""
-        ...
+    description: DatasetInfo
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Something that holds clips."""
+    """A collection of clips that can be read once from beginning to end."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the source does; made from names, sizes and times, not from the content."""
+        """Hash that changes with the source; made from names, sizes and times, not from the content."""
         ...
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files whose names a store might have."""
+        """Files that a store of the same name would overwrite."""
         ...
 
     @property
     def size(self) -> int:
-        """Bytes to read, for the progress bar."""
+        """Number of bytes to read, for the progress bar."""
         ...
 
-    def pieces(self, advance: Advance) -> Iterator[Piece]:
-        """Yield all of it in pieces; one that is not portable is to be read before the next is asked for."""
+    def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
+        """Yield the files one by one; consume the clips of one before asking for the next."""
         ...
 
 
 def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, list[int]]:
-    """Return (a hash of the files' names under `root`, sizes and modification times; their sizes)."""
+    """Return a hash of the names under `root`, sizes and modification times of files, and the list of their sizes."""
     digest, sizes = hashlib.sha256(str(root).encode()), []
     for name in names:
-        status = os.stat(f"{root}/{name}")  # noqa: PTH116 (a Path for each of thousands of shards takes longer)
+        status = os.stat(f"{root}/{name}")  # noqa: PTH116 (creating a Path for each of thousands of shards is slower)
         digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
         sizes.append(status.st_size)
     return digest.hexdigest(), sizes

@@ -1,4 +1,4 @@
-"""What a run of prepare tells at its end."""
+"""The summary that `prepare` returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from audiobag.store import Store
+from audiobag.data.store import Store
 
 _MOST_BINS = 10
 _MOST_NAMES = 3
@@ -23,12 +23,12 @@ class SplitSummary:
     """The counts of one split.
 
     Attributes:
-        name: of the split.
+        name: name of the split.
         clips: N.
         positives: P, labels summed over the clips.
-        frames_per_clip: (shortest, longest, clips) of each bin of the histogram, both inclusive.
-        without_positives: the names of the classes that no clip has.
-        rejected: how many bad records were left out.
+        frames_per_clip: (shortest, longest, clips) of each bin of the histogram, bounds inclusive.
+        without_positives: names of the classes that no clip has.
+        rejected: number of bad records that were skipped.
     """
 
     name: str
@@ -40,7 +40,7 @@ class SplitSummary:
 
     @classmethod
     def of(cls, name: str, store: Store) -> SplitSummary:
-        """Count what is in a store that prepare wrote."""
+        """Summarise a store that `prepare` wrote."""
         columns = store.columns
         missing = tuple(store.description.class_names[k] for k in np.flatnonzero(store.labels.counts == 0))
         rejected = int(store.attributes["rejected"])
@@ -49,14 +49,14 @@ class SplitSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run of prepare; rich renders it as a table.
+    """The result of `prepare`; rich renders it as a table.
 
     Attributes:
-        out: the folder of the stores.
-        splits: one entry for each split.
-        rejected: bad records in all.
-        seconds: how long the run took.
-        unchanged: the stores were there already, made from the same source; nothing was done.
+        out: folder of the stores.
+        splits: one entry per split.
+        rejected: number of bad records that were skipped, over all splits.
+        seconds: duration of the run.
+        unchanged: True if the stores existed already and nothing was done.
     """
 
     out: Path
@@ -67,7 +67,7 @@ class Summary:
 
     @property
     def clips_per_second(self) -> float:
-        """The rate from source to stores."""
+        """Number of clips prepared per second."""
         return sum(split.clips for split in self.splits) / self.seconds
 
     def __rich__(self) -> RenderableType:
@@ -80,11 +80,11 @@ class Summary:
 
     def _last_line(self) -> str:
         if self.unchanged:
-            return f"{self.out} has been prepared from this source already: nothing to do (force=true does it again)"
+            return f"{self.out} was prepared from this source already: nothing to do (force=true prepares it again)"
         clips = sum(split.clips for split in self.splits)
         line = f"{clips:,} clips in {self.seconds:.1f} s: {self.clips_per_second:,.0f} clips/s"
         if self.rejected:
-            line += f"; {self.rejected:,} bad records left out, listed in {self.out / 'rejected.csv'}"
+            line += f"; {self.rejected:,} bad records skipped, listed in {self.out / 'rejected.csv'}"
         return line
 
 
@@ -102,7 +102,7 @@ def _cells(split: SplitSummary) -> Iterator[str]:
 
 
 def _histogram(lengths: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
-    """Return (shortest, longest, clips) of each bin that has clips: a bin for each length where they are few."""
+    """Return (shortest, longest, clips) of each bin with clips; up to ten different lengths get a bin each."""
     values, counts = np.unique(lengths, return_counts=True)
     if len(values) <= _MOST_BINS:
         return tuple((int(n), int(n), int(c)) for n, c in zip(values, counts, strict=True))

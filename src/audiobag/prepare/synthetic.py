@@ -1,26 +1,26 @@
-"""The embedded data set: generated clips, as published records.
+"""The synthetic data set: generated clips in the form of published records.
 
-They go through the same preparation as AudioSet's own, so that a fresh clone runs the whole way without a
-download. What the clips are is `synthetic_model`'s affair; here is how many, and how they are a source.
+They are prepared in the same way as AudioSet, so everything can be tried without a download. This module defines how
+many clips there are; `synthetic_model` generates them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Final
 
 from audiobag.prepare.records import Clip, frame_record, serialise
-from audiobag.prepare.shards import Kept, Shard, ShardPiece
-from audiobag.prepare.source import Advance, Part, Piece, Rejects
+from audiobag.prepare.shards import ShardReader
+from audiobag.prepare.source import Advance, Part, Rejects
 from audiobag.prepare.synthetic_model import CHUNK_CLIPS, Chunk, make_chunk
-from audiobag.values import check_choice
+from audiobag.utils.values import check_choice
 
 GENERATOR_VERSION = 1
-"""Raised with every change to what is generated: stores of another version are made anew."""
+"""Increase it with every change to the generated clips: stores of another version are prepared again."""
 
 SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
@@ -29,22 +29,22 @@ SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "full": {"bal_train": 22_160, "eval": 20_371, "unbal_train": 2_041_789},
     }
 )
-"""Clips of each split; `full` has as many as AudioSet. A smaller size is the beginning of a larger one."""
+"""Number of clips of each split; `full` has as many as AudioSet. A smaller size is a prefix of a larger one."""
 
 SYNTHETIC: Final = "synthetic"
 _SEED = 0
-# Of a record, about; for the progress bar.
+# Approximate size of a record, for the progress bar.
 _RECORD_BYTES = 1_400
 
 
 class Synthetic:
-    """The embedded data set.
+    """The synthetic data set.
 
     Args:
         size: one of `SIZES`.
 
     Raises:
-        UserError: there is no such size.
+        ValueError: the size is unknown.
     """
 
     paths: tuple[Path, ...] = ()
@@ -52,32 +52,19 @@ class Synthetic:
     def __init__(self, size: str = "small") -> None:
         check_choice("size", size, SIZES)
         self._clips = SIZES[size]
+        self._reader = ShardReader(SYNTHETIC)
         self.fingerprint = hashlib.sha256(f"{SYNTHETIC} {size} {GENERATOR_VERSION}".encode()).hexdigest()
         self.size = sum(self._clips.values()) * _RECORD_BYTES
 
-    def pieces(self, advance: Advance) -> Iterator[Piece]:
-        """Yield a piece for each chunk of at most 1,054 clips, generated where it is read."""
-        for split, clips in self._clips.items():
-            for chunk, first in enumerate(range(0, clips, CHUNK_CLIPS)):
-                yield _GeneratedPiece(split, chunk, min(clips - first, CHUNK_CLIPS))
-
-
-@dataclass(frozen=True, slots=True)
-class _GeneratedPiece:
-    """The first `clips` clips of a chunk of a split."""
-
-    split: str
-    chunk: int
-    clips: int
-    portable: ClassVar[bool] = True
-
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
-        """Yield one part, read from a shard in memory."""
-        clips = _clips(make_chunk(_SEED, self.split, self.chunk), self.clips)
-        data = b"".join(frame_record(serialise(clip)) for clip in clips)
-        shard = Shard(self.split, f"{self.split}/{self.chunk:04d}.tfrecord", Kept(data))
-        yield from ShardPiece((shard,), SYNTHETIC, labelled=True).parts(rejects, advance)
-        advance(self.clips * _RECORD_BYTES)
+        """Yield a part, in the form of a shard in memory, for each chunk of at most 1,054 clips."""
+        for split, total in self._clips.items():
+            for number, first in enumerate(range(0, total, CHUNK_CLIPS)):
+                count = min(total - first, CHUNK_CLIPS)
+                records = map(frame_record, map(serialise, _clips(make_chunk(_SEED, split, number), count)))
+                shard = io.BytesIO(b"".join(records))
+                yield from self._reader.parts(split, f"{split}/{number:04d}.tfrecord", shard, rejects)
+                advance(count * _RECORD_BYTES)
 
 
 def _clips(chunk: Chunk, count: int) -> Iterator[Clip]:

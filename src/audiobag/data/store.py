@@ -1,24 +1,24 @@
 """The store: one split of a data set on disk, in one HDF5 file.
 
-Every bag's frames stand end to end in one contiguous, uncompressed data set, so that any number of processes
-can map the same pages; everything else is small and is read into memory. Clips stand in the order of their
-video ids, so that the same release gives the same `content_sha256` whatever way it was read.
+The frames of all bags are stored end to end in one contiguous, uncompressed data set, so that several processes can
+map the same pages; everything else is small and is read into memory. Clips are sorted by video id, so the
+`content_sha256` of a release does not depend on how it was packed.
 
-| data set | dtype | shape | what |
+| data set | dtype | shape | meaning |
 | --- | --- | --- | --- |
-| frames | the source's own | [F, D] | all bags end to end |
+| frames | that of the source | [F, D] | all bags end to end |
 | offsets | int64 | [N + 1] | clip i has frames[offsets[i] : offsets[i + 1]] |
-| label_ids | int16 or int32 | [P] | all clips' classes end to end, ascending within a clip |
+| label_ids | int16 or int32 | [P] | classes of all clips end to end, ascending within a clip |
 | label_offsets | int64 | [N + 1] | clip i has label_ids[label_offsets[i] : label_offsets[i + 1]] |
-| video_id | bytes | [N] | ascending, without repeats |
-| start_seconds, end_seconds | float32 | [N] | where the clip lies in its video; NaN where unknown |
+| video_id | bytes | [N] | ascending and unique |
+| start_seconds, end_seconds | float32 | [N] | position of the clip in its video; NaN if unknown |
 | class_names, class_mids | bytes (UTF-8) | [K] | display name and machine id of each class |
 | witness_frames | int32 | [W] | optional: the frames (from 0 in their bag) that show a label |
 | witness_offsets | int64 | [P + 1] | label j of label_ids is shown by witness_frames[w[j] : w[j + 1]] |
 
-Attributes: `format_version`, `content_sha256` (of all data sets and of the three attributes that follow),
-`scale` and `offset` (x * scale + offset dequantises a frame; 1/128 and -1 for AudioSet), `frame_seconds` (how
-much sound a frame stands for), `source` (where it was read from; for people).
+Attributes: `format_version`, `content_sha256` (of all data sets and the next three attributes), `scale` and `offset`
+(x * scale + offset dequantises a frame; 1/128 and -1 for AudioSet), `frame_seconds` (duration of a frame), `source`
+(name of the source, for information).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.errors import UserError
-from audiobag.files import atomic
-from audiobag.hdf5 import check_claim, check_links, read_whole
 from audiobag.labels import LabelTable
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import atomic
+from audiobag.utils.hdf5 import check_claim, check_links, read_whole
 
 FORMAT_VERSION = 1
 _COLUMNS = ("offsets", "label_ids", "label_offsets", "video_id", "start_seconds", "end_seconds")
@@ -46,8 +46,8 @@ _WITNESS = ("witness_frames", "witness_offsets")
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """What holds for a whole store: its classes, and what the numbers of a frame mean."""
+class DatasetInfo:
+    """Classes of a data set and the meaning of its frames; the module's table gives the details."""
 
     class_names: tuple[str, ...]
     class_mids: tuple[str, ...]
@@ -59,7 +59,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Everything of N clips but their frames; the module's table gives dtypes and shapes."""
+    """Everything but the frames of N clips; the module's table gives dtypes and shapes."""
 
     offsets: NDArray[np.int64]
     label_ids: NDArray[np.integer[Any]]
@@ -75,18 +75,18 @@ class Columns:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """[N], the number of frames of each clip."""
+        """Number of frames of each clip, [N]."""
         return np.diff(self.offsets)
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One split, opened for reading: `frames` is mapped from the file, `columns` are in memory."""
+    """A split opened for reading: `frames` is mapped from the file, `columns` are in memory."""
 
     path: Path
     frames: NDArray[Any]
     columns: Columns
-    description: Description
+    description: DatasetInfo
     content_sha256: str
     attributes: dict[str, Any] = field(default_factory=dict)
 
@@ -95,17 +95,17 @@ class Store:
 
     @property
     def classes(self) -> int:
-        """K, the number of classes."""
+        """Number of classes K."""
         return len(self.description.class_names)
 
     @property
     def dim(self) -> int:
-        """D, the numbers of a frame."""
+        """Dimension D of a frame."""
         return int(self.frames.shape[1])
 
     @property
     def labels(self) -> LabelTable:
-        """The classes of each clip."""
+        """Classes of each clip."""
         return LabelTable(self.columns.label_ids, self.columns.label_offsets, self.classes)
 
 
@@ -116,20 +116,23 @@ def write_store(
     dim: int,
     dtype: np.dtype[Any],
     columns: Columns,
-    description: Description,
+    description: DatasetInfo,
     attributes: dict[str, Any] | None = None,
 ) -> str:
     """Write a store atomically and return its `content_sha256`.
 
     Args:
-        path: the file; its folder is made where missing.
-        frames: pieces [n, dim] of the frames, in the order of the clips; never all in memory at once. Each is an array
-            of its own: it is still being read while the next is made.
+        path: the file; its folder is created if needed.
+        frames: blocks [n, dim] of the frames, in the order of the clips. A block must not be changed afterwards: it is
+            hashed while the next one is prepared.
         dim: D.
         dtype: of the frames.
-        columns: everything else, its clips sorted by `video_id`.
+        columns: everything else, sorted by `video_id`.
         description: classes, dequantisation, source.
-        attributes: further attributes for the reader's information; not part of the checksum.
+        attributes: further attributes, for information; not part of the checksum.
+
+    Raises:
+        ValueError: the columns contradict each other or the frames.
     """
     _check_columns(path, columns, len(description.class_names))
     total = int(columns.offsets[-1])
@@ -137,7 +140,7 @@ def write_store(
     with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         target = file.create_dataset("frames", (total, dim), dtype)
         filled = 0
-        with ThreadPoolExecutor(1) as hashing:  # takes as long as gathering and writing do
+        with ThreadPoolExecutor(1) as hashing:  # Hashing takes as long as writing.
             hashed = hashing.submit(_hash_header, digest, "frames", dtype, (total, dim))
             for piece in frames:
                 hashed.result()
@@ -146,7 +149,7 @@ def write_store(
                 filled += len(piece)
             hashed.result()
         if filled != total:
-            raise ValueError(f"{path}: the offsets promise {total} frames, {filled} came")
+            raise ValueError(f"{path}: the offsets are those of {total} frames, got {filled}")
         for name in (*_COLUMNS, *_WITNESS):
             _write_hashed(file, digest, name, getattr(columns, name))
         _write_hashed(file, digest, "class_names", _encode(description.class_names))
@@ -162,27 +165,25 @@ def write_store(
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a store, after checking that it is one and that it is whole.
+    """Open a store and check its columns.
 
     Raises:
-        UserError: it is missing, is no store, has another format version or contradicts itself.
+        ValueError: the file is missing, damaged, not a store, or has another format version.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(
-            f"no store at {path}: make it with audiobag-prepare, or point data.root to the folder that has it"
-        )
+        raise InputError(f"no store at {path}: make it with audiobag-prepare, or give the folder that contains it")
     try:
         with h5py.File(path, "r") as file:
             check_links(file)
             version = file.attrs.get("format_version")
             if version != FORMAT_VERSION:
-                found = "is no audiobag store" if version is None else f"has format version {version}"
-                raise UserError(f"{path} {found}; expected version {FORMAT_VERSION}: make it with audiobag-prepare")
+                found = "is not an audiobag store" if version is None else f"has format version {version}"
+                raise InputError(f"{path} {found}; expected version {FORMAT_VERSION}: make it with audiobag-prepare")
             columns = Columns(**{n: read_whole(file[n]) for n in (*_COLUMNS, *_WITNESS) if n in file})
             names, mids = (tuple(x.decode() for x in read_whole(file[n])) for n in ("class_names", "class_mids"))
             attributes = dict(file.attrs)
-            description = Description(
+            description = DatasetInfo(
                 class_names=names,
                 class_mids=mids,
                 frame_seconds=float(attributes["frame_seconds"]),
@@ -192,18 +193,20 @@ def open_store(path: str | Path) -> Store:
             )
             check_claim(file["frames"])
             frames = _map(path, file["frames"])
+    except InputError:
+        raise
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged or no audiobag store ({error}): make it again") from error
+        raise InputError(f"{path} is damaged or not an audiobag store ({error}): make it again") from error
     _check_columns(path, columns, len(names))
     if columns.offsets[-1] != len(frames):
-        raise UserError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
+        raise InputError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
     return Store(path, frames, columns, description, str(attributes["content_sha256"]), attributes)
 
 
 def _map(path: Path, frames: h5py.Dataset) -> NDArray[Any]:
-    """Map the contiguous data set straight from the file: pages shared by all processes, none copied.
+    """Map the contiguous data set from the file; all processes share its pages.
 
-    Copy-on-write, since torch refuses (with a warning) to wrap what cannot be written; nobody writes.
+    The mode is copy-on-write because torch warns about arrays that are not writable. Nothing writes to it.
     """
     start = frames.id.get_offset()
     if start is None or not len(frames):
@@ -212,27 +215,27 @@ def _map(path: Path, frames: h5py.Dataset) -> NDArray[Any]:
 
 
 def _check_columns(path: Path, columns: Columns, classes: int) -> None:
-    """Refuse columns that contradict themselves."""
+    """Refuse columns that contradict each other."""
 
-    def check(good: bool | np.bool_, what: str) -> None:
+    def check(good: bool | np.bool_, finding: str) -> None:
         if not good:
-            raise UserError(f"{path}: {what}; the store is damaged: make it again with audiobag-prepare")
+            raise InputError(f"{path} is damaged, {finding}: make it again with audiobag-prepare")
 
     n = len(columns)
     for name in ("offsets", "label_offsets"):
         offsets = getattr(columns, name)
         check(
             offsets.shape == (n + 1,) and offsets[0] == 0,
-            f"{name} does not start at 0 or has not {n + 1} entries",
+            f"{name} does not start at 0 or does not have {n + 1} entries",
         )
-        check(bool(np.all(np.diff(offsets) >= 0)), f"{name} falls")
+        check(bool(np.all(np.diff(offsets) >= 0)), f"{name} decreases")
     check(bool(np.all(columns.lengths >= 1)), "a clip has no frames")
     check(len(columns.label_ids) == columns.label_offsets[-1], "label_ids and label_offsets disagree")
     if len(columns.label_ids):
         low, high = int(columns.label_ids.min()), int(columns.label_ids.max())
-        check(low >= 0 and high < classes, f"labels lie in {low}..{high}, the classes in 0..{classes - 1}")
+        check(low >= 0 and high < classes, f"its labels are in {low}..{high}, its classes in 0..{classes - 1}")
     ids: NDArray[Any] = columns.video_id
-    check(bool(np.all(ids[1:] > ids[:-1])), "video ids are repeated or unsorted")
+    check(bool(np.all(ids[1:] > ids[:-1])), "its video ids are repeated or unsorted")
 
 
 def _write_hashed(file: h5py.File, digest: Any, name: str, values: NDArray[Any] | None) -> None:
