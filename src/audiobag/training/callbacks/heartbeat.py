@@ -1,4 +1,4 @@
-"""A run at work says how far it is, for whoever watches it from outside."""
+"""Progress of a run, for watching it from outside."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from audiobag.files import write_json
+from audiobag.utils.files import write_json
 
 
 class Heartbeat(Callback):
-    """Writes `progress.json` (step, max_steps, val_mAP, seconds_left), at most every `seconds`.
+    """Writes `progress.json` with step, max_steps, val_mAP and seconds_left.
 
     Args:
-        path: of the file.
-        seconds: between two writes.
+        path: the file.
+        seconds: least time between two writes.
     """
 
     def __init__(self, path: str | Path, seconds: float = 1.0) -> None:
         self.path = Path(path)
         self.seconds = seconds
-        self._started = (0.0, 0)  # when, and at which step
+        self._started = (0.0, 0)  # time and step
         self._next = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

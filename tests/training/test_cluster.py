@@ -8,8 +8,7 @@ import pytest
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-from audiobag.cluster import cluster_environment, is_first
-from audiobag.errors import UserError
+from audiobag.training.cluster import cluster_environment, is_first
 
 
 @pytest.fixture(autouse=True)
@@ -86,5 +85,5 @@ def test_one_task_is_one_machine(monkeypatch: pytest.MonkeyPatch, step: dict[str
 
 def test_another_number_of_tasks_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     slurm(monkeypatch, STEP_NUM_TASKS=3)
-    with pytest.raises(UserError, match=r"srun started 3 tasks, but trainer.num_nodes=2 with 4"):
+    with pytest.raises(ValueError, match=r"num_nodes must fit the 3 tasks that srun started, got 2 with 4"):
         cluster_environment(4, 2)

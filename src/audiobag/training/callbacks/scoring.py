@@ -1,4 +1,4 @@
-"""Scores what the evaluation steps return, on the hold-out while training and on the eval set at the end."""
+"""Scores predictions: of the hold-out while training, and of the eval set at the end."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from audiobag.bags import Bags
-from audiobag.callbacks.predictions import ClipPredictions
+from audiobag.training.callbacks.predictions import ClipPredictions
 
 LOGGED = ("mAP", "AUC", "d_prime")
 
 
 class TaggingScore(Callback):
-    """Logs `val/mAP`, `val/AUC`, `val/d_prime` and the same of `test/`, each ranked once over all clips and ranks.
+    """Logs `val/mAP`, `val/AUC`, `val/d_prime` and the same under `test/`, ranked once over all clips and ranks.
 
-    After a test (or validation) `scores["test"]` (`["val"]`) holds what the metric computed, and `predictions`
-    the clip probabilities of the test.
+    After a validation `scores["val"]` holds the metric's result. After a test `scores["test"]` holds it, and
+    `predictions` the clip probabilities.
 
     Args:
-        metric: makes the metric; its `update` takes (probabilities [B, K], labels [B, K]), and what it computes
-            has `summary()`, a mapping of names to numbers or None.
+        metric: makes a metric whose `update` takes (probabilities [B, K], labels [B, K]) and whose result has
+            `summary()`, a mapping of names to numbers or None.
     """
 
     def __init__(self, metric: Callable[[], Metric]) -> None:
@@ -34,16 +34,16 @@ class TaggingScore(Callback):
         self.scores: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hold the states where the predictions are."""
+        """Move the metrics to the device of the predictions."""
         for metric in (*self._metrics.values(), self._predictions):
             metric.to(trainer.strategy.root_device)
 
     def on_validation_batch_end(self, *hook: Any) -> None:
-        """Take a batch of the hold-out."""
+        """Add a batch of the hold-out."""
         self._take("val", *hook)
 
     def on_test_batch_end(self, *hook: Any) -> None:
-        """Take a batch of the eval set."""
+        """Add a batch of the eval set."""
         batch, probability = self._take("test", *hook)
         self._predictions.update(batch, probability)
 
@@ -60,7 +60,7 @@ class TaggingScore(Callback):
     def _take(
         self, stage: str, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Bags, *_: Any
     ) -> tuple[Bags, Float[Tensor, "B K"]]:
-        """Let the metric see a batch; return it and its clip probabilities."""
+        """Add a batch to the metric; return the batch and its clip probabilities."""
         probability = outputs["prediction"].clip
         self._metrics[stage].update(probability, batch.labels)
         return batch, probability
@@ -71,5 +71,5 @@ class TaggingScore(Callback):
         metric.reset()
         summary = self.scores[stage].summary()
         logged = {f"{stage}/{k}": float(summary[k]) for k in LOGGED if summary[k] is not None}
-        # Every rank computed the same numbers from all clips; their mean is what Lightning asks for.
+        # Every rank has computed the same numbers from all clips, so their mean over ranks is the same number.
         pl_module.log_dict(logged, prog_bar=True, sync_dist=True)

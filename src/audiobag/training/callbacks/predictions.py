@@ -1,4 +1,4 @@
-"""Clip probabilities of a whole evaluation, gathered from all ranks into the order of the store."""
+"""Clip probabilities of an evaluation, gathered from all ranks in the order of the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from audiobag.bags import Bags
 
 
 class ClipPredictions(Metric):
-    """Collects probabilities batch by batch; `compute` returns those of all ranks, clips in order.
+    """Collects probabilities batch by batch; `compute` returns those of all ranks, in the order of the clips.
 
-    A torchmetrics `Metric` for its gathering, which takes ranks with unequal shares.
+    It is a torchmetrics `Metric`, which gathers unequal shares from several ranks.
     """
 
     full_state_update = False
@@ -26,17 +26,17 @@ class ClipPredictions(Metric):
         self.add_state("probability", [], dist_reduce_fx="cat")
 
     def update(self, bags: Bags, probability: Float[Tensor, "B K"]) -> None:
-        """Take one rank's probabilities of these bags."""
+        """Add the probabilities of some bags."""
         self.index.append(bags.index)
         self.probability.append(probability.float())
 
     def compute(self) -> tuple[Int64[Tensor, " N"], Float[Tensor, "N K"]]:
-        """Return the clips' numbers, ascending, and their probabilities, on the CPU."""
+        """Return the clips' indices, ascending, and their probabilities, on the CPU."""
         index, probability = _join(self.index).cpu(), _join(self.probability).cpu()
         order = torch.argsort(index)
         return index[order], probability[order]
 
 
 def _join(state: list[Tensor] | Tensor) -> Tensor:
-    """Gathered states come as one tensor, those of a single process as a list."""
+    """Return a state as one tensor; a single process holds a list of tensors."""
     return state if isinstance(state, Tensor) else torch.cat(state)

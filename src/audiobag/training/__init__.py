@@ -1,0 +1,15 @@
+"""Training and evaluation: the LightningModule, callbacks, devices, the cluster environment, interruption."""
+
+from typing import TYPE_CHECKING
+
+from audiobag.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from audiobag.training.evaluation import evaluate
+    from audiobag.training.fitting import fit
+    from audiobag.training.module import TaggingModule
+
+__all__ = ["TaggingModule", "evaluate", "fit"]
+
+# The commands import `training.interruption` before anything that takes seconds to import.
+__getattr__ = lazy_names(__name__, {"TaggingModule": "module", "evaluate": "evaluation", "fit": "fitting"})

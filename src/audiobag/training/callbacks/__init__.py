@@ -1,0 +1,20 @@
+"""Lightning callbacks: scoring, prediction averaging, checkpoints, progress."""
+
+from audiobag.training.callbacks.averaging import PredictionAveraging
+from audiobag.training.callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from audiobag.training.callbacks.heartbeat import Heartbeat
+from audiobag.training.callbacks.observer import Observer
+from audiobag.training.callbacks.predictions import ClipPredictions
+from audiobag.training.callbacks.progress import Progress
+from audiobag.training.callbacks.scoring import TaggingScore
+
+__all__ = [
+    "AtomicCheckpointIO",
+    "ClipPredictions",
+    "Heartbeat",
+    "Observer",
+    "PredictionAveraging",
+    "Progress",
+    "RunCheckpoints",
+    "TaggingScore",
+]

@@ -1,0 +1,85 @@
+"""Evaluation: score a checkpoint on an eval set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+
+from audiobag.data import BagDataModule
+from audiobag.loss import ClipBCE
+from audiobag.metrics import Tagging
+from audiobag.runs import RunDirectory, resolve_checkpoint
+from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_checkpoint
+from audiobag.runs.eval_set import find_eval_store
+from audiobag.runs.provenance import provenance
+from audiobag.training.callbacks import Progress, TaggingScore
+from audiobag.training.devices import set_threads
+from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
+from audiobag.training.module import TaggingModule
+from audiobag.training.options import check_options
+from audiobag.training.scoring import write_test
+
+
+def evaluate(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    data: BagDataModule | None = None,
+    allow: Sequence[str] = (),
+    threads: int | None = None,
+    trainer: Callable[..., Trainer] = Trainer,
+    **trainer_options: Any,
+) -> dict[str, Any]:
+    """Score a checkpoint and write predictions.h5, per_class.csv and metrics.json.
+
+    Args:
+        checkpoint: a checkpoint, or the folder of a run for the weights that it scored.
+        out: folder to write to.
+        data: whose eval set to score; None for the checkpoint's own.
+        allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
+        threads: CPU threads of each process; None for torch's choice.
+        trainer: makes the Trainer.
+        **trainer_options: options of `lightning.Trainer`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, or the eval set has other frames or classes.
+    """
+    options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
+    check_options(options)
+    path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
+    content = load_checkpoint(path)
+    metadata = content["audiobag"]
+    set_threads(threads, options["devices"])
+    data = data or _own_eval_set(path, metadata["config"])
+    check_scorable(path, metadata, data.test_store)
+    module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
+    made = make_trainer(trainer, [TaggingScore(Tagging), Progress()], [], options, data)
+    made.test(module, data, verbose=False)
+    record = {
+        "status": "done",
+        "checkpoint": str(path),
+        "step": content["global_step"],
+        **write_test(made, data.test_store, run),
+        "stores": {data.test_store.path.stem: data.test_store.content_sha256},
+        **provenance(),
+    }
+    if made.is_global_zero:
+        run.write_metrics(record)
+    return record
+
+
+def _own_eval_set(path: Path, config: dict[str, Any]) -> BagDataModule:
+    """Return the eval set that a checkpoint names. Only values are taken from it, and nothing is called."""
+    store = find_eval_store(config, path)
+    batch_size = config["data"].get("batch_size", 500)
+    return BagDataModule(store.path.parent, train=(), test=store.path.stem, batch_size=batch_size)
+
+
+def _no_optimizer(_: object) -> Any:
+    raise RuntimeError("a checkpoint that is evaluated is not trained")

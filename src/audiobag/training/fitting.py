@@ -1,0 +1,238 @@
+"""Training: a model and data in, a run directory out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar, Timer
+from lightning.pytorch.loggers import CSVLogger, Logger
+from torch import nn
+
+from audiobag.data import BagDataModule
+from audiobag.loss import ClipBCE
+from audiobag.metrics import Tagging
+from audiobag.model import BagClassifier
+from audiobag.runs import RunConfig, RunDirectory
+from audiobag.runs.checkpoints import checkpoint_metadata, load_checkpoint, newest_whole
+from audiobag.runs.provenance import provenance
+from audiobag.tracking import Subject, mirror, tracked
+from audiobag.training.callbacks import AtomicCheckpointIO, Heartbeat, Observer, Progress, RunCheckpoints, TaggingScore
+from audiobag.training.cluster import cluster_environment
+from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
+from audiobag.training.fine_tuning import initialise
+from audiobag.training.interruption import deferred, requested
+from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
+from audiobag.training.options import check_clipping, check_compile, check_options
+from audiobag.training.scoring import callback_of, write_test
+from audiobag.training.summary import training_summary
+from audiobag.utils.errors import InputError, Interrupted
+from audiobag.utils.values import check_choice, check_whole
+
+_LOG = logging.getLogger(__name__)
+TRAINER_DEFAULTS: Final[Mapping[str, Any]] = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "num_nodes": 1,
+    "precision": "32-true",
+    "val_check_interval": 100,
+    "check_val_every_n_epoch": None,
+    "log_every_n_steps": 20,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,
+}
+
+
+def fit(
+    model: BagClassifier,
+    data: BagDataModule,
+    out: str | Path,
+    *,
+    loss: nn.Module | None = None,
+    optimizer: OptimizerFactory | None = None,
+    lr_scheduler: SchedulerFactory | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+    seed: int = 0,
+    select: str = "last",
+    compile: str | None = None,  # noqa: A002 - torch's name
+    threads: int | None = None,
+    ckpt_path: str | Path | None = None,
+    init_from: str | Path | None = None,
+    config: RunConfig | None = None,
+    trainer: Callable[..., Trainer] = Trainer,
+    **trainer_options: Any,
+) -> dict[str, Any]:
+    """Train a model, score it on the eval set and record the run; or continue an interrupted run.
+
+    Args:
+        model: the classifier; it is trained in place.
+        data: stores to train on, to validate on and to score.
+        out: folder of the run; see `audiobag.runs.directory` for its content. A complete run there is not repeated.
+        loss: maps (prediction, labels, mask) to a scalar; `ClipBCE` by default.
+        optimizer: makes the optimizer from the parameters; Adam with a rate of 0.001 by default.
+        lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch.
+        callbacks: further Lightning callbacks. Scoring, checkpoints and the record of progress are added if missing.
+        loggers: Lightning loggers and trackers, beside the CSV files in the run's folder.
+        seed: seed of dropout and of whatever else is random while training.
+        select: weights that are scored: those after the "last" step, or the "best" on the hold-out.
+        compile: mode of torch.compile for the training steps; None for none.
+        threads: CPU threads of each process; None for torch's choice.
+        ckpt_path: checkpoint to continue from where the run has none of its own yet.
+        init_from: checkpoint whose weights the model starts with; see `fine_tuning.initialise`.
+        config: the configuration to record. Without it, the arguments are described in words, and the checkpoint can
+            only be loaded into a model that is built again in Python.
+        trainer: makes the Trainer.
+        **trainer_options: options of `lightning.Trainer`, among them `max_steps`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        ValueError: an argument cannot be honoured, or the folder holds a run of another configuration.
+    """
+    options = {**TRAINER_DEFAULTS, **trainer_options}
+    optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
+    check_options(options)
+    check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))
+    check_compile(compile)
+    check_whole("seed", seed, 0)
+    check_choice("select", select, ("last", "best"))
+    if select == "best" and not data.val_fraction:
+        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, or last")
+    run = RunDirectory(Path(out))
+    config = config or _described(model, data, seed, select, options)
+    if (record := run.finished(config.config)) is not None:
+        return record
+    data.setup("fit")
+    threads = set_threads(run.threads() if threads is None else threads, options["devices"])
+    run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
+    seed_everything(seed, verbose=False)
+    if init_from is not None:
+        initialise(model, Path(init_from), data.test_store)
+    metadata = checkpoint_metadata(config.config, data.test_store)
+    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata)
+    for sentence in training_summary(module, data):
+        _LOG.info(sentence)
+    if compile:
+        model.compile(mode=compile)
+    limit = options.pop("max_time", None)
+    clock = Timer(dict(limit) if isinstance(limit, Mapping) else limit)
+    callbacks = [*_with_defaults(callbacks, run), clock, Observer()]
+    made = make_trainer(trainer, callbacks, loggers or [CSVLogger(run.path, name="csv")], options, data)
+    resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
+    if resumed is not None:
+        _LOG.info("continuing from %s", resumed)
+    stores = (*data.train_stores, data.test_store)
+    origin = {
+        "config_hash": config.hash,
+        "choices": dict(config.choices or {}),
+        "stores": {s.path.stem: s.content_sha256 for s in stores},
+        **provenance(),
+    }
+    active = made.loggers if made.is_global_zero else []
+    with tracked(active, Subject(run, {**config.config, **origin}, stores)) as trackers:
+        _fit(made, module, data, resumed)
+        scores = _score(made, module, data, run, select)
+        record = {"status": "done", "seed": seed, **scores, "train": _speed(made, clock, data.batch_size), **origin}
+        if made.is_global_zero:
+            run.write_metrics(record)
+        mirror(trackers, run, data.test_store)
+    return record
+
+
+def make_trainer(
+    trainer: Callable[..., Trainer],
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    options: Mapping[str, Any],
+    data: BagDataModule,
+) -> Trainer:
+    """Return a Trainer with atomic checkpoints, the cluster's environment, and a progress bar on a terminal only."""
+    cluster = cluster_environment(device_count(options["accelerator"], options["devices"]), options["num_nodes"])
+    set_matmul_precision(options["accelerator"], options["precision"])
+    shown = sys.stderr.isatty() and options.get("enable_progress_bar", True)
+    if not shown:  # in a log file a bar is noise
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    if not data.val_fraction:
+        options = {**options, "limit_val_batches": 0}
+    return trainer(
+        **{**options, "enable_progress_bar": shown},
+        callbacks=list(callbacks),
+        logger=list(loggers),
+        plugins=[AtomicCheckpointIO(), *([cluster] if cluster else [])],
+    )
+
+
+def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
+    """Return callbacks with those added that every run needs."""
+    needed: dict[type[Callback], Callable[[], Callback]] = {
+        TaggingScore: lambda: TaggingScore(Tagging),
+        RunCheckpoints: lambda: RunCheckpoints(run.checkpoints, every=250),
+        Heartbeat: lambda: Heartbeat(run.progress),
+        ProgressBar: Progress,
+    }
+    missing = [make() for kind, make in needed.items() if not any(isinstance(c, kind) for c in callbacks)]
+    return [*callbacks, *missing]
+
+
+def _described(
+    model: BagClassifier, data: BagDataModule, seed: int, select: str, options: Mapping[str, Any]
+) -> RunConfig:
+    """Return a configuration that tells runs of different objects apart, in words."""
+    config = {
+        "seed": seed,
+        "select": select,
+        "model": repr(model),
+        "data": {
+            "root": str(data.root),
+            "train": list(data.train_names),
+            "test": data.test_name,
+            "batch_size": data.batch_size,
+            "val_fraction": data.val_fraction,
+        },
+        "trainer": {k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in options.items()},
+    }
+    return RunConfig(config)
+
+
+def _fit(trainer: Trainer, module: TaggingModule, data: BagDataModule, checkpoint: Path | None) -> None:
+    keep_freed_memory()
+    with deferred():
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    if requested():  # between two steps Lightning notices the signal first, and returns
+        raise Interrupted
+
+
+def _score(
+    trainer: Trainer, module: TaggingModule, data: BagDataModule, run: RunDirectory, select: str
+) -> dict[str, Any]:
+    """Score the selected weights on the hold-out, if there is one, and on the eval set."""
+    if select == "best":
+        module.load_state_dict(load_checkpoint(run.best_checkpoint)["state_dict"])
+    val = {}
+    if data.val_fraction:
+        trainer.validate(module, data, verbose=False)
+        val = {"val": callback_of(trainer, TaggingScore).scores["val"].summary()}
+    trainer.test(module, data, verbose=False)
+    return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
+
+
+def _speed(trainer: Trainer, clock: Timer, batch_size: int) -> dict[str, Any]:
+    seconds = clock.time_elapsed("train")
+    return {
+        "steps": trainer.global_step,
+        "seconds": seconds,
+        "clips_per_second": trainer.global_step * batch_size / seconds,
+        "precision": trainer.precision,
+        "accelerator": trainer.strategy.root_device.type,
+        "devices": trainer.world_size,
+        "threads": torch.get_num_threads(),
+    }

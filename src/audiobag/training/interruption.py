@@ -1,0 +1,91 @@
+"""Ctrl-C, SIGTERM and SIGUSR1: save, exit with 75, and let the same command continue.
+
+While a training runs, a signal is only noted: the training saves a checkpoint after its step and raises `Interrupted`.
+At any other time there is nothing to save, and the command exits with 75: by SystemExit once its work has begun, so
+that open files are closed, and at once before that, since the libraries that parse the command line catch exceptions of
+all kinds. A second signal ends the command at once, unless it follows the first within a second: SLURM signals every
+process of a step, and a sweep forwards a signal to jobs that may have received it already.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from audiobag.utils.errors import ExitCode
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_ECHO_SECONDS: Final = 1.0
+
+
+class _State:
+    begun = False
+    first: float | None = None  # time of the first signal
+    deferred = False
+
+
+def install() -> None:
+    """Install the signal handlers; call it before imports that take seconds."""
+    for number in SIGNALS:
+        signal.signal(number, _on_signal)
+
+
+def requested() -> bool:
+    """Return whether a signal has come."""
+    return _State.first is not None
+
+
+def begin() -> None:
+    """Declare that the command's work begins, so that there may be files to close."""
+    _State.begun = True
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Only note signals within this context; `requested` tells of them."""
+    if requested():  # and a library has caught the SystemExit
+        raise SystemExit(ExitCode.INTERRUPTED)
+    begin()
+    _State.deferred = True
+    try:
+        yield
+    finally:
+        _State.deferred = False
+
+
+@contextmanager
+def noted(numbers: Sequence[signal.Signals], *, twice: bool = False) -> Iterator[list[int]]:
+    """Yield a list that receives the number of each of these signals; the handlers before are restored at the end.
+
+    Args:
+        numbers: the signals.
+        twice: whether a second signal raises KeyboardInterrupt.
+    """
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if twice and came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if not _State.begun or (_State.first is not None and now - _State.first > _ECHO_SECONDS):
+        os._exit(ExitCode.INTERRUPTED)
+    if _State.first is None:
+        _State.first = now
+        if not _State.deferred:
+            raise SystemExit(ExitCode.INTERRUPTED)

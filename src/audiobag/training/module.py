@@ -1,0 +1,111 @@
+"""The LightningModule: training and evaluation steps, and the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from audiobag.bags import BagPrediction, Bags
+from audiobag.model import BagClassifier
+from audiobag.utils.errors import InputError
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+class TaggingModule(LightningModule):
+    """Trains a `BagClassifier` on `Bags`. Callbacks score the predictions that its evaluation steps return.
+
+    Dropout draws from a generator that is seeded in each step from (seed, step, rank). An interrupted run therefore
+    continues with the numbers it would have drawn, and no generator state is saved.
+
+    Args:
+        model: the classifier.
+        loss: maps (prediction, labels [B, K], mask [B, T]) to a scalar.
+        optimizer: makes the optimizer from the parameters.
+        lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch. None for a
+            constant rate.
+        seed: seed of dropout.
+        metadata: entry `audiobag` of each checkpoint, in plain containers; see `runs.checkpoints`.
+    """
+
+    def __init__(
+        self,
+        model: BagClassifier,
+        loss: nn.Module,
+        optimizer: OptimizerFactory,
+        lr_scheduler: SchedulerFactory | None = None,
+        seed: int = 0,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self._make_optimizer, self._make_scheduler = optimizer, lr_scheduler
+        self._seed = seed
+        self._metadata = metadata or {}
+
+    def forward(self, bags: Bags) -> BagPrediction:
+        """Return the model's prediction.
+
+        A compiled model runs eagerly in evaluation: evaluation keeps predictions, and the next replay of a CUDA graph
+        would overwrite them.
+        """
+        if self.training:
+            trained: BagPrediction = self.model(bags.frames, bags.mask)
+            return trained
+        with torch.compiler.set_stance("force_eager"):
+            prediction: BagPrediction = self.model(bags.frames, bags.mask)
+        return prediction
+
+    def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
+        """Return the loss."""
+        self._seed_dropout()
+        mask = batch.mask
+        loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
+        return loss
+
+    def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
+        """Return the prediction, for callbacks."""
+        return {"prediction": self(batch)}
+
+    def test_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
+        """Return the prediction, for callbacks."""
+        return {"prediction": self(batch)}
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its learning-rate scheduler.
+
+        Raises:
+            ValueError: one of them refuses its arguments.
+        """
+        optimizer = _made("optimizer", self._make_optimizer, self.parameters())
+        if self._make_scheduler is None:
+            return {"optimizer": optimizer}
+        scheduler = _made("lr_scheduler", self._make_scheduler, optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the weights alone do not tell."""
+        checkpoint["audiobag"] = self._metadata
+
+    def _seed_dropout(self) -> None:
+        seed = ((self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank) % 2**63
+        # torch.manual_seed also seeds device types that are absent, which takes a millisecond.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+
+def _made(what: str, make: Callable[[Any], Any], argument: Any) -> Any:
+    """Return what a third-party constructor makes; turn its error into a `ValueError` that names it."""
+    try:
+        return make(argument)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} cannot be built: {error}") from error

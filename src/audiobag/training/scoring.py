@@ -1,0 +1,63 @@
+"""Scores of an eval set, from the callbacks of a Trainer that has tested, to the run directory."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from lightning import Callback, Trainer
+from numpy.typing import NDArray
+
+from audiobag.data.store import Store
+from audiobag.metrics import TaggingScores, tagging_scores
+from audiobag.runs import RunDirectory
+from audiobag.training.callbacks import PredictionAveraging, TaggingScore
+
+C = TypeVar("C", bound=Callback)
+
+
+def callback_of(trainer: Trainer, kind: type[C]) -> C:
+    """Return the trainer's callback of a kind, which it is known to have."""
+    return next(callback for callback in callbacks_of(trainer) if isinstance(callback, kind))
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """Return the trainer's callbacks."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
+
+
+def write_test(
+    trainer: Trainer, store: Store, run: RunDirectory, training_clips: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """Write predictions.h5 and per_class.csv of a test; return its scores as metrics.json has them.
+
+    Args:
+        trainer: it has tested.
+        store: the store it scored.
+        run: where to write.
+        training_clips: [K], how many clips of each class the model was trained on; None if unknown.
+    """
+    score = callback_of(trainer, TaggingScore)
+    if score.predictions is None:
+        raise RuntimeError("the eval set was not scored")
+    probability = score.predictions[1].numpy()
+    scores: TaggingScores = score.scores["test"]
+    record = {"test": scores.summary()}
+    averaged = None
+    for averaging in callbacks_of(trainer):
+        if isinstance(averaging, PredictionAveraging):
+            mean = averaging.average()
+            record["test_averaged"] = tagging_scores(mean, torch.from_numpy(store.labels.dense())).summary()
+            averaged = mean.numpy()
+    if trainer.is_global_zero:
+        run.write_predictions(store.columns.video_id, probability, averaged)
+        columns = {"AP": scores.average_precision, "AUC": scores.auc, "d_prime": scores.d_prime_per_class}
+        run.write_per_class(
+            store.description.class_names,
+            scores.positives.tolist(),
+            {name: values.tolist() for name, values in columns.items()},
+            None if training_clips is None else training_clips.tolist(),
+        )
+    return record
