@@ -1,15 +1,15 @@
-"""How the schedule of the results was chosen: steps and averaging window, on a hold-out of the training split.
+"""Choice of the schedule of the results: steps and averaging window, on a hold-out of the training split.
 
-The training, which keeps the hold-out's predictions at each validation. It scores its own training split at the end,
-so that the eval set stays unseen:
+The training writes the predictions for the hold-out at each validation. It scores its own training split at the end, so
+the eval set is not used:
 
-    PYTHONPATH=docs/results audiobag-train experiment=paper/attention_softmax data=balanced data.val_fraction=0.1 \
+    PYTHONPATH=docs/results audiobag-train experiment=attention_softmax data=balanced data.val_fraction=0.1 \
       data.test=bal_train callbacks.averaging=null \
       "+callbacks.keep={_target_: schedule.KeepHoldOut, folder: schedule}" \
       trainer.precision=bf16-mixed trainer.max_steps=3000 trainer.val_check_interval=100
 
-and the same for two more seeds, `seed=1 trainer.max_steps=1200` into `schedule-1` and so on, for the spread. The
-choice, as a table and a picture:
+For the spread, repeat it for two more seeds, with `seed=1 trainer.max_steps=1200` and the folder `schedule-1`, and so
+on. Then make the table and the figure:
 
     python docs/results/schedule.py schedule schedule-1 schedule-2
 """
@@ -29,14 +29,14 @@ from lightning import Callback, LightningModule, Trainer
 from audiobag.bags import Bags
 from audiobag.metrics import tagging_scores
 
-EVERY = 100  # steps between two validations, and so between two members of an average
+EVERY = 100  # steps between two validations, and between two predictions of an average
 
 
 class KeepHoldOut(Callback):
-    """Writes the hold-out's labels and its predictions at each validation, one file a step.
+    """Writes labels and predictions for the hold-out at each validation, one file per step.
 
     Args:
-        folder: where to.
+        folder: where to write.
     """
 
     def __init__(self, folder: str) -> None:
@@ -47,12 +47,12 @@ class KeepHoldOut(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Bags, *_: Any
     ) -> None:
-        """Keep a batch."""
+        """Store the predictions of a batch."""
         self._clip.append(outputs["prediction"].clip.cpu().numpy())
         self._labels.append(batch.labels.cpu().numpy())
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write them."""
+        """Write the files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         np.save(self.folder / "labels.npy", np.concatenate(self._labels))
         np.save(self.folder / f"step-{trainer.global_step:05d}.npy", np.concatenate(self._clip))
@@ -61,26 +61,26 @@ class KeepHoldOut(Callback):
 
 
 def mean_ap(probability: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
-    """Return mAP over the classes that the hold-out has."""
+    """Return the mAP over the classes of the hold-out."""
     return float(tagging_scores(torch.from_numpy(probability), torch.from_numpy(labels)).mAP)
 
 
 def at_each_step(folder: Path) -> tuple[list[int], list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-    """Return the steps, the predictions after each, and the labels."""
+    """Return the steps, the predictions after each step, and the labels."""
     kept = {int(p.stem[5:]): np.load(p) for p in folder.glob("step-*.npy")}
     steps = sorted(s for s in kept if s % EVERY == 0)
     return steps, [kept[s] for s in steps], np.load(folder / "labels.npy")
 
 
 def main(chosen_on: Path, others: list[Path]) -> None:
-    """Write mAP on the hold-out after each step, alone and averaged over windows that end there; draw both.
+    """Write and draw the mAP on the hold-out after each step, and that of averages over windows that end there.
 
     Args:
-        chosen_on: the first seed's folder.
-        others: further seeds', for the spread.
+        chosen_on: folder of the first seed.
+        others: folders of further seeds, for the spread.
     """
     steps, predicted, labels = at_each_step(chosen_on)
-    shares = (1 / 3, 2 / 3, 5 / 6)  # where the window begins, as a share of the step at which it ends
+    shares = (1 / 3, 2 / 3, 5 / 6)  # start of the window, as a share of its end
     rows = []
     for last, probability in zip(steps, predicted, strict=True):
         windows = [[p for s, p in zip(steps, predicted, strict=True) if share * last <= s <= last] for share in shares]

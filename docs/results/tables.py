@@ -1,9 +1,9 @@
-"""The results' tables in README.md and docs/results/index.md, made from the CSVs beside this file.
+"""Makes the tables of results in README.md and docs/results/index.md from the CSV files in this folder.
 
     python docs/results/tables.py
 
-Each table stands between `<!-- results: NAME -->` and `<!-- end -->`; the numbers are those that `audiobag-report`
-wrote. A test holds pages and CSVs together.
+Each table is between `<!-- results: NAME -->` and `<!-- end -->`. `audiobag-report` wrote the numbers. A test checks
+that the pages agree with the CSV files.
 """
 
 from __future__ import annotations
@@ -17,60 +17,54 @@ RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
 PAGES = (ROOT / "README.md", RESULTS / "index.md")
 TITLES = {
-    "paper/average_unbalanced": "average pooling, without balancing",
-    "paper/average": "average pooling",
-    "paper/max": "max pooling",
-    "paper/attention_relu": "attention, ReLU measure",
-    "paper/attention_sigmoid": "attention, sigmoid measure",
-    "paper/attention_softmax": "attention, softmax measure",
-    "paper/google_baseline": "Google's baseline, frame by frame",
-    "paper/rnn_average": "RNN, average pooling",
+    "average_unbalanced": "average pooling, without balancing",
+    "average": "average pooling",
+    "max": "max pooling",
+    "attention_relu": "attention, ReLU measure",
+    "attention_sigmoid": "attention, sigmoid measure",
+    "attention_softmax": "attention, softmax measure",
+    "google_baseline": "Google's baseline, frame by frame",
+    "rnn_average": "RNN, average pooling",
 }
 THE_PAPERS = {
-    "table1": ("paper/average_unbalanced", "paper/average"),
-    "table2": ("paper/attention_relu", "paper/attention_sigmoid", "paper/attention_softmax"),
-    "table3": (
-        "paper/max",
-        "paper/average",
-        "paper/google_baseline",
-        "paper/rnn_average",
-        "paper/attention_softmax",
-    ),
+    "table1": ("average_unbalanced", "average"),
+    "table2": ("attention_relu", "attention_sigmoid", "attention_softmax"),
+    "table3": ("max", "average", "google_baseline", "rnn_average", "attention_softmax"),
 }
-# The paper's claims, as differences that should be above 0.
+# The claims of the paper, as differences that are above 0.
 ORDERINGS = (
-    ("paper/average", "paper/average_unbalanced"),
-    ("paper/attention_softmax", "paper/attention_sigmoid"),
-    ("paper/attention_sigmoid", "paper/attention_relu"),
-    ("paper/attention_relu", "paper/average"),
-    ("paper/average", "paper/max"),
-    ("paper/attention_softmax", "paper/average"),
-    ("paper/attention_softmax", "paper/google_baseline"),
-    ("paper/attention_softmax", "paper/rnn_average"),
+    ("average", "average_unbalanced"),
+    ("attention_softmax", "attention_sigmoid"),
+    ("attention_sigmoid", "attention_relu"),
+    ("attention_relu", "average"),
+    ("average", "max"),
+    ("attention_softmax", "average"),
+    ("attention_softmax", "google_baseline"),
+    ("attention_softmax", "rnn_average"),
 )
 LONG_TAIL_ORDERINGS = tuple(
-    (f"paper/average sampler={one}", f"paper/average sampler={other}")
+    (f"average sampler={one}", f"average sampler={other}")
     for one, other in (("balanced", "uniform"), ("weighted", "uniform"), ("balanced", "weighted"))
 )
-PRECISIONS = {"fp32": "paper/average trainer.precision=32-true", "bf16": "paper/average trainer.precision=bf16-mixed"}
-METRICS = {"mAP": (4, 3), "AUC": (4, 3), "d_prime": (3, 3)}  # digits of ours, and of the paper's
+PRECISIONS = {"fp32": "average trainer.precision=32-true", "bf16": "average trainer.precision=bf16-mixed"}
+METRICS = {"mAP": (4, 3), "AUC": (4, 3), "d_prime": (3, 3)}  # number of digits here, and in the paper
 Scores = dict[tuple[str, str, str], dict[str, str]]
 
 
 def scores(name: str) -> Scores:
-    """Return the rows of a report's scores.csv by (system, scored, metric)."""
+    """Return the rows of the scores.csv of a report by (system, scored, metric)."""
     with (RESULTS / name / "scores.csv").open(encoding="utf-8", newline="") as file:
-        return {(row["system"], row["scored"], row["metric"]): row for row in csv.DictReader(file)}
+        return {(_name(row["system"]), row["scored"], row["metric"]): row for row in csv.DictReader(file)}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown."""
+    """Return a table as Markdown."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def papers_table(systems: tuple[str, ...]) -> str:
-    """Return final and averaged mAP, the averaged predictions' AUC and d', and the paper's three numbers."""
+    """Return a table of mAP for final weights, of mAP, AUC and d' for averaged predictions, and the paper's numbers."""
     found = scores("report")
     rows = []
     for system in systems:
@@ -84,7 +78,7 @@ def papers_table(systems: tuple[str, ...]) -> str:
 
 
 def whole() -> str:
-    """Return the eight systems by their averaged mAP, beside the paper's."""
+    """Return a table of the eight systems, sorted by the mAP of averaged predictions, with the paper's mAP."""
     found = scores("report")
     order = sorted(TITLES, key=lambda s: float(found[s, "test_averaged", "mAP"]["mean"]))
     rows = []
@@ -96,7 +90,7 @@ def whole() -> str:
 
 
 def long_tail() -> str:
-    """Return Table 1 on the long tail, by sampler."""
+    """Return a table of the samplers on the long tail."""
     found = scores("longtail")
     rows = []
     for system in sorted({system for system, _, _ in found}, key=lambda s: float(found[s, "test", "mAP"]["mean"])):
@@ -106,7 +100,7 @@ def long_tail() -> str:
 
 
 def precisions() -> str:
-    """Return one system in bf16 and in fp32."""
+    """Return a table of one system in bf16 and in fp32."""
     found = scores("fp32")
     rows = []
     for precision, system in PRECISIONS.items():
@@ -116,15 +110,16 @@ def precisions() -> str:
 
 
 def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    """Return the differences in mAP, final weights, of pairs of systems with their intervals."""
+    """Return a table of differences in mAP between pairs of systems, for the final weights, with their intervals."""
     with (RESULTS / name / "pairwise.csv").open(encoding="utf-8", newline="") as file:
-        found = {(row["system"], row["baseline"]): row for row in csv.DictReader(file) if row["scored"] == "test"}
-    rows = []
+        rows = [row for row in csv.DictReader(file) if row["scored"] == "test"]
+    found = {(_name(row["system"]), _name(row["baseline"])): row for row in rows}
+    lines = []
     for one, other in pairs:
         sign, row = (1, found[one, other]) if (one, other) in found else (-1, found[other, one])
         ranges = (_range(row, over, sign) for over in ("seeds", "clips", "classes"))
-        rows.append([f"{_title(one)}, less {_title(other)}", f"{sign * float(row['difference']):+.4f}", *ranges])
-    return table(["mAP, final weights", "difference", "95 % over seeds", "over clips", "over classes"], rows)
+        lines.append([f"{_title(one)}, less {_title(other)}", f"{sign * float(row['difference']):+.4f}", *ranges])
+    return table(["mAP, final weights", "difference", "95 % over seeds", "over clips", "over classes"], lines)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -138,12 +133,17 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def renewed(page: str) -> str:
-    """Return a page with its tables made anew."""
+    """Return a page with its tables made again."""
 
     def new(found: re.Match[str]) -> str:
         return f"{found[1]}\n\n{TABLES[found[2]]()}\n\n<!-- end -->"
 
     return re.sub(r"(<!-- results: ([\w-]+) -->).*?<!-- end -->", new, page, flags=re.DOTALL)
+
+
+def _name(system: str) -> str:
+    """Return the name of a system without the folder that experiments had in audiobag 0.1."""
+    return system.removeprefix("paper/")
 
 
 def _title(system: str) -> str:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.store import Store
+from audiobag.data.store import Store
 from tests.conftest import make_store
 from tests.report.fabricate import make_run
 
 
 @pytest.fixture(scope="session")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The store that the fabricated runs are scored on."""
+    """The eval set of the fabricated runs."""
     return make_store(tmp_path_factory.mktemp("data") / "eval.h5", clips=120, classes=5, seed=3)
 
 
@@ -29,5 +29,5 @@ def _sweep(tmp_path_factory: pytest.TempPathFactory, scored: Store) -> Path:
 
 @pytest.fixture
 def sweep(tmp_path: Path, _sweep: Path) -> Path:
-    """Two systems, three seeds each."""
+    """Two systems with three seeds each."""
     return Path(shutil.copytree(_sweep, tmp_path / "sweep"))

@@ -1,18 +1,17 @@
-"""Made-up run directories: random predictions of a random store, scored by scikit-learn."""
+"""Run directories with random predictions for a random store, scored by scikit-learn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from audiobag.runs import RunDirectory
-from audiobag.store import Store
+from audiobag.data.store import Store
+from audiobag.runs import RunConfig, RunDirectory
 
 REVISION = "0123456789abcdef" * 2 + "01234567"
 
@@ -31,14 +30,16 @@ def make_run(
     overrides: tuple[str, ...] = (),
     curves: Mapping[int, Mapping[int, float]] | None = None,
 ) -> RunDirectory:
-    """Write a complete run scored on `store`; the higher the quality the better its ranking."""
+    """Write a complete run that is scored on `store`. A higher quality means a better ranking."""
     rng = np.random.default_rng([seed, sum(pooling.encode())])
     labels = store.labels.dense()
     score = rng.normal(size=labels.shape) + quality * labels
     probability = (1 / (1 + np.exp(-score))).astype(np.float32)
     run = RunDirectory(path)
     path.mkdir(parents=True)
-    write_hydra(run, seed, pooling, store, options or {}, overrides)
+    chosen = {"data": "balanced", "sampler": "balanced", "embedding": "mlp", "pooling": pooling, "loss": "clip"}
+    choices = {**chosen, **({"experiment": experiment} if experiment else {})}
+    write_config(run, seed, pooling, store, options or {}, overrides, choices)
     for version, points in (curves or {}).items():
         folder = path / "csv" / f"version_{version}"
         folder.mkdir(parents=True)
@@ -56,11 +57,10 @@ def make_run(
         "classes": len(AP),
         "classes_left_out": 0,
     }
-    chosen = {"data": "balanced", "sampler": "balanced", "embedding": "mlp", "pooling": pooling, "loss": "clip"}
     record = {
         "status": "done",
         "seed": seed,
-        "choices": {**chosen, **({"experiment": experiment} if experiment else {})},
+        "choices": choices,
         "test": scores,
         "train": {"steps": 10},
         "stores": {store.path.stem: store.content_sha256},
@@ -70,19 +70,22 @@ def make_run(
     return run
 
 
-def write_hydra(
-    run: RunDirectory, seed: int, pooling: str, store: Store, options: Mapping[str, Any], overrides: tuple[str, ...]
+def write_config(
+    run: RunDirectory,
+    seed: int,
+    pooling: str,
+    store: Store,
+    options: Mapping[str, Any],
+    overrides: Sequence[str],
+    choices: Mapping[str, str],
 ) -> None:
-    """Write .hydra as Hydra does: unresolved."""
+    """Write config.json as a training does."""
+    root = str(store.path.parent)
     config = {
         "seed": seed,
-        "data": {"root": str(store.path.parent), "train": ["bal_train"], "test": store.path.stem, "seed": "${seed}"},
+        "data": {"root": root, "train": ["bal_train"], "test": store.path.stem, "seed": seed},
         "pooling": {"_target_": f"audiobag.pooling.{pooling}"},
-        "paths": {"run": "${hydra:runtime.output_dir}"},
+        "paths": {"run": str(run.path)},
         **options,
     }
-    folder = run.path / ".hydra"
-    folder.mkdir()
-    OmegaConf.save(config, folder / "config.yaml")
-    OmegaConf.save({"hydra": {"runtime": {"output_dir": str(run.path)}}}, folder / "hydra.yaml")
-    OmegaConf.save(list(overrides), folder / "overrides.yaml")
+    run.begin(RunConfig(config, overrides, choices, ["seed", "data.seed"]))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.errors import UserError
 from audiobag.report.collect import collect
 
 
@@ -33,11 +32,11 @@ def drop_a_class(run: Path) -> None:
         (lambda run: (run / "per_class.csv").unlink(), "per_class.csv is not"),
         (lambda run: (run / "per_class.csv").write_text("index,name\n0,Speech\n"), "per_class.csv is not"),
         (drop_a_class, "4 classes, metrics.json 5"),
-        (lambda run: (run / ".hydra" / "config.yaml").write_text("a: [1"), "does not hold a run's configuration"),
-        (lambda run: (run / ".hydra" / "hydra.yaml").unlink(), "does not hold a run's configuration"),
+        (lambda run: (run / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda run: (run / "config.json").unlink(), "does not hold a run's configuration"),
     ],
 )
-def test_what_is_broken_or_foreign_is_listed_with_its_reason(
+def test_a_folder_that_is_no_complete_run_is_left_out_with_the_reason(
     sweep: Path, damage: Callable[[Path], object], reason: str
 ) -> None:
     run = sweep / "pooling=average,seed=1"
@@ -47,30 +46,32 @@ def test_what_is_broken_or_foreign_is_listed_with_its_reason(
     assert [(each.path.name, reason in each.reason) for each in left_out] == [(run.name, True)], left_out
 
 
-def test_a_run_is_found_once_wherever_it_lies(sweep: Path) -> None:
+def test_each_run_is_found_once(sweep: Path) -> None:
     (sweep / "notes").mkdir()
     runs, left_out = collect([sweep, sweep / "pooling=average,seed=1", sweep.parent])
     assert (len(runs), left_out) == (6, [])
 
 
-def test_a_single_runs_folder_will_do(sweep: Path) -> None:
+def test_the_folder_of_a_single_run_is_accepted(sweep: Path) -> None:
     assert len(collect([sweep / "pooling=average,seed=1"])[0]) == 1
 
 
-def test_the_seed_is_taken_out_wherever_it_went(sweep: Path) -> None:
+def test_the_seed_and_what_follows_it_are_removed_from_the_configuration(sweep: Path) -> None:
     for run in collect([sweep])[0]:
         assert run.config["data"]["seed"] is None
         assert Path(run.config["paths"]["run"]).name == run.directory.path.name
 
 
-def test_no_runs_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no complete run at or below"):
+def test_folders_without_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no complete run at or below"):
         collect([tmp_path])
-    with pytest.raises(UserError, match="no folder at"):
+    with pytest.raises(ValueError, match="no folder at"):
         collect([tmp_path / "nowhere"])
+    with pytest.raises(ValueError, match="runs must have at least one folder"):
+        collect([])
 
 
-def test_only_broken_runs_says_why(tmp_path: Path) -> None:
+def test_the_reason_is_given_if_all_runs_are_broken(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="1 unfinished or broken: not finished"):
+    with pytest.raises(ValueError, match="1 unfinished or broken: not finished"):
         collect([tmp_path])

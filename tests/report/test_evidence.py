@@ -7,11 +7,11 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from audiobag.data.store import Store
 from audiobag.report.collect import collect
 from audiobag.report.evidence import RECALL, Labels, calibration, examine, precision_at_recall, tally
-from audiobag.report.statistics import clip_weights
+from audiobag.report.statistics import bootstrap_weights
 from audiobag.report.systems import System, group
-from audiobag.store import Store
 from tests.conftest import make_store
 from tests.report.fabricate import make_run
 
@@ -23,7 +23,7 @@ def systems(folder: Path) -> list[System]:
 def test_replicates_are_the_mean_over_seeds_of_the_same_draws(sweep: Path, scored: Store) -> None:
     (average, _) = systems(sweep)
     found, missing = examine([average], Labels(), [0], 3)
-    (weights,) = clip_weights(120, 3)
+    (weights,) = bootstrap_weights(120, 3)
     labels = scored.labels.dense()
     expected = np.zeros(3)
     for run in average.runs:
@@ -69,28 +69,28 @@ def test_a_class_without_positives_has_no_curve() -> None:
     assert np.isnan(precision_at_recall(np.ones(3), np.zeros(3, bool))).all()
 
 
-def test_changed_or_missing_data_is_said_not_guessed(tmp_path: Path) -> None:
+def test_changed_or_missing_data_is_reported(tmp_path: Path) -> None:
     store = make_store(tmp_path / "data" / "eval.h5", clips=40, classes=3)
     make_run(tmp_path / "s" / "a", store)
     for damage, reason in (
-        (lambda: make_store(store.path, clips=40, classes=3, seed=9), "its checksum is another"),
+        (lambda: make_store(store.path, clips=40, classes=3, seed=9), "its checksum has changed"),
         (lambda: store.path.unlink(), "no store at"),
     ):
         damage()
         found, missing = examine(systems(tmp_path / "s"), Labels(), [0], 3)
         assert found == {}
         assert reason in missing[0]
-        assert missing[0].startswith("average is without clip bootstrap")
+        assert missing[0].startswith("average has no clip bootstrap")
 
 
-def test_missing_predictions_are_said(sweep: Path) -> None:
+def test_missing_predictions_are_reported(sweep: Path) -> None:
     (sweep / "pooling=average,seed=2" / "predictions.h5").unlink()
     found, missing = examine(systems(sweep), Labels(), [0], 3)
     assert set(found) == {"attention_softmax"}
     assert "predictions.h5 has no readable probability" in missing[0]
 
 
-def test_the_data_is_found_from_a_folder_above_the_run(tmp_path: Path) -> None:
+def test_relative_data_is_found_from_a_folder_above_the_run(tmp_path: Path) -> None:
     store = make_store(tmp_path / "work" / "data" / "eval.h5", clips=40, classes=3)
     make_run(tmp_path / "work" / "outputs" / "a", store, options={"data": {"root": "data", "test": "eval"}})
     found, missing = examine(systems(tmp_path / "work" / "outputs"), Labels(), [0], 3)

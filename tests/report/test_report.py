@@ -3,21 +3,23 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from audiobag.errors import UserError
-from audiobag.export import load
+from audiobag.bags import BagPrediction
+from audiobag.data.store import Store
 from audiobag.report import report
-from audiobag.report.clips import telling
+from audiobag.report.clips import example_clips
 from audiobag.report.collect import collect
 from audiobag.report.evidence import Labels
 from audiobag.report.systems import group
-from audiobag.store import Store
-from tests.explore.fabricate import complete_run
+from audiobag.runs import RunConfig, RunDirectory
 from tests.report.fabricate import make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -38,7 +40,7 @@ WRITTEN = {
 
 
 class References(HTMLParser):
-    """Everything that a browser would fetch for a page."""
+    """All addresses that a browser loads for a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +50,7 @@ class References(HTMLParser):
         self.found += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data", "action", "poster")]
 
 
-def test_a_sweeps_report(sweep: Path) -> None:
+def test_the_report_of_a_sweep(sweep: Path) -> None:
     (sweep / "broken").mkdir()
     (sweep / "broken" / "metrics.json").write_text("{")
     written = report([sweep], replicates=5)
@@ -63,7 +65,7 @@ def test_a_sweeps_report(sweep: Path) -> None:
     assert "broken" in page.partition('id="left-out"')[2]
     complete = page.partition('id="left-out"')[0]
     assert f"{sweep.name}/pooling=average,seed=0" in complete
-    assert str(sweep.parent) not in complete, "a page that is published says nothing of the disk it was made on"
+    assert str(sweep.parent) not in complete, "a published page does not show parent folders"
     (difference,) = csv.DictReader((folder / "differences.csv").read_text().splitlines())
     assert (difference["system"], difference["baseline"]) == ("attention_softmax", "average")
     assert float(difference["clips_low"]) <= float(difference["clips_high"])
@@ -71,7 +73,7 @@ def test_a_sweeps_report(sweep: Path) -> None:
     assert [row["Class"] for row in classes] == [f"class {k}" for k in range(5)]
 
 
-def test_the_page_needs_nothing_else(sweep: Path) -> None:
+def test_the_page_loads_no_other_file(sweep: Path) -> None:
     page = report([sweep], replicates=0).page.read_text()
     references = References()
     references.feed(page)
@@ -80,7 +82,7 @@ def test_the_page_needs_nothing_else(sweep: Path) -> None:
     assert re.findall(r"https?://|url\(|@import|fetch\(", page) == []
 
 
-def test_names_are_text_never_markup(tmp_path: Path, scored: Store) -> None:
+def test_names_are_escaped(tmp_path: Path, scored: Store) -> None:
     name = "<script>alert('x')</script>&$_|{{ 7 * 7 }}"
     make_run(tmp_path / "s" / "a", scored, experiment=name)
     page = report([tmp_path / "s"], replicates=0).page.read_text()
@@ -90,7 +92,7 @@ def test_names_are_text_never_markup(tmp_path: Path, scored: Store) -> None:
     assert r"\&\$\_|\{\{ 7 * 7 \}\}" in (tmp_path / "s" / "report" / "tables.tex").read_text()
 
 
-def test_one_run_has_a_page_of_its_own(sweep: Path, tmp_path: Path) -> None:
+def test_the_report_of_one_run(sweep: Path, tmp_path: Path) -> None:
     run = sweep / "pooling=average,seed=0"
     written = report([run], out=tmp_path / "page", classes=["class 1"], replicates=5)
     assert written.page == tmp_path / "page" / "report.html"
@@ -99,19 +101,19 @@ def test_one_run_has_a_page_of_its_own(sweep: Path, tmp_path: Path) -> None:
     assert names == {"per_class.png", "calibration.png", "precision_recall.png"}
 
 
-def test_a_second_report_takes_the_first_one_for_no_run(sweep: Path) -> None:
+def test_a_second_report_does_not_read_the_first_one(sweep: Path) -> None:
     first = report([sweep], replicates=0).page.read_text()
-    again = report(str(sweep), replicates=0)  # one folder need not be a list
+    again = report([sweep], replicates=0)
     assert again.left_out == ()
     assert again.page.read_text() == first
 
 
-def test_what_is_missing_is_said_on_the_page(sweep: Path) -> None:
+def test_missing_predictions_are_named_on_the_page(sweep: Path) -> None:
     for path in sweep.glob("*/predictions.h5"):
         path.unlink()
     written = report([sweep])
     assert len(written.notices) == 2
-    assert "without clip bootstrap" in written.page.read_text()
+    assert "has no clip bootstrap" in written.page.read_text()
     assert written.tables[-1].columns == (
         "System",
         "Δ mAP",
@@ -124,7 +126,7 @@ def test_what_is_missing_is_said_on_the_page(sweep: Path) -> None:
     assert not (sweep / "report" / "calibration.png").exists()
 
 
-def test_classes_and_scores_that_do_not_exist_leave_gaps(sweep: Path) -> None:
+def test_missing_scores_leave_empty_cells(sweep: Path) -> None:
     for run in sweep.iterdir():
         table = run / "per_class.csv"
         table.write_text(re.sub(r"(?m)^2,class 2,.*$", "2,class 2,0,,,", table.read_text()))
@@ -138,56 +140,112 @@ def test_classes_and_scores_that_do_not_exist_leave_gaps(sweep: Path) -> None:
     assert written.tables[0].rows[0][written.tables[0].columns.index("d'")] == "-"
 
 
-def test_runs_without_a_single_scored_class_still_have_a_page(sweep: Path) -> None:
+def test_runs_without_scored_classes_have_a_page(sweep: Path) -> None:
     for table in sweep.glob("*/per_class.csv"):
         table.write_text(re.sub(r"(?m)^(\d),(class \d),.*$", r"\1,\2,0,,,", table.read_text()))
     report([sweep], replicates=0)
     assert not (sweep / "report" / "per_class.png").exists()
 
 
-def test_the_axis_says_whose_clips_were_counted(sweep: Path) -> None:
-    assert "eval clips of each class" in report([sweep], replicates=0).page.read_text()
+def test_the_caption_says_which_clips_were_counted(sweep: Path) -> None:
+    assert "number of eval clips of each class" in report([sweep], replicates=0).page.read_text()
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"baseline": "nope"}, "baseline=nope names none"),
+        ({"baseline": "nope"}, "baseline must name one of average, attention_softmax, got nope"),
         ({"classes": ["class1"]}, "did you mean 'class 1'"),
-        ({"replicates": -1}, "replicates=-1"),
-        ({"classes": "class1"}, "did you mean 'class 1'"),
+        ({"replicates": -1}, "replicates must be a whole number of at least 0"),
     ],
 )
-def test_mistakes_are_named(sweep: Path, options: dict[str, object], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_wrong_arguments_are_refused(sweep: Path, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         report([sweep], **options)  # type: ignore[arg-type]
     assert not (sweep / "report").exists()
 
 
-def test_clips_of_the_best_attention_system_are_on_the_page(tmp_path: Path) -> None:
-    directory, store = complete_run(tmp_path / "run")
-    run = directory.path
-    written = report([run], replicates=0, load=load)
-    assert not [n for n in written.notices if "pictures of clips" in n]
+class Predicted:
+    """Stands in for a trained model: it predicts random numbers."""
+
+    class_names = tuple(f"class {k}" for k in range(5))
+
+    def predict(self, frames: Any, lengths: Any = None) -> BagPrediction:
+        assert lengths is None
+        T = max(map(len, frames))
+        return BagPrediction(torch.rand(len(frames), 5), torch.rand(len(frames), T, 5), torch.rand(len(frames), T, 5))
+
+
+def load(path: Path) -> Predicted:
+    assert path.name == "step-00000010.ckpt"
+    return Predicted()
+
+
+def keep_checkpoint(run: Path) -> Path:
+    path = run / "checkpoints" / "step-00000010.ckpt"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
+def test_clips_of_the_best_attention_system_are_on_the_page(sweep: Path, scored: Store) -> None:
+    checkpoint = keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
+    written = report([sweep], replicates=0, load=load)
+    assert written.notices == ()
     for name in ("clips_found", "clips_most_wrong"):
-        assert (run / "report" / f"{name}.png").read_bytes().startswith(PNG)
-        assert f"({name}.png)" in (run / "report" / "report.md").read_text()
+        assert (sweep / "report" / f"{name}.png").read_bytes().startswith(PNG)
+        assert f"({name}.png)" in (sweep / "report" / "report.md").read_text()
     assert written.page.read_text().count('<figure class="wide">') == 2
 
-    shown = telling(group(collect([run])[0])[0][0], Labels(), load, {0: "class 0", 4: "class 4"})
-    _, probability = directory.read_predictions()
-    positive = store.labels.dense()
-    best = [max(np.flatnonzero(positive[:, k]), key=lambda i, k=k: probability[i, k]) for k in (0, 4)]
-    assert [s.title for s in shown[0]] == [f"clip{i:06d} - found: class {k}" for i, k in zip(best, (0, 4), strict=True)]
-    loss = -np.where(positive, np.log(probability), np.log(1 - probability)).mean(1)
-    assert [s.title.split()[0] for s in shown[1]] == [f"clip{i:06d}" for i in np.argsort(-loss)[:3]]
-
-    next(directory.checkpoints.iterdir()).unlink()
-    (notice,) = report([run], out=tmp_path / "again", replicates=0, load=load).notices
-    assert "without pictures of clips: there is no checkpoint at" in notice
-    assert not (tmp_path / "again" / "clips_found.png").exists()
-
-
-def test_a_report_of_runs_without_checkpoints_says_so(sweep: Path) -> None:
-    assert "attention_softmax is without pictures of clips" in report([sweep], replicates=0, load=load).notices[-1]
+    checkpoint.unlink()
+    (notice,) = report([sweep], out=sweep.parent / "again", replicates=0, load=load).notices
+    assert notice.startswith("attention_softmax has no pictures of clips: no checkpoint at")
+    assert not (sweep.parent / "again" / "clips_found.png").exists()
     assert report([sweep], replicates=0).notices == ()
+
+
+def test_example_clips_have_the_highest_probability_and_the_largest_loss(sweep: Path, scored: Store) -> None:
+    keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
+    system = group(collect([sweep])[0])[0][1]
+    found, wrong = example_clips(system, Labels(), load, {0: "class 0", 4: "class 4"})
+    _, probability = system.runs[0].directory.read_predictions()
+    positive = scored.labels.dense()
+    best = [max(np.flatnonzero(positive[:, k]), key=lambda i, k=k: probability[i, k]) for k in (0, 4)]
+    assert [s.title for s in found] == [f"clip{i:06d} - found: class {k}" for i, k in zip(best, (0, 4), strict=True)]
+    loss = -np.where(positive, np.log(probability), np.log(1 - probability)).mean(1)
+    assert [s.title.split()[0] for s in wrong] == [f"clip{i:06d}" for i in np.argsort(-loss)[:3]]
+
+
+def test_a_model_of_other_classes_is_refused(sweep: Path) -> None:
+    keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
+
+    def load(_: Path) -> Predicted:
+        model = Predicted()
+        model.class_names = ("other",)  # type: ignore[assignment]
+        return model
+
+    assert "has other classes than" in report([sweep], replicates=0, load=load).notices[0]
+
+
+def test_runs_of_the_version_before_are_reported(tmp_path: Path) -> None:
+    written = report([Path("tests/v0_1/run").resolve()], out=tmp_path, replicates=5)
+    assert written.left_out == ()
+    assert written.notices == ()
+    assert [table.rows[0][0] for table in written.tables] == ["paper/attention_softmax"] * 2
+    assert written.tables[0].rows[0][2] == "0.2939"
+    assert (tmp_path / "calibration.png").exists()
+
+
+def test_a_run_of_the_version_before_and_its_repetition_are_one_system(tmp_path: Path) -> None:
+    """The configuration of the older run is read from `.hydra/`, that of the newer one from config.json."""
+    old = Path(shutil.copytree("tests/v0_1/run", tmp_path / "old"))
+    new = Path(shutil.copytree(old, tmp_path / "new"))
+    shutil.rmtree(new / ".hydra")
+    recorded = RunDirectory(old).config()
+    added = {"ckpt_path": None, "init_from": None, "tags": ["again"]}
+    config = {**recorded.config, **added, "seed": 1, "data": {**recorded.config["data"], "seed": 1}}
+    RunConfig(config, recorded.overrides, recorded.choices, recorded.follows_seed).write(new / "config.json")
+    metrics = RunDirectory(new).metrics() or {}
+    RunDirectory(new).write_metrics({**metrics, "seed": 1})
+    (system,) = group(collect([tmp_path])[0])[0]
+    assert (system.name, system.seeds) == ("paper/attention_softmax", (0, 1))

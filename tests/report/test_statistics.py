@@ -4,19 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from audiobag.report.statistics import (
-    bootstrap_classes,
     bootstrap_map,
-    clip_weights,
+    bootstrap_mean,
+    bootstrap_weights,
     estimate,
     interval,
     weighted_average_precision,
 )
 
 
-def test_interval_over_seeds_is_students() -> None:
+def test_the_interval_over_seeds_is_that_of_students_t() -> None:
     found = estimate([0.30, 0.32, 0.37])
     assert found is not None
     assert found.n == 3
@@ -36,7 +37,7 @@ def test_one_seed_has_a_mean_and_no_interval() -> None:
 
 @pytest.mark.parametrize("values", [10_000, 7, 1], ids=["distinct", "heavy ties", "all tied"])
 @pytest.mark.parametrize("positives", [1, 30])
-def test_weighted_average_precision_is_scikit_learns(values: int, positives: int) -> None:
+def test_weighted_average_precision_equals_scikit_learn(values: int, positives: int) -> None:
     rng = np.random.default_rng(values + positives)
     score = rng.integers(0, values, 300).astype(np.float32) / values
     label = np.zeros(300, bool)
@@ -56,15 +57,15 @@ def test_a_class_without_positives_has_no_average_precision() -> None:
     assert np.isnan(found).all()
 
 
-def test_bootstrap_of_map_is_that_of_drawing_the_clips_themselves() -> None:
-    """Brute force: the clips drawn are put one below the other, and scikit-learn ranks them."""
+def test_bootstrap_of_map_equals_drawing_the_clips_themselves() -> None:
+    """Brute force: the drawn clips are repeated, and scikit-learn ranks them."""
     rng = np.random.default_rng(0)
     labels = rng.random((60, 5)) < 0.2
-    labels[:, 3] = np.arange(60) == 5  # often not drawn: such replicates are a mean over fewer classes
-    labels[:, 4] = np.arange(60) != 7  # its one negative likewise
+    labels[:, 3] = np.arange(60) == 5  # replicates without this clip are a mean over fewer classes
+    labels[:, 4] = np.arange(60) != 7  # and so are those without this one
     probability = rng.random((60, 5)).astype(np.float32).round(1)
     found = bootstrap_map(probability, labels, 25)
-    (weights,) = clip_weights(60, 25)
+    (weights,) = bootstrap_weights(60, 25)
     expected = []
     for w in weights.T.astype(int):
         drawn = np.repeat(np.arange(60), w)
@@ -76,21 +77,56 @@ def test_bootstrap_of_map_is_that_of_drawing_the_clips_themselves() -> None:
     assert 0 < (weights[7] == 0).sum() < 25
 
 
-def test_draws_are_the_same_every_time_and_bounded_in_memory() -> None:
-    blocks = list(clip_weights(50, 450))
+def test_draws_are_reproducible_and_come_in_blocks() -> None:
+    blocks = list(bootstrap_weights(50, 450))
     assert [b.shape for b in blocks] == [(50, 200), (50, 200), (50, 50)]
-    assert all((a == b).all() for a, b in zip(blocks, clip_weights(50, 450), strict=True))
+    assert all((a == b).all() for a, b in zip(blocks, bootstrap_weights(50, 450), strict=True))
     assert (np.concatenate(blocks, axis=1).sum(0) == 50).all()
     assert len(np.unique(np.concatenate(blocks, axis=1), axis=1).T) == 450
 
 
-def test_bootstrap_over_classes_is_near_the_normal_interval_of_a_mean() -> None:
+def test_bootstrap_of_a_mean_has_scipys_standard_error() -> None:
     gain = np.random.default_rng(1).normal(0.02, 0.05, 527)
-    low, high = bootstrap_classes(gain)
-    half = 1.96 * gain.std(ddof=1) / math.sqrt(527)
-    assert (low, high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=half / 15)
-    assert bootstrap_classes(gain) == (low, high)
+    replicates = bootstrap_mean(gain, 4000)
+    expected = stats.bootstrap((gain,), np.mean, n_resamples=4000, rng=1)
+    assert len(replicates) == 4000
+    assert replicates.std(ddof=1) == pytest.approx(expected.standard_error, rel=0.05)
+    assert replicates.mean() == pytest.approx(gain.mean(), abs=3 * expected.standard_error / math.sqrt(4000))
+    assert (bootstrap_mean(gain, 4000) == replicates).all()
 
 
-def test_percentile_interval() -> None:
-    assert interval(np.arange(1001) / 1000) == pytest.approx((0.025, 0.975))
+def test_bootstrap_interval_of_map_is_that_of_scipy_and_scikit_learn() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.random((80, 3)) < 0.3
+    probability = (rng.random((80, 3)) + 0.5 * labels).astype(np.float32)
+
+    def mAP(rows: np.ndarray) -> float:  # noqa: N802 - the field's name
+        return float(np.mean([average_precision_score(labels[rows, k], probability[rows, k]) for k in range(3)]))
+
+    score = mAP(np.arange(80))
+    drawn = stats.bootstrap((np.arange(80),), mAP, n_resamples=400, vectorized=False, method="percentile", rng=3)
+    found = interval(score, bootstrap_map(probability, labels, 400), 0, 1)
+    assert found is not None
+    half = 1.959964 * float(drawn.standard_error)
+    assert found == pytest.approx((score - half, score + half), abs=0.15 * half)
+
+
+def test_an_interval_is_centred_at_the_score_and_stays_in_its_range() -> None:
+    replicates = np.array([0.4, 0.6, 0.8])  # standard deviation 0.2
+    assert interval(0.5, replicates) == pytest.approx((0.5 - 0.3919928, 0.5 + 0.3919928))
+    assert interval(0.1, replicates, 0, 1) == pytest.approx((0, 0.4919928))
+    assert interval(0.9, replicates, 0, 1) == pytest.approx((0.5080072, 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "replicates"), [(0.5, []), (0.5, [0.4]), (math.nan, [0.4, 0.6]), (2.0, [1.0, math.inf])]
+)
+def test_there_is_no_interval_without_two_finite_replicates(value: float, replicates: list[float]) -> None:
+    assert interval(value, np.array(replicates)) is None
+
+
+def test_an_interval_over_seeds_can_be_clipped() -> None:
+    found = estimate([0.9, 0.99], 0, 1)
+    assert found is not None
+    assert found.high == 1
+    assert found.low == pytest.approx(0.945 - 12.7062 * 0.045, abs=1e-5)

@@ -1,35 +1,37 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.report.collect import collect
 from audiobag.report.systems import System, choose, group
-from audiobag.store import Store
 from tests.conftest import make_store
 from tests.report.fabricate import make_run
+
+RECORDS = ("config.json", "metrics.json")
 
 
 def systems(folder: Path) -> list[System]:
     return group(collect([folder])[0])[0]
 
 
-def test_runs_that_differ_in_the_seed_alone_are_one_system(sweep: Path) -> None:
+def test_runs_that_differ_only_in_the_seed_are_one_system(sweep: Path) -> None:
     found = systems(sweep)
     assert [(s.name, s.seeds) for s in found] == [("average", (0, 1, 2)), ("attention_softmax", (0, 1, 2))]
     assert found[1].differences == {"pooling._target_": "audiobag.pooling.attention_softmax"}
 
 
-def test_where_and_how_a_run_happened_makes_no_system_of_its_own(tmp_path: Path, scored: Store) -> None:
+def test_runs_on_different_devices_are_one_system(tmp_path: Path, scored: Store) -> None:
     for seed in range(2):
         options = {"threads": seed, "trainer": {"devices": seed + 1, "max_steps": 10}}
         make_run(tmp_path / "sweep" / str(seed), scored, seed, options=options)
     assert [s.seeds for s in systems(tmp_path / "sweep")] == [(0, 1)]
 
 
-def test_experiments_are_named_by_themselves_and_by_what_was_changed_in_them(tmp_path: Path, scored: Store) -> None:
+def test_the_name_has_the_experiment_and_its_changes(tmp_path: Path, scored: Store) -> None:
     given = ("experiment=paper/average", "data=balanced", "seed=0")
     make_run(tmp_path / "s" / "a", scored, experiment="paper/average", overrides=given)
     options = {"embedding": {"width": 1024}}
@@ -38,7 +40,7 @@ def test_experiments_are_named_by_themselves_and_by_what_was_changed_in_them(tmp
     assert {s.name for s in systems(tmp_path / "s")} == {"paper/average", "paper/average embedding.width=1024"}
 
 
-def test_systems_of_one_choice_are_told_apart_by_their_options(tmp_path: Path, scored: Store) -> None:
+def test_systems_with_the_same_choices_are_named_by_their_options(tmp_path: Path, scored: Store) -> None:
     for width in (500, 1024):
         make_run(tmp_path / "s" / str(width), scored, options={"embedding": {"width": width}})
     assert {s.name for s in systems(tmp_path / "s")} == {"average embedding.width=500", "average embedding.width=1024"}
@@ -52,7 +54,7 @@ def test_the_same_configuration_on_other_data_is_another_system(tmp_path: Path, 
     assert {s.name for s in systems(tmp_path / "s")} == expected
 
 
-def test_a_seed_counts_once(sweep: Path, scored: Store) -> None:
+def test_a_repeated_seed_is_left_out(sweep: Path, scored: Store) -> None:
     make_run(sweep / "z_again", scored, 1, "average", quality=0.8)
     found, repeats = group(collect([sweep])[0])
     assert [len(s.runs) for s in found] == [3, 3]
@@ -60,7 +62,7 @@ def test_a_seed_counts_once(sweep: Path, scored: Store) -> None:
     assert "seed 1" in repeats[0].reason
 
 
-def test_the_papers_row_follows_the_choices(sweep: Path) -> None:
+def test_the_row_of_the_paper_follows_the_choices(sweep: Path) -> None:
     rows = [s.published for s in systems(sweep)]
     assert [(r.mAP, r.AUC, r.d_prime) for r in rows if r] == [(0.296, 0.960, 2.473), (0.327, 0.965, 2.558)]
 
@@ -73,6 +75,15 @@ def test_baseline(sweep: Path, scored: Store, wanted: str | None, chosen: str) -
     assert choose(systems(sweep), wanted).name == chosen
 
 
-def test_a_part_of_a_name_is_no_baseline(sweep: Path) -> None:
-    with pytest.raises(UserError, match=r"baseline=max names none .* choose of average, attention_softmax"):
+def test_an_unknown_baseline_is_refused(sweep: Path) -> None:
+    with pytest.raises(ValueError, match="baseline must name one of average, attention_softmax, got max"):
         choose(systems(sweep), "max")
+
+
+def test_runs_without_choices_are_named_by_their_folder(tmp_path: Path, scored: Store) -> None:
+    """As `audiobag.training.fit` records them, which is given Python objects."""
+    for name in ("small", "large"):
+        run = make_run(tmp_path / name, scored, options={"model": f"{name}\nmodel"})
+        for path, content in ((run.path / f, json.loads((run.path / f).read_text())) for f in RECORDS):
+            path.write_text(json.dumps({**content, "choices": {}}))
+    assert {s.name for s in systems(tmp_path)} == {"small", "large"}

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audiobag.data.store import Store
 from audiobag.report.collect import collect
+from audiobag.report.formats import Table, csv_text, latex, latex_text, markdown, markdown_text
 from audiobag.report.systems import group
-from audiobag.report.tables import Table, csv_text, latex, latex_text, markdown, markdown_text, score_tables, scores_csv
-from audiobag.store import Store
+from audiobag.report.tables import score_tables, scores_csv
 from tests.report.fabricate import make_run
 
 TABLE = Table("A_title", ("System", "mAP"), (("a|b_c", "0.1 ± 0.2"), ("100 % & more", "-0.3")), 2, "A note.")
@@ -46,15 +47,15 @@ def test_latex_text(text: str, escaped: str) -> None:
     assert latex_text(text) == escaped
 
 
-def test_markdown_text_makes_no_markup() -> None:
+def test_markdown_text_is_escaped() -> None:
     assert markdown_text("<b>*x*</b>\n[y](z)") == "\\<b\\>\\*x\\*\\</b\\> \\[y\\](z)"
 
 
-def test_csv_leaves_out_what_does_not_exist() -> None:
+def test_a_missing_value_is_an_empty_csv_cell() -> None:
     assert csv_text(["a", "b"], [["x,y", None], ["z", 0.5]]) == 'a,b\n"x,y",\nz,0.5\n'
 
 
-def test_scores_are_those_of_metrics_json_beside_the_papers(sweep: Path) -> None:
+def test_scores_are_those_of_metrics_json_and_of_the_paper(sweep: Path) -> None:
     systems, _ = group(collect([sweep])[0])
     rows = list(csv.DictReader(io.StringIO(scores_csv(systems))))
     assert [(r["system"], r["metric"]) for r in rows[:3]] == [("average", m) for m in ("mAP", "AUC", "d_prime")]
@@ -79,3 +80,14 @@ def test_mixed_rows_are_marked_in_the_table(sweep: Path, scored: Store) -> None:
     one = next(row for row in table.rows if row[0] == "mine")
     assert re.fullmatch(r"0\.\d{4}", one[2])
     assert one[3:5] == ("-", "-")  # no interval of one seed, and no such system in the paper
+
+
+def test_an_interval_over_seeds_stays_within_the_range_of_the_score(tmp_path: Path, scored: Store) -> None:
+    for seed, mAP in enumerate((0.9, 0.99)):
+        run = make_run(tmp_path / str(seed), scored, seed)
+        metrics = run.metrics() or {}
+        run.write_metrics({**metrics, "test": {**metrics["test"], "mAP": mAP, "d_prime": 3 * mAP}})
+    rows = {r["metric"]: r for r in csv.DictReader(io.StringIO(scores_csv(group(collect([tmp_path])[0])[0])))}
+    half = 12.7062 * 0.045  # Student's t with 1 degree of freedom, and the standard error
+    assert (float(rows["mAP"]["low"]), float(rows["mAP"]["high"])) == pytest.approx((0.945 - half, 1), abs=1e-5)
+    assert float(rows["d_prime"]["high"]) == pytest.approx(3 * (0.945 + half), abs=1e-4)

@@ -1,4 +1,4 @@
-"""Reads a .wandb file: LevelDB's log format around W&B's own messages."""
+"""Reader of .wandb files: W&B's messages in LevelDB's log format."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 @dataclass
 class Tracked:
-    """What one start of a run wrote.
+    """Content of the file of one start of a run.
 
     Attributes:
-        run: the message that began it.
-        config: as it stands at the end.
-        history: a mapping of names to values for each step logged.
-        summary: as it stands at the end.
-        artifacts: in the order in which they were logged.
-        exit_code: None where the run was never finished.
-        folder: where the file lies; media below `files`.
+        run: the first message.
+        config: at the end.
+        history: names and values for each logged step.
+        summary: at the end.
+        artifacts: in the order of logging.
+        exit_code: None if the run was never finished.
+        folder: folder of the file; media are below `files`.
     """
 
     folder: Path
@@ -54,10 +54,9 @@ class Tracked:
 
 
 def starts(run: Path) -> list[Tracked]:
-    """Return what each start of the run in this directory wrote offline, the first first.
+    """Return the content of each offline start of a run, in order.
 
-    W&B's own process closes the file shortly after the run is finished; a process that ends waits for that, a test
-    that goes on does not.
+    W&B's process closes the file shortly after the run is finished, so this waits for it.
     """
     paths = sorted((run / "wandb").glob("offline-run-*/*.wandb"))
     deadline = time.monotonic() + 10
@@ -67,7 +66,7 @@ def starts(run: Path) -> list[Tracked]:
 
 
 def read(path: Path) -> Tracked:
-    """Return what a .wandb file says."""
+    """Return the content of a .wandb file."""
     tracked = Tracked(path.parent)
     for record in records(path.read_bytes()):
         kind = record.WhichOneof("record_type")
@@ -90,12 +89,12 @@ def read(path: Path) -> Tracked:
 
 
 def records(content: bytes) -> Iterator[Any]:
-    """Yield the messages; a torn end, as a killed process leaves, ends them."""
+    """Yield the messages up to an incomplete one, which a killed process leaves."""
     assert content[:4] in (b":W&B", b"")
     at, pieces = 7, b""
     while at + _HEAD.size <= len(content):
         left = _BLOCK - at % _BLOCK
-        if left < _HEAD.size:  # a head never spans two blocks
+        if left < _HEAD.size:  # a head is never split between two blocks
             at += left
             continue
         checksum, length, kind = _HEAD.unpack_from(content, at)

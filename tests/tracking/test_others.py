@@ -1,4 +1,4 @@
-"""TensorBoard and MLflow, and what holds for every tracker."""
+"""TensorBoard and MLflow, and properties of all trackers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.errors import UserError
 from audiobag.runs import RunDirectory
 from audiobag.sweep.jobs import Job
 from audiobag.tracking import MLflowTracker, TensorBoardTracker
 
 
-def test_tensorboard_has_curves_pictures_and_the_table(run: RunDirectory) -> None:
+def test_tensorboard_has_curves_figures_and_the_table(run: RunDirectory) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run.path / "tensorboard"))
@@ -28,7 +27,7 @@ def test_tensorboard_has_curves_pictures_and_the_table(run: RunDirectory) -> Non
     assert code.tensor_proto.string_val[0].decode().strip() == "0"
 
 
-def test_mlflow_has_curves_pictures_and_the_table(run: RunDirectory) -> None:
+def test_mlflow_has_curves_figures_and_the_table(run: RunDirectory) -> None:
     from mlflow import MlflowClient
 
     known = run.tracked("mlflow")
@@ -36,6 +35,7 @@ def test_mlflow_has_curves_pictures_and_the_table(run: RunDirectory) -> None:
     found = client.get_run(known["id"])
     assert found.info.status == "FINISHED"
     assert found.data.tags["exit_code"] == "0"
+    assert {"ours": "true", "two words": "true"}.items() <= found.data.tags.items()
     assert found.data.tags["model"] == str(run.checkpoints / "step-00000008.ckpt")
     loss = {m.step: m.value for m in client.get_metric_history(known["id"], "train/loss")}
     assert loss == pytest.approx(run.curve("train/loss"))
@@ -46,13 +46,13 @@ def test_mlflow_has_curves_pictures_and_the_table(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("kind", [TensorBoardTracker, MLflowTracker])
-def test_a_missing_extra_is_named_before_any_work(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_at_the_start(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"pip install 'audiobag\[(tensorboard|mlflow)\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'audiobag\[(tensorboard|mlflow)\]'"):
         kind()
 
 
-def test_a_jobs_sweep_is_the_folder_that_all_jobs_share() -> None:
+def test_the_sweep_of_a_job_is_the_folder_that_all_jobs_share() -> None:
     sweep = Path("outputs/sweeps/table2")
-    assert Job("a", (), sweep / "a", "h").sweep == "table2"
-    assert Job("deep/er", (), sweep / "deep" / "er", "h").sweep == "table2"
+    assert Job("a", (), sweep / "a", {}).sweep == "table2"
+    assert Job("deep/er", (), sweep / "deep" / "er", {}).sweep == "table2"

@@ -1,4 +1,4 @@
-"""Two processes, one run: the second rank's tracker stays silent."""
+"""Two processes of one run: only the first rank tracks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tests.tracking.dotwandb import starts
 
 
 @pytest.mark.timeout(280)
-def test_two_ranks_are_one_run(data: Path, tmp_path: Path) -> None:
+def test_two_ranks_are_tracked_as_one_run(data: Path, tmp_path: Path) -> None:
     options = ("trainer=ddp_cpu", "trainer.max_steps=4", "trainer.log_every_n_steps=1", "data.batch_size=16")
     command = [str(Path(sys.executable).with_name("audiobag-train")), *options, "embedding.width=8"]
-    where = [f"data.root={data}", "logger=wandb_offline", "hydra.run.dir=two"]
+    where = [f"data.root={data}", "logger=wandb_offline", "tags=[a,b]", "hydra.run.dir=two"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, *where], cwd=tmp_path, env=environment, check=True, timeout=240)
     run = RunDirectory(tmp_path / "two")
-    (tracked,) = starts(run.path)  # wherever the second might have put one, too
+    (tracked,) = starts(run.path)  # there is no other file, also not elsewhere
     assert [*tmp_path.rglob("*.wandb")] == [*tracked.folder.glob("*.wandb")]
     assert tracked.exit_code == 0
     assert tracked.run.run_id == run.tracked("wandb")["id"]
     assert tracked.config["trainer"]["devices"] == 2
+    assert list(tracked.run.tags) == ["a", "b", "synthetic"]
     for name in ("train/loss", "train/clips_per_second"):
         assert tracked.curve(name) == pytest.approx(run.curve(name))
     assert [*tracked.curve("train/loss")] == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""What lies in the .wandb file of a run."""
+"""The content of the .wandb file of a run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 import wandb
 from PIL import Image
 
-from audiobag.callbacks import Heartbeat
-from audiobag.errors import Interrupted, UserError
+from audiobag.data.store import open_store
 from audiobag.runs import RunDirectory, config_hash
-from audiobag.store import open_store
-from tests.composing import small_training
-from tests.tracking.conftest import CHOICES, track
+from audiobag.tracking.wandb import store_artifact
+from audiobag.training.callbacks import Heartbeat
+from audiobag.utils.errors import InputError, Interrupted
+from tests.composing import small_training, trained
+from tests.conftest import make_store
 from tests.tracking.dotwandb import Tracked, starts
 
 OFFLINE = "logger=wandb_offline"
@@ -29,22 +30,23 @@ def tracked(run: RunDirectory) -> Tracked:
     return only
 
 
-def test_a_run_says_what_it_is(run: RunDirectory, tracked: Tracked, data: Path) -> None:
+def test_the_run_has_its_name_tags_and_configuration(run: RunDirectory, tracked: Tracked, data: Path) -> None:
     about = tracked.run
     assert about.run_id == run.tracked("wandb")["id"]
     assert (about.project, about.display_name, about.job_type) == ("audiobag", "alone", "train")
     assert (about.run_group, about.notes) == ("", "a note")
-    assert list(about.tags) == ["ours", "synthetic", "paper/attention_softmax"]
+    assert list(about.tags) == ["ours", "two words", "synthetic", "attention_softmax"]
     assert tracked.exit_code == 0
     config = tracked.config
     assert config["embedding"]["width"] == 8
     assert config["data"]["sampler"]["_target_"] == "audiobag.sampler.Balanced"  # resolved and nested
-    assert config["choices"] == CHOICES
+    assert config["choices"] == (run.metrics() or {})["choices"]
+    assert config["tags"] == ["ours", "two words"]
     assert config["git_revision"] == (run.metrics() or {})["git_revision"]
     assert config["stores"]["eval"] == open_store(data / "eval.h5").content_sha256
 
 
-def test_history_and_summary_have_the_runs_own_numbers(run: RunDirectory, tracked: Tracked) -> None:
+def test_history_and_summary_have_the_numbers_of_the_run(run: RunDirectory, tracked: Tracked) -> None:
     metrics = run.metrics() or {}
     for name in ("train/loss", "train/lr", "train/clips_per_second", "memory/peak_gib"):
         assert tracked.curve(name) == pytest.approx(run.curve(name))
@@ -69,37 +71,38 @@ def test_the_table_of_classes(run: RunDirectory, tracked: Tracked) -> None:
 
 
 def test_pictures(tracked: Tracked) -> None:
-    """Heat maps at each point of validation and at the end; the two others at the end."""
+    """Heat maps are logged at each validation, the other figures at the end."""
     assert [*tracked.images("measure")] == [4, 8]
     for name, steps in (("measure", (4, 8)), ("precision_recall", (8,)), ("ap_against_frequency", (8,))):
         for step in steps:
             pixels = np.asarray(Image.open(tracked.images(name)[step]).convert("L"))
-            assert len(np.unique(pixels)) > 20  # something is drawn
+            assert len(np.unique(pixels)) > 20  # not blank
     first, last = (tracked.images("measure")[step].read_bytes() for step in (4, 8))
     assert first != last
 
 
-def test_artifacts_and_their_lineage(run: RunDirectory, tracked: Tracked, data: Path) -> None:
-    by_type = {kind: [a for a in tracked.artifacts if a.type == kind] for kind in ("dataset", "model", "predictions")}
-    for artifact, name in zip(by_type["dataset"], ("bal_train", "eval"), strict=True):
+def test_checkpoint_and_predictions_are_artifacts(run: RunDirectory, tracked: Tracked) -> None:
+    assert [artifact.type for artifact in tracked.artifacts if artifact.type != "run_table"] == ["model", "predictions"]
+    paths = {"model": run.checkpoints / "step-00000008.ckpt", "predictions": run.predictions}
+    for artifact in tracked.artifacts:
         (entry,) = artifact.manifest.contents
-        assert artifact.use_after_commit  # an input of the run
-        assert entry.ref == (data / f"{name}.h5").as_uri()
-        assert entry.digest == json.loads(artifact.metadata)["content_sha256"]
-        assert entry.digest == open_store(data / f"{name}.h5").content_sha256
-        assert not entry.local_path  # never copied
-    for kind, path in (("model", run.checkpoints / "step-00000008.ckpt"), ("predictions", run.predictions)):
-        (artifact,) = by_type[kind]
-        (entry,) = artifact.manifest.contents
-        assert not artifact.use_after_commit
-        assert entry.local_path == str(path)
-        assert json.loads(artifact.metadata)["step"] == 8
-    stray = [e.local_path for a in tracked.artifacts for e in a.manifest.contents if e.local_path]
-    assert all(Path(path).is_relative_to(run.path) for path in stray)
+        assert Path(entry.local_path).is_relative_to(run.path)
+        if artifact.type in paths:
+            assert entry.local_path == str(paths[artifact.type])  # sent from its place, without a copy
+            assert json.loads(artifact.metadata)["step"] == 8
+
+
+def test_the_artifact_of_a_store_is_another_version_for_other_content(tmp_path: Path) -> None:
+    path = tmp_path / "my data" / "eval.h5"
+    first, again, other = (store_artifact(make_store(path, seed=seed)) for seed in (0, 0, 1))
+    assert (first.name, first.type, first.description) == ("my-data-eval", "dataset", str(path))
+    assert first.metadata == {"content_sha256": make_store(path).content_sha256, "clips": 60, "classes": 7}
+    assert first.digest == again.digest
+    assert first.digest != other.digest
 
 
 class Trouble:
-    """Lets a training end at step 4 with an exception."""
+    """Ends a training at step 4 with an exception."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         def on_train_batch_end(_: Any, trainer: Any, *__: Any) -> None:
@@ -110,14 +113,14 @@ class Trouble:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(RuntimeError("bug"), 1), (UserError("mistake"), 2), (Interrupted(), 75), (SystemExit(75), 75)]
+    ("error", "code"), [(RuntimeError("bug"), 1), (InputError("mistake"), 2), (Interrupted(), 75), (SystemExit(75), 75)]
 )
-def test_the_exit_code_is_there_however_a_run_ends(
+def test_the_exit_code_is_recorded_however_a_run_ends(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
     Trouble(monkeypatch, error)
     with pytest.raises(type(error)):
-        track(data, tmp_path, OFFLINE)
+        trained(data, tmp_path, OFFLINE)
     (tracked,) = starts(tmp_path)
     assert tracked.exit_code == code
     assert tracked.curve("train/loss").keys() == {1}
@@ -131,9 +134,9 @@ def test_a_continued_run_keeps_its_id_and_its_sweep(
     with monkeypatch.context() as patched:
         Trouble(patched, Interrupted())
         with pytest.raises(Interrupted):
-            track(data, tmp_path / "job", OFFLINE)
+            trained(data, tmp_path / "job", OFFLINE)
     monkeypatch.delenv("AUDIOBAG_SWEEP")
-    track(data, tmp_path / "job", OFFLINE)
+    trained(data, tmp_path / "job", OFFLINE)
     first, second = starts(tmp_path / "job")
     assert first.run.run_id == second.run.run_id
     assert first.run.run_group == second.run.run_group == "pooling-synthetic"
@@ -148,14 +151,14 @@ def test_a_continued_run_keeps_its_id_and_its_sweep(
 def test_two_runs_of_one_process_stay_two(data: Path, tmp_path: Path) -> None:
     short = (OFFLINE, "trainer.max_steps=2", "data.val_fraction=0")
     for name in ("a", "b"):
-        track(data, tmp_path / name, *short)
+        trained(data, tmp_path / name, *short)
     ids = {starts(tmp_path / name)[0].run.run_id for name in ("a", "b")}
     assert len(ids) == 2
-    assert all([*starts(tmp_path / name)[0].images("measure")] == [2] for name in ("a", "b"))  # of the scored set
+    assert all([*starts(tmp_path / name)[0].images("measure")] == [2] for name in ("a", "b"))  # clips of the eval set
 
 
 @pytest.mark.parametrize("where", ["init", "log", "finish"])
-def test_a_tracker_that_fails_costs_a_warning_and_nothing_else(
+def test_a_failing_tracker_logs_one_warning_and_the_run_continues(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -164,36 +167,36 @@ def test_a_tracker_that_fails_costs_a_warning_and_nothing_else(
     holder: Any = wandb if where == "init" else wandb.Run
     monkeypatch.setattr(holder, where, fail)
     with caplog.at_level(logging.WARNING, "audiobag"):
-        record = track(data, tmp_path, OFFLINE, "trainer.max_steps=4")
+        record = trained(data, tmp_path, OFFLINE, "trainer.max_steps=4").metrics
     assert record["status"] == "done"
     assert RunDirectory(tmp_path).metrics() == record
     assert [r.getMessage() for r in caplog.records if r.name.startswith("audiobag")] == [
-        "wandb stopped tracking (OSError: [Errno 28] No space left on device); the run goes on, and its directory"
-        " holds everything"
+        "wandb stopped tracking (OSError: [Errno 28] No space left on device); the run continues, and its"
+        " directory has all results"
     ]
     monkeypatch.undo()
     wandb.teardown()
 
 
-def test_without_a_server_an_online_run_becomes_an_offline_one(
+def test_an_online_run_continues_offline_without_a_server(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("audiobag.tracking.wandb._SECONDS_TO_INIT", 1)
-    track(data, tmp_path, "logger=wandb", "trainer.max_steps=2")
+    monkeypatch.setattr("audiobag.tracking.wandb.SECONDS_TO_INIT", 1)
+    trained(data, tmp_path, "logger=wandb", "trainer.max_steps=2")
     (said,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert said.startswith("no W&B server (")
     (tracked,) = starts(tmp_path)
     assert tracked.exit_code == 0
     assert tracked.summary["test/mAP"] == (RunDirectory(tmp_path).metrics() or {})["test"]["mAP"]
     monkeypatch.undo()
-    wandb.teardown()  # the client would keep the server and the key
+    wandb.teardown()  # the client remembers the server and the key
 
 
-def test_trackers_decide_nothing(data: Path, tmp_path: Path, run: RunDirectory) -> None:
+def test_trackers_and_tags_do_not_change_the_hash(data: Path, tmp_path: Path, run: RunDirectory) -> None:
     hashes = {
         config_hash(small_training(data, tmp_path, *o))
-        for o in ([], ["logger=[wandb,mlflow]", "logger.wandb.project=x"], [OFFLINE, "logger.wandb.tags=[a]"])
+        for o in ([], ["logger=[wandb,mlflow]", "logger.wandb.project=x"], [OFFLINE, "tags=[a]"])
     }
     assert len(hashes) == 1

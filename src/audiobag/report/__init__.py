@@ -1,5 +1,13 @@
-"""The report: run directories to tables, pictures and a page."""
+"""The report: run directories in; tables, figures and a page out."""
 
-from audiobag.report.write import Report, report
+from typing import TYPE_CHECKING
+
+from audiobag.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from audiobag.report.write import Report, report
 
 __all__ = ["Report", "report"]
+
+# `audiobag.export` needs the statistics alone, so what draws figures is imported when it is first used.
+__getattr__ = lazy_names(__name__, {"Report": "write", "report": "write"})

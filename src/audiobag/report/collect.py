@@ -1,15 +1,15 @@
-"""Folders to runs: everything below them that is complete, and why the rest is left out."""
+"""Finding the complete runs below some folders, and the reason why each other folder is left out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiobag.errors import UserError
 from audiobag.runs import ClassScores, RunDirectory
+from audiobag.utils.errors import InputError
 
 SCORED = ("test", "test_averaged")
 METRICS = ("mAP", "AUC", "d_prime")
@@ -20,27 +20,25 @@ class Run:
     """One complete training run.
 
     Attributes:
-        directory: where it lies.
-        metrics: what metrics.json says.
-        config: resolved, with the seed taken out wherever it went.
-        classes: per_class.csv, of the final weights.
+        directory: its folder.
+        metrics: content of metrics.json.
+        config: the resolved configuration, with None for the seed and for what is derived from it.
+        overrides: the overrides given on the command line, or to this job by its sweep.
+        choices: the option chosen of each configuration group.
+        classes: per_class.csv, for the final weights.
     """
 
     directory: RunDirectory
     metrics: Mapping[str, Any]
     config: Mapping[str, Any]
+    overrides: Sequence[str]
+    choices: Mapping[str, str]
     classes: ClassScores
 
     @property
     def seed(self) -> int:
-        """What tells the runs of one system apart."""
+        """The seed, which tells the runs of one system apart."""
         return int(self.metrics["seed"])
-
-    @property
-    def choices(self) -> Mapping[str, str]:
-        """The option chosen of each configuration group."""
-        choices: Mapping[str, str] = self.metrics["choices"]
-        return choices
 
     @property
     def stores(self) -> Mapping[str, str]:
@@ -50,52 +48,57 @@ class Run:
 
     @property
     def revision(self) -> str | None:
-        """The revision of the code, where it was known."""
+        """The revision of the code; None if unknown."""
         revision: str | None = self.metrics.get("git_revision")
         return revision
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A folder that looks like a run but is not in the report, and why."""
+    """A folder that looks like a run but is not in the report, and the reason."""
 
     path: Path
     reason: str
 
 
 def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
-    """Return the runs at and below `folders`, each once, in the order of their paths.
+    """Return the runs at and below some folders, each once, sorted by path.
 
     Raises:
-        UserError: a folder does not exist, or there is not one complete run in all.
+        ValueError: there are no folders, one does not exist, or there is no complete run.
     """
     folders = list(folders)
+    if not folders:
+        raise InputError("runs must have at least one folder, of a run or of a sweep")
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     for path in sorted({found.resolve() for folder in folders for found in _candidates(folder)}):
         try:
             runs.append(_read(RunDirectory(path)))
-        except UserError as error:
+        except InputError as error:
             left_out.append(LeftOut(path, str(error)))
     if not runs:
         where = ", ".join(map(str, folders))
         broken = f" ({len(left_out)} unfinished or broken: {left_out[0].reason})" if left_out else ""
-        raise UserError(f"no complete run at or below {where}{broken}: give the folder of a run or of a sweep")
+        raise InputError(f"no complete run at or below {where}{broken}: give the folder of a run or of a sweep")
     return runs, left_out
 
 
 def unsent(folders: Iterable[Path]) -> list[Path]:
-    """Return the folders of offline W&B starts at and below `folders` that are not sent yet, unfinished runs' too."""
+    """Return the folders of offline W&B starts at and below some folders that `wandb sync` has not sent yet.
+
+    Those of unfinished runs are included.
+    """
     found = sorted({path for folder in folders for path in _candidates(folder)})
     return [start for path in found for start in RunDirectory(path).unsent()]
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """Folders that a run has begun to fill; a run holds no other runs, so nothing is sought below one."""
+    """Yield the folders in which a run has started. A run contains no other runs, so the search stops there."""
     if not folder.is_dir():
-        raise UserError(f"no folder at {folder}: give the folder of a run or of a sweep")
+        raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
     for parent, below, names in os.walk(folder):
-        if {"metrics.json", "run.json", "train.log"} & set(names):
+        if {"metrics.json", "config.json", "run.json", "train.log"} & set(names):
             below.clear()
             yield Path(parent)
 
@@ -104,19 +107,20 @@ def _read(directory: RunDirectory) -> Run:
     """Read one run.
 
     Raises:
-        UserError: it is not complete, not ours, or not a training run.
+        ValueError: it is not complete, not written by audiobag, or not a training run.
     """
     metrics = directory.metrics()
     if metrics is None or metrics["status"] != "done":
-        raise UserError("not finished: the command that started it continues it")
+        raise InputError("not finished: the command that started it continues it")
     if "checkpoint" in metrics:
-        raise UserError(f"scores of a checkpoint by audiobag-evaluate ({metrics['checkpoint']}), not a run of its own")
+        raise InputError(f"scores of a checkpoint by audiobag-evaluate ({metrics['checkpoint']}), not a training run")
     _check(metrics)
     classes = directory.read_per_class()
     expected = metrics["test"]["classes"] + metrics["test"].get("classes_left_out", 0)
     if len(classes.names) != expected:
-        raise UserError(f"per_class.csv has {len(classes.names)} classes, metrics.json {expected}")
-    return Run(directory, metrics, directory.config(seed=None), classes)
+        raise InputError(f"per_class.csv has {len(classes.names)} classes, metrics.json {expected}")
+    config = directory.config()
+    return Run(directory, metrics, config.without_seed, config.overrides, config.choices or {}, classes)
 
 
 def _check(metrics: Mapping[str, Any]) -> None:
@@ -124,8 +128,8 @@ def _check(metrics: Mapping[str, Any]) -> None:
     wanted = {"seed": int, "choices": dict, "stores": dict, "test": dict}
     for key, kind in wanted.items():
         if not isinstance(metrics.get(key), kind):
-            raise UserError(f"metrics.json has no {key}, so no training run of audiobag wrote it")
+            raise InputError(f"metrics.json has no {key}, so it was not written by a training run of audiobag")
     for scored in SCORED:
         scores = metrics.get(scored)
         if scores is not None and not (isinstance(scores, dict) and {*METRICS, "classes"} <= scores.keys()):
-            raise UserError(f"metrics.json has a {scored} without {', '.join(METRICS)} and classes")
+            raise InputError(f"metrics.json has a {scored} without {', '.join(METRICS)} and classes")

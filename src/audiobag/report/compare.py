@@ -1,4 +1,4 @@
-"""Systems against a baseline, and what stands in the way of comparing them."""
+"""Differences between systems, and warnings about systems that are hard to compare."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 
 from audiobag.report.collect import SCORED, Run
 from audiobag.report.evidence import Evidence
-from audiobag.report.statistics import bootstrap_classes, estimate, interval
+from audiobag.report.statistics import bootstrap_mean, estimate, interval
 from audiobag.report.systems import System
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """mAP of a system less mAP of the baseline, each the mean over its seeds.
+    """mAP of a system minus mAP of the baseline, both averaged over seeds.
 
     Attributes:
-        system: its name.
-        baseline: the other's.
+        system: name of the system.
+        baseline: name of the baseline.
         scored: test or test_averaged.
         mean: the difference.
-        seeds: 95 % interval of the mean of the differences seed by seed; None where fewer than two seeds are shared.
-        clips: 95 % interval when the scored clips are drawn anew, the same for both; None where it is not known.
-        classes: the same for the classes; of the final weights alone.
-        better: how many classes have a higher AP, the final weights'.
-        worse: a lower one.
+        seeds: 95 % interval of the mean difference of runs with the same seed; None with fewer than two shared seeds.
+        clips: 95 % interval from a bootstrap over the scored clips, the same for both; None if it is unknown.
+        classes: 95 % interval from a bootstrap over the classes; for the final weights only.
+        better: number of classes with a higher AP, for the final weights.
+        worse: number of classes with a lower AP.
     """
 
     system: str
@@ -42,7 +42,7 @@ class Difference:
 
 
 def differences(systems: Sequence[System], baseline: System, evidence: Mapping[str, Evidence]) -> list[Difference]:
-    """Compare every other system to the baseline, under each score that both have."""
+    """Compare each other system with the baseline, for each of test and test_averaged that both have."""
     out = []
     for scored in SCORED:
         for system in systems:
@@ -53,7 +53,7 @@ def differences(systems: Sequence[System], baseline: System, evidence: Mapping[s
 
 
 def pairwise(systems: Sequence[System], evidence: Mapping[str, Evidence]) -> list[Difference]:
-    """Compare every two systems; the one that comes later in `systems` less the one that comes before it."""
+    """Compare each pair of systems: the later one in `systems` minus the earlier one."""
     pairs = [(one, other) for i, other in enumerate(systems) for one in systems[i + 1 :]]
     return [d for one, other in pairs for d in differences([one], other, evidence)]
 
@@ -64,12 +64,12 @@ def _difference(
     ours, theirs = (evidence[s.name].mAP.get(scored) if s.name in evidence else None for s in (system, baseline))
     seeds = _over_seeds(system, baseline, scored)
     same_clips = _scored_store(system) == _scored_store(baseline)
-    clips = interval(ours - theirs) if ours is not None and theirs is not None and same_clips else None
+    clips = interval(mean, ours - theirs) if ours is not None and theirs is not None and same_clips else None
     if scored != "test" or not comparable(system, baseline):
         return Difference(system.name, baseline.name, scored, mean, seeds, clips, None, None, None)
     gain = system.average_precision - baseline.average_precision
     gain = gain[np.isfinite(gain)]
-    classes = bootstrap_classes(gain) if len(gain) > 1 else None
+    classes = interval(float(gain.mean()), bootstrap_mean(gain)) if len(gain) > 1 else None
     return Difference(
         system.name, baseline.name, scored, mean, seeds, clips, classes, int((gain > 0).sum()), int((gain < 0).sum())
     )
@@ -83,24 +83,24 @@ def _over_seeds(system: System, baseline: System, scored: str) -> tuple[float, f
 
 
 def comparable(system: System, baseline: System) -> bool:
-    """True where both were scored on the same classes."""
+    """Return True if both were scored on the same classes."""
     return system.runs[0].classes.names == baseline.runs[0].classes.names
 
 
 def best(systems: Sequence[System], baseline: System) -> System | None:
-    """Return the system to hold against the baseline: the best attention, else the best other; None of no other."""
+    """Return the system to compare with the baseline: the best attention system, else the best other one, or None."""
     others = [s for s in systems if s is not baseline and comparable(s, baseline) and s.values("test", "mAP")]
     return best_attention(others) or max(others, key=_mAP, default=None)
 
 
 def best_attention(systems: Iterable[System]) -> System | None:
-    """Return the attention system of the highest mAP; None where there is none."""
+    """Return the attention system with the highest mAP; None if there is none."""
     attention = [s for s in systems if s.runs[0].choices.get("pooling", "").startswith("attention")]
     return max(attention, key=_mAP, default=None)
 
 
 def flags(systems: Sequence[System]) -> list[str]:
-    """Return a sentence for everything that makes rows of one table hard to compare."""
+    """Return a warning for everything that makes the rows of one table hard to compare."""
     runs = [run for system in systems for run in system.runs]
     sentences = []
     for name in sorted({name for run in runs for name in run.stores}):
@@ -124,7 +124,7 @@ def flags(systems: Sequence[System]) -> list[str]:
 
 
 def short(revision: str) -> str:
-    """Return a revision in eight digits, still saying where it had changes."""
+    """Return the first eight digits of a revision, with `-dirty` where it has uncommitted changes."""
     commit, dash, dirty = revision.partition("-")
     return commit[:8] + dash + dirty
 

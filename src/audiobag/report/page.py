@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, no network and no neighbour."""
+"""The page: one HTML file that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from jinja2 import Environment, StrictUndefined
 
 from audiobag.report.collect import LeftOut
 from audiobag.report.compare import short
+from audiobag.report.formats import NONE, Table
 from audiobag.report.systems import System
-from audiobag.report.tables import NONE, Table
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture and what it shows.
+    """A figure with its caption.
 
     Attributes:
-        name: of its file, without `.png`.
+        name: name of the file, without `.png`.
         title: a few words.
-        caption: what is drawn, of what, and how.
-        png: the file's content.
-        wide: whether it takes the page's whole width.
+        caption: explains the figure.
+        png: content of the file.
+        wide: True if it takes the whole width of the page.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Picture:
 
     @property
     def inline(self) -> str:
-        """The picture itself, as an address."""
+        """The figure as a data URL."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
@@ -52,13 +52,13 @@ def page(
     """Return the page.
 
     Args:
-        title: what the report is of.
-        systems: what it compares.
+        title: of the page.
+        systems: the systems compared.
         tables: scores and differences.
-        pictures: in their order.
-        per_class: a row a class: name first, numbers after it; None where there is no number.
-        notices: what makes the numbers hard to compare, or is missing.
-        left_out: folders that are not in it.
+        pictures: figures, in this order.
+        per_class: a row per class: its name, then numbers, None for a number that does not exist.
+        notices: warnings about what makes the numbers hard to compare, or is missing.
+        left_out: folders that are not in the report.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
@@ -77,7 +77,7 @@ def page(
 
 
 def place(path: Path) -> str:
-    """Return a run's folder within its sweep's: a page that is published says nothing of the disk it was made on."""
+    """Return the folder of a run within that of its sweep; a published page does not show further parent folders."""
     return f"{path.parent.name}/{path.name}"
 
 

@@ -1,7 +1,7 @@
-"""The paper's three tables, so that its number can stand beside ours.
+"""The results in the paper's three tables, which reports show beside their own.
 
-Source: "Audio Set classification with attention model: A probabilistic perspective" (2018), tables 1 to 3. All were
-trained on 2,063,949 clips and score the mean of the predictions of eleven checkpoints.
+Source: "Audio Set classification with attention model: A probabilistic perspective" (2018), tables 1 to 3. All systems
+were trained on 2,063,949 clips and score the mean of the predictions of eleven checkpoints.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Published:
     d_prime: float
 
 
-# A system of the paper is (sampler, embedding, pooling, loss).
+# A system of the paper is a choice of (sampler, embedding, pooling, loss).
 _ROWS = {
     ("uniform", "mlp", "average", "clip"): Published("Average pooling, without balancing", 0.275, 0.957, 2.429),
     ("balanced", "mlp", "average", "clip"): Published("Average pooling", 0.296, 0.960, 2.473),
@@ -34,6 +34,6 @@ _ROWS = {
 
 
 def published(choices: Mapping[str, str]) -> Published | None:
-    """Return the paper's row for a run's choices of sampler, embedding, pooling and loss; None where it has none."""
+    """Return the row of the paper for a run's choices of sampler, embedding, pooling and loss; None if it has none."""
     key = tuple(choices.get(group, "") for group in ("sampler", "embedding", "pooling", "loss"))
     return _ROWS.get(key)  # type: ignore[arg-type]

@@ -1,28 +1,37 @@
-"""Means with intervals, and how sure a difference is: NumPy and SciPy alone."""
+"""Means with confidence intervals over seeds, clips and classes. Needs NumPy and SciPy, not torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse, special
 
-CONFIDENCE = 0.95
+CONFIDENCE: Final = 0.95
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "mAP": (0.0, 1.0),
+    "AUC": (0.0, 1.0),
+    "d_prime": (-math.inf, math.inf),
+}
+"""The lowest and the highest value of each score."""
+CLASS_REPLICATES: Final = 10_000
 _BLOCK = 200  # replicates at a time: their weights for AudioSet's 20,371 clips take 16 MB
+_UPPER = (1 + CONFIDENCE) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over n values; what needs more than one value is None for one.
+    """A mean over n values. Attributes that need two values or more are None for one.
 
     Attributes:
-        n: how many values.
-        mean: of them.
-        deviation: standard deviation, over n - 1.
-        low: lower end of the interval.
+        n: number of values.
+        mean: their mean.
+        deviation: standard deviation, with n - 1 in the denominator.
+        low: lower end of the interval of the mean.
         high: upper end.
     """
 
@@ -33,10 +42,20 @@ class Estimate:
     high: float | None = None
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return mean, standard deviation s and the interval mean -+ t s / sqrt(n); None of no values.
+def estimate(values: Sequence[float], low: float = -math.inf, high: float = math.inf) -> Estimate | None:
+    r"""Return mean, standard deviation and confidence interval of the mean; None without values.
 
-    t is the 97.5 % point of Student's distribution with n - 1 degrees of freedom.
+    The interval is
+
+    $$\bar{x} \pm t_{n-1} \, s / \sqrt{n},$$
+
+    with the standard deviation $s$ and the 97.5 % point $t_{n-1}$ of Student's t distribution with $n - 1$ degrees of
+    freedom, clipped to the range of the score.
+
+    Args:
+        values: one per seed.
+        low: lowest possible value.
+        high: highest possible value.
     """
     n = len(values)
     if n == 0:
@@ -45,89 +64,70 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if n == 1:
         return Estimate(1, mean)
     deviation = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
-    return Estimate(n, mean, deviation, mean - half, mean + half)
+    half = float(special.stdtrit(n - 1, _UPPER)) * deviation / math.sqrt(n)
+    return Estimate(n, mean, deviation, max(mean - half, low), min(mean + half, high))
 
 
-def interval(replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the percentile interval of a bootstrap's replicates."""
-    low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def interval(
+    value: float, replicates: NDArray[np.float64], low: float = -math.inf, high: float = math.inf
+) -> tuple[float, float] | None:
+    r"""Return the bootstrap confidence interval of a score or of a difference of scores.
 
+    $$\hat{\theta} \pm 1.96 \, s, \qquad s^2 = \frac{1}{R - 1} \sum_r (\theta_r - \bar{\theta})^2,$$
 
-def bootstrap_classes(gain: NDArray[np.float64], replicates: int = 10_000) -> tuple[float, float]:
-    """Return the interval of the mean gain [K] in AP when the classes are drawn anew, with replacement.
+    with the score $\hat{\theta}$ and its replicates $\theta_r$, clipped to the range of the score.
 
-    The gain of a class is of two systems on that class, so the drawing is paired.
+    The percentiles of the replicates are not used, because the replicates of mAP are biased upwards: a clip that is
+    drawn twice counts as two hits at one threshold, which raises the AP of rare classes.
+
+    Args:
+        value: the score.
+        replicates: [R].
+        low: lowest possible value.
+        high: highest possible value.
+
+    Returns:
+        Lower and upper end; None if there are fewer than two replicates, or if a value is not finite.
     """
-    result = stats.bootstrap(
-        (gain,), np.mean, n_resamples=replicates, confidence_level=CONFIDENCE, method="percentile", batch=1000, rng=0
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    if len(replicates) < 2 or not (math.isfinite(value) and np.isfinite(replicates).all()):
+        return None
+    half = float(special.ndtri(_UPPER)) * float(np.std(replicates, ddof=1))
+    return max(value - half, low), min(value + half, high)
 
 
-def clip_weights(clips: int, replicates: int) -> Iterator[NDArray[np.float32]]:
-    """Yield blocks [N, R] of how often each bootstrap replicate drew each clip, N draws with replacement.
+def bootstrap_weights(n: int, replicates: int) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks [n, R] that say how often each replicate draws each of n items, in n draws with replacement.
 
-    The same numbers every time, so that all systems are scored on the same draws: the bootstrap is paired.
+    The weights are the same in each call, so all systems are scored on the same draws and differences are paired.
+
+    Args:
+        n: number of clips, or of classes.
+        replicates: number of replicates, over all blocks.
     """
     rng = np.random.default_rng(0)
     for start in range(0, replicates, _BLOCK):
-        drawn = [
-            np.bincount(rng.integers(clips, size=clips), minlength=clips)
-            for _ in range(min(_BLOCK, replicates - start))
-        ]
+        drawn = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(min(_BLOCK, replicates - start))]
         yield np.stack(drawn, axis=1).astype(np.float32)
 
 
-def weighted_average_precision(
-    score: NDArray[np.floating], positive: NDArray[np.bool_], weights: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Return AP [R] of one class for R sets of clip weights at once; NaN where no positive has weight.
-
-    With u_1 < .. < u_m the distinct scores of the positives, and W_ge, P_ge the weight of the clips, of the
-    positives, that score u_j or more,
-
-        AP_r = sum_j (P_ge,r(u_j) - P_ge,r(u_j+1)) / P_r * P_ge,r(u_j) / W_ge,r(u_j),
-
-    which is scikit-learn's step-wise area, ties being one step. No clip need be sorted: a binary search among
-    the few u_j says in which of their m + 1 bins each clip falls, and a sparse 0/1 matrix [m + 1, N] times the
-    weights [N, R] adds up every bin for every replicate, in O(N R) and O(m R) of memory.
+def bootstrap_mean(values: NDArray[np.float64], replicates: int = CLASS_REPLICATES) -> NDArray[np.float64]:
+    """Return [R], the mean of values when they are drawn again with replacement.
 
     Args:
-        score: [N].
-        positive: [N], true where the clip has the class.
-        weights: [N, R], whole numbers below 2^24 in sum, which fp32 adds exactly.
+        values: [K], such as the difference in AP between two systems for each class.
+        replicates: R.
     """
-    u = np.unique(score[positive])
-    bins = np.searchsorted(u, score, side="right")  # j for u_j <= score < u_j+1; 0 below all positives
-    W = _at_or_above(bins, weights, len(u))
-    P = _at_or_above(bins[positive], weights[positive], len(u))
-    if not len(u):
-        return np.full(weights.shape[1], np.nan)
-    step = -np.diff(P, axis=0, append=0)
-    precision = np.divide(P, W, out=np.zeros_like(P), where=W > 0)
-    total = P[0]
-    AP: NDArray[np.float64] = np.full(len(total), np.nan)
-    np.divide((step * precision).sum(axis=0), total, out=AP, where=total > 0)
-    return AP
-
-
-def _at_or_above(bins: NDArray[np.integer], weights: NDArray[np.float32], m: int) -> NDArray[np.float64]:
-    """Return [m, R], the weight in bins j, j + 1 .. m, for j from 1."""
-    n = len(bins)
-    ones = np.ones(n, np.float32)
-    member = sparse.csc_array((ones, bins.astype(np.int32), np.arange(n + 1, dtype=np.int32)), shape=(m + 1, n))
-    per_bin = (member @ weights).astype(np.float64)
-    return np.ascontiguousarray(per_bin[:0:-1].cumsum(axis=0)[::-1])
+    n = len(values)
+    return np.concatenate([values @ weights / n for weights in bootstrap_weights(n, replicates)])
 
 
 def bootstrap_map(
     probability: NDArray[np.floating], positive: NDArray[np.bool_], replicates: int
 ) -> NDArray[np.float64]:
-    """Return mAP [R] when the clips are drawn anew R times, with replacement.
+    """Return [R], the mAP when the clips are drawn again with replacement.
 
-    A replicate's mAP is the mean over the classes of which it drew a positive and a negative.
+    The mAP of a replicate is the mean over the classes for which it draws a positive and a negative clip; NaN if there
+    is no such class.
 
     Args:
         probability: [N, K].
@@ -137,14 +137,59 @@ def bootstrap_map(
     columns = np.ascontiguousarray(probability.T)
     labels = np.ascontiguousarray(positive.T)
     out = []
-    for weights in clip_weights(len(probability), replicates):
-        drawn = weights.shape[0]
-        total, scored = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    for weights in bootstrap_weights(len(probability), replicates):
+        clips, drawn = weights.shape
+        total, scored = np.zeros(drawn), np.zeros(drawn)
         for score, label in zip(columns, labels, strict=True):
             AP = weighted_average_precision(score, label, weights)
-            AP[weights[label].sum(axis=0) == drawn] = np.nan
+            AP[weights[label].sum(axis=0) == clips] = np.nan
             good = np.isfinite(AP)
             total[good] += AP[good]
             scored += good
-        out.append(total / np.maximum(scored, 1))
+        out.append(np.divide(total, scored, out=np.full(drawn, np.nan), where=scored > 0))
     return np.concatenate(out)
+
+
+def weighted_average_precision(
+    score: NDArray[np.floating], positive: NDArray[np.bool_], weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    r"""Return the AP of one class for R sets of clip weights at once; NaN where no positive clip has weight.
+
+    With the distinct scores $u_1 < \dots < u_m$ of the positive clips, and the weights $W_r(u)$ of all clips and
+    $P_r(u)$ of the positive clips that score $u$ or more,
+
+    $$\mathrm{AP}_r = \sum_{j=1}^{m} \frac{P_r(u_j) - P_r(u_{j+1})}{P_r(u_1)} \, \frac{P_r(u_j)}{W_r(u_j)}, \qquad
+    P_r(u_{m+1}) = 0.$$
+
+    This is scikit-learn's `average_precision_score`, in which clips of the same score form one step. Clips are not
+    sorted: a binary search finds in which of the m + 1 bins between the $u_j$ each clip falls, and a sparse matrix
+    [m + 1, N] times the weights [N, R] sums each bin for each replicate. It takes O(N R) time and O(m R) memory.
+
+    Args:
+        score: [N].
+        positive: [N], True where the clip has the class.
+        weights: [N, R], whole numbers with a sum below 2^24, which float32 adds exactly.
+
+    Returns:
+        [R].
+    """
+    u = np.unique(score[positive])
+    if not len(u):
+        return np.full(weights.shape[1], np.nan)
+    bins = np.searchsorted(u, score, side="right")  # j for u_j <= score < u_j+1; 0 below all positives
+    W = _at_or_above(bins, weights, len(u))
+    P = _at_or_above(bins[positive], weights[positive], len(u))
+    step = -np.diff(P, axis=0, append=0)
+    precision = np.divide(P, W, out=np.zeros_like(P), where=W > 0)
+    AP: NDArray[np.float64] = np.full(weights.shape[1], np.nan)
+    np.divide((step * precision).sum(axis=0), P[0], out=AP, where=P[0] > 0)
+    return AP
+
+
+def _at_or_above(bins: NDArray[np.integer], weights: NDArray[np.float32], m: int) -> NDArray[np.float64]:
+    """Return [m, R], the total weight of the bins j, j + 1, ..., m, for j from 1."""
+    n = len(bins)
+    ones = np.ones(n, np.float32)
+    member = sparse.csc_array((ones, bins.astype(np.int32), np.arange(n + 1, dtype=np.int32)), shape=(m + 1, n))
+    per_bin = (member @ weights).astype(np.float64)
+    return np.ascontiguousarray(per_bin[:0:-1].cumsum(axis=0)[::-1])

@@ -1,4 +1,4 @@
-"""Runs to systems: those that differ in nothing but their seed are one, and each gets a name that tells it apart."""
+"""Grouping of runs into systems: runs that differ only in their seed are one system, which gets a unique name."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.errors import UserError
 from audiobag.report.collect import LeftOut, Run
 from audiobag.report.paper import Published, published
-from audiobag.runs import decisive
+from audiobag.runs import hashed_config
+from audiobag.utils.configs import flatten
+from audiobag.utils.errors import InputError
 
-# What the name of an experiment does not decide, and what its name already says.
-_NO_NAME = ("experiment=", "seed=", "hydra", "paths.", "logger", "threads=", "data.root=")
+# Overrides that do not change the result, and the one that the name already contains.
+_NO_NAME = ("experiment=", "seed=", "hydra", "paths.", "logger", "threads=", "tags=", "data.root=")
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Runs of one configuration on one data set, one a seed.
+    """Runs of one configuration on one data set, one per seed.
 
     Attributes:
         name: unique in its report.
-        runs: in the order of their seeds; never empty.
-        differences: where its configuration is not that of all systems, by dotted key.
+        runs: sorted by seed; at least one.
+        differences: the keys of its configuration that differ between the systems of the report, with their values.
     """
 
     name: str
@@ -41,82 +41,87 @@ class System:
 
     @property
     def published(self) -> Published | None:
-        """The paper's row, where the system is one of the paper's."""
+        """The row of the paper for this system; None if the paper has none."""
         return published(self.runs[0].choices)
 
     @property
     def average_precision(self) -> NDArray[np.float64]:
-        """[K], AP of each class, the mean over seeds, of the final weights."""
+        """[K], AP of each class with the final weights, averaged over seeds."""
         mean: NDArray[np.float64] = np.mean([run.classes.average_precision for run in self.runs], axis=0)
         return mean
 
     def values(self, scored: str, metric: str) -> list[float]:
-        """Return a metric of each seed that has it; `scored` is test or test_averaged."""
+        """Return a metric for each seed that has it; `scored` is test or test_averaged."""
         found = (run.metrics.get(scored, {}).get(metric) for run in self.runs)
         return [float(value) for value in found if value is not None]
 
 
 def group(runs: Iterable[Run]) -> tuple[list[System], list[LeftOut]]:
-    """Return the systems in the order of their mAP, and the runs that repeat a seed of their system."""
+    """Return the systems, sorted by mAP, and the runs that repeat a seed of their system."""
     members: dict[str, dict[int, Run]] = defaultdict(dict)
     repeats = []
     for run in runs:
         same = members[_identity(run)]
         if run.seed in same:
-            reason = f"seed {run.seed} of {same[run.seed].directory.path} once more: a seed counts once"
+            reason = f"seed {run.seed} repeats {same[run.seed].directory.path}: each seed counts once"
             repeats.append(LeftOut(run.directory.path, reason))
         else:
             same[run.seed] = run
     groups = [tuple(same[seed] for seed in sorted(same)) for same in members.values()]
-    configs = [flatten(decisive(runs[0].config)) for runs in groups]
+    configs = [config_texts(runs[0]) for runs in groups]
     names = _names([runs[0] for runs in groups], configs)
     systems = [System(name, runs, own) for name, runs, own in zip(names, groups, differing(configs), strict=True)]
     return sorted(systems, key=lambda s: (np.mean(s.values("test", "mAP") or [0]), s.name)), repeats
 
 
 def choose(systems: Sequence[System], wanted: str | None) -> System:
-    """Return the baseline: by its name, by its name's last part, or where none is wanted, average pooling.
+    """Return the baseline.
+
+    Args:
+        systems: to choose from.
+        wanted: name of the system, or the last part of its name; None for average pooling.
 
     Raises:
-        UserError: no system, or more than one, is meant.
+        ValueError: no system has the name, or several have it.
     """
     if wanted is None:
         plain = [s for s in systems if s.runs[0].choices.get("pooling") == "average"]
         return next((s for s in plain if s.runs[0].choices.get("sampler") == "balanced"), (plain or [*systems])[0])
-    meant = [s for s in systems if s.name == wanted] or [s for s in systems if s.name.rpartition("/")[2] == wanted]
-    if len(meant) == 1:
-        return meant[0]
+    named = [s for s in systems if s.name == wanted] or [s for s in systems if s.name.rpartition("/")[2] == wanted]
+    if len(named) == 1:
+        return named[0]
     names = ", ".join(s.name for s in systems)
-    raise UserError(f"baseline={wanted} names {'more than one' if meant else 'none'} of the systems: choose of {names}")
+    raise InputError(f"baseline must name one of {names}, got {wanted}{', which names several' if named else ''}")
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    """Return nested containers as dotted keys with their values in JSON; a list is one value."""
-    if isinstance(value, Mapping) and value:
-        return {k: v for key, inner in value.items() for k, v in flatten(inner, f"{prefix}{key}.").items()}
-    return {prefix.rstrip("."): value if isinstance(value, str) else json.dumps(value)}
+def config_texts(run: Run) -> dict[str, str]:
+    """Return the part of a configuration that can change a result, as dotted keys with their values as text."""
+    values = flatten(hashed_config(run.config))
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 def differing(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return of each configuration the keys that not all have with the same value; a missing one reads `-`."""
+    """Return for each configuration the keys whose values are not all the same; `-` stands for a missing key."""
     keys = sorted({key for config in configs for key in config})
     varied = [key for key in keys if len({config.get(key) for config in configs}) > 1]
     return [{key: config.get(key, "-") for key in varied} for config in configs]
 
 
 def _identity(run: Run) -> str:
-    return json.dumps([decisive(run.config), dict(run.stores)], sort_keys=True)
+    return json.dumps([hashed_config(run.config), dict(run.stores)], sort_keys=True)
 
 
 def _names(runs: Sequence[Run], configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Name each system by its experiment, or by the choices that differ, and by what else it takes to be unique."""
+    """Name each system by its experiment, or by the choices that differ; add what else makes the name unique."""
     chosen = differing([dict(run.choices) for run in runs])
-    shared = set.intersection(*(set(run.directory.overrides()) for run in runs))
+    shared = set.intersection(*(set(run.overrides) for run in runs))
     names = []
     for run, own in zip(runs, chosen, strict=True):
         if experiment := run.choices.get("experiment"):
-            changes = [o for o in run.directory.overrides() if o not in shared and not o.startswith(_NO_NAME)]
+            changes = [o for o in run.overrides if o not in shared and not o.startswith(_NO_NAME)]
             names.append(" ".join([experiment, *changes]))
+        elif not run.choices:  # trained from Python objects
+            names.append(run.directory.path.name)
         else:
             parts = [value for key, value in own.items() if key != "experiment"]
             names.append(" + ".join(parts) or run.choices.get("pooling", "run"))
@@ -125,7 +130,7 @@ def _names(runs: Sequence[Run], configs: Sequence[Mapping[str, str]]) -> list[st
 
 
 def _tell_apart(names: Sequence[str], details: Sequence[Mapping[str, str]]) -> list[str]:
-    """Add to names that occur more than once the details that differ among their systems."""
+    """Add to each name that occurs more than once the details that differ between its systems."""
     out = list(names)
     for name in {n for n in names if names.count(n) > 1}:
         same = [i for i, n in enumerate(names) if n == name]

@@ -1,44 +1,21 @@
-"""Tables as Markdown, CSV and LaTeX."""
+"""Tables of scores and of differences."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from audiobag.report.collect import METRICS, SCORED
 from audiobag.report.compare import Difference, short
-from audiobag.report.statistics import estimate
+from audiobag.report.formats import NONE, Table, csv_text
+from audiobag.report.statistics import CLASS_REPLICATES, RANGES, Estimate, estimate
 from audiobag.report.systems import System
 
 TITLES = {"test": "Final weights", "test_averaged": "Averaged predictions"}
 _HEADS = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d'"}
-NONE = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Text in rows and columns; the first column names the row.
-
-    Attributes:
-        title: what it shows.
-        columns: heads.
-        rows: of as many cells.
-        essential: how many columns, from the left, a narrow terminal should show.
-        note: what the numbers are.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    essential: int
-    note: str
 
 
 def score_tables(systems: Sequence[System]) -> list[Table]:
-    """Return a table of means, deviations and intervals for each of test and test_averaged that there is."""
+    """Return a table of means, deviations and intervals for each of test and test_averaged that any system has."""
     return [_scores(systems, scored) for scored in SCORED if any(s.values(scored, "mAP") for s in systems)]
 
 
@@ -61,7 +38,7 @@ def _scores(systems: Sequence[System], scored: str) -> Table:
         row += [stores[system.name]] if "Data" in columns else []
         row += [revisions[system.name]] if "Code" in columns else []
         rows.append(tuple(row))
-    note = "Mean ± standard deviation over seeds; 95 %: Student's t interval of the mean over seeds."
+    note = "Mean ± standard deviation over seeds; 95 %: Student's t interval of the mean."
     if paper:
         data = ", ".join(sorted({s.runs[0].choices.get("data", "?") for s in systems}))
         note += (
@@ -71,8 +48,12 @@ def _scores(systems: Sequence[System], scored: str) -> Table:
     return Table(TITLES[scored], tuple(columns), tuple(rows), 5 if paper else 4, note)
 
 
+def _estimate(system: System, scored: str, metric: str) -> Estimate | None:
+    return estimate(system.values(scored, metric), *RANGES[metric])
+
+
 def _cells(system: System, scored: str, metric: str) -> list[str]:
-    found = estimate(system.values(scored, metric))
+    found = _estimate(system, scored, metric)
     digits = 3 if metric == "d_prime" else 4
     if found is None:
         return [NONE, NONE]
@@ -83,19 +64,25 @@ def _cells(system: System, scored: str, metric: str) -> list[str]:
 
 
 def _letters(systems: Sequence[System]) -> dict[str, str]:
-    """Name each combination of stores by a letter."""
+    """Return for each system a letter that stands for its combination of stores."""
     kinds = [tuple(sorted(s.runs[0].stores.items())) for s in systems]
     order = list(dict.fromkeys(kinds))
     return {s.name: chr(ord("A") + order.index(kind)) for s, kind in zip(systems, kinds, strict=True)}
 
 
 def difference_tables(found: Sequence[Difference], baseline: System, replicates: int) -> list[Table]:
-    """Return a table of differences in mAP for each of test and test_averaged that there is."""
+    """Return a table of differences in mAP for each of test and test_averaged that any system has.
+
+    Args:
+        found: the differences.
+        baseline: the system that they are taken to.
+        replicates: number of replicates of the bootstrap over clips.
+    """
     columns = ("System", "Δ mAP", "95 % over seeds", "95 % over clips", "95 % over classes", "Classes better", "worse")
     notes = {
-        2: " Over seeds: Student's t interval of the differences seed by seed.",
-        3: f" Over clips: paired bootstrap over the scored clips, {replicates} replicates, percentile interval.",
-        4: " Over classes: paired bootstrap over the classes, 10,000 replicates, percentile interval.",
+        2: " Over seeds: Student's t interval of the differences of runs with the same seed.",
+        3: f" Over clips: paired bootstrap of the scored clips, {replicates} replicates.",
+        4: f" Over classes: paired bootstrap of the classes, {CLASS_REPLICATES:,} replicates.",
     }
     tables = []
     for scored in SCORED:
@@ -106,6 +93,8 @@ def difference_tables(found: Sequence[Difference], baseline: System, replicates:
         shown = [i for i in range(len(columns)) if any(row[i] != NONE for row in rows)]
         title = f"{TITLES[scored]}, difference to {baseline.name}"
         note = "Means over seeds." + "".join(notes[i] for i in shown if i in notes)
+        if {3, 4} & set(shown):
+            note += " Bootstrap intervals: difference ± 1.96 standard deviations of its replicates."
         cells = tuple(tuple(row[i] for i in shown) for row in rows)
         tables.append(Table(title, tuple(columns[i] for i in shown), cells, 4, note))
     return tables
@@ -120,69 +109,13 @@ def _range(ends: tuple[float, float] | None) -> str:
     return NONE if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
 
 
-def markdown(table: Table) -> str:
-    """Return a table in Markdown."""
-
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
-
-    align = "| " + " | ".join(["---", *["---:"] * (len(table.columns) - 1)]) + " |"
-    head = f"### {markdown_text(table.title)}"
-    return "\n".join([head, "", line(table.columns), align, *map(line, table.rows), "", table.note, ""])
-
-
-def markdown_text(text: str) -> str:
-    """Escape what Markdown would read as anything but text."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text).replace("\n", " ")
-
-
-def latex(table: Table) -> str:
-    """Return a table in LaTeX, for a document that uses booktabs."""
-
-    def line(cells: Iterable[str]) -> str:
-        return " & ".join(latex_text(cell) for cell in cells) + r" \\"
-
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(table.title)}. {latex_text(table.note)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
-            r"\toprule",
-            line(table.columns),
-            r"\midrule",
-            *map(line, table.rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-}
-
-
-def latex_text(text: str) -> str:
-    """Escape what LaTeX would read as anything but text; a number's minus becomes a minus sign."""
-    escaped = "".join(_LATEX.get(c, c) for c in text)
-    return re.sub(r"(?<![\w-])([-+])(?=\d)", r"$\1$", escaped)
-
-
 def scores_csv(systems: Sequence[System]) -> str:
-    """Return every mean, deviation and interval, one row a system, score and metric."""
+    """Return all means, deviations and intervals as CSV, with one row per system, score and metric."""
     rows: list[list[object]] = []
     for system in systems:
         for scored in SCORED:
             for metric in METRICS:
-                e = estimate(system.values(scored, metric))
+                e = _estimate(system, scored, metric)
                 if e is not None:
                     paper = getattr(system.published, metric) if system.published else None
                     rows.append([system.name, scored, metric, e.n, e.mean, e.deviation, e.low, e.high, paper])
@@ -190,7 +123,7 @@ def scores_csv(systems: Sequence[System]) -> str:
 
 
 def differences_csv(found: Sequence[Difference]) -> str:
-    """Return differences with their intervals."""
+    """Return differences with their intervals as CSV."""
     ranges = ("seeds", "clips", "classes")
     head = ["system", "baseline", "scored", "difference", *(f"{r}_{end}" for r in ranges for end in ("low", "high"))]
     rows: list[list[object]] = []
@@ -198,12 +131,3 @@ def differences_csv(found: Sequence[Difference]) -> str:
         ends = [end for r in ranges for end in getattr(d, r) or (None, None)]
         rows.append([d.system, d.baseline, d.scored, d.mean, *ends, d.better, d.worse])
     return csv_text([*head, "better", "worse"], rows)
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV; None, a number that does not exist, is left empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,52 +1,40 @@
-"""The report: runs in, a folder of tables, pictures and the page out."""
+"""The report: runs in; a folder of tables, figures and one page out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 
-from audiobag.choosing import class_index
-from audiobag.errors import UserError
-from audiobag.files import atomic, write_text
-from audiobag.pictures import draw_clips, png
+from audiobag.pictures.curves import spread
 from audiobag.report import plots
-from audiobag.report.clips import Load, telling
+from audiobag.report.clip_selection import class_index
+from audiobag.report.clips import Load
 from audiobag.report.collect import LeftOut, collect
-from audiobag.report.compare import best, best_attention, comparable, differences, flags, pairwise
+from audiobag.report.compare import comparable, differences, flags, pairwise
 from audiobag.report.evidence import Evidence, Labels, examine
+from audiobag.report.figures import example_pictures, score_pictures
+from audiobag.report.formats import Table, csv_text, latex, markdown, markdown_text
 from audiobag.report.page import Picture, page, place
 from audiobag.report.systems import System, choose, group
-from audiobag.report.tables import (
-    Table,
-    csv_text,
-    difference_tables,
-    differences_csv,
-    latex,
-    markdown,
-    markdown_text,
-    score_tables,
-    scores_csv,
-)
-from audiobag.values import check_path, check_whole, listed, paths
-
-_CHOSEN = 6
+from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
+from audiobag.utils.files import atomic, write_text
+from audiobag.utils.values import check_whole
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written.
+    """A report that was written.
 
     Attributes:
-        page: report.html.
+        page: path of report.html.
         tables: scores and differences.
-        notices: what makes the numbers hard to compare, or is missing.
-        left_out: folders that look like runs but are not in it.
+        notices: warnings about what makes the numbers hard to compare, or is missing.
+        left_out: folders that look like runs but are not in the report.
     """
 
     page: Path
@@ -56,30 +44,28 @@ class Report:
 
 
 def report(
-    runs: str | Path | Sequence[str | Path],
-    out: str | Path | None = None,
+    runs: Sequence[Path],
+    out: Path | None = None,
     baseline: str | None = None,
-    classes: str | Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     replicates: int = 200,
     load: Load | None = None,
 ) -> Report:
-    """Compare the runs at and below some folders: report.html, report.md, tables.tex, CSVs and PNGs.
+    """Compare the runs at and below some folders; write report.html, report.md, tables.tex, CSV and PNG files.
 
     Args:
-        runs: a folder of a run or of a sweep, or several.
-        out: the folder to write to; by default `report` in the first of `runs`.
-        baseline: the system that differences are taken to; by default average pooling.
-        classes: the name, or names, of the classes whose precision-recall curves are drawn; by default six from the
-            most frequent to the rarest.
-        replicates: of the bootstrap over clips; 0 for none.
-        load: makes a model of a checkpoint, for pictures of a few clips (`audiobag.load`); None for no such pictures.
+        runs: folders of runs or of sweeps.
+        out: folder to write to; by default `report` in the first of `runs`.
+        baseline: name of the system that differences are taken to; average pooling by default.
+        classes: names of the classes whose precision-recall curves are drawn; by default six from the most frequent
+            to the rarest.
+        replicates: number of replicates of the bootstrap over clips; 0 for none.
+        load: makes a model from a checkpoint (`audiobag.load`), for pictures of a few clips; None for no such pictures.
 
     Raises:
-        UserError: a folder without runs, a baseline or a class that is not there.
+        ValueError: there are no complete runs, or no such baseline or class.
     """
-    check_whole("replicates", replicates, 0, " (no bootstrap over clips)")
-    runs = paths("runs", runs)
-    check_path("out", out, optional=True)
+    check_whole("replicates", replicates, 0, " (0 for no bootstrap over clips)")
     found, left_out = collect(runs)
     systems, repeats = group(found)
     against = choose(systems, baseline)
@@ -89,11 +75,11 @@ def report(
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
     tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
-    clips, no_clips = _clips(systems, against, labels, chosen, load)
+    clips, no_clips = example_pictures(systems, against, labels, chosen, load)
     notices = [*flags(systems), *missing, *no_clips]
     left_out = [*left_out, *repeats]
-    folder = Path(runs[0] if out is None else out) / ("report" if out is None else "")
-    pictures = [*_pictures(systems, against, counts, evidence, chosen), *clips]
+    folder = runs[0] / "report" if out is None else out
+    pictures = [*score_pictures(systems, against, counts, evidence, chosen), *clips]
     per_class = _per_class(systems, against, counts)
     title = ", ".join(run.resolve().name for run in runs)
     for picture in pictures:
@@ -118,104 +104,22 @@ def _examine(
         return examine(systems, labels, classes, replicates, lambda: progress.advance(task))
 
 
-def _classes(baseline: System, counts: plots.Counts, wanted: str | Sequence[str] | None) -> dict[int, str]:
+def _classes(baseline: System, counts: plots.Counts, wanted: Sequence[str] | None) -> dict[int, str]:
     """Return index and name of the classes whose curves are drawn.
 
     Raises:
-        UserError: there is no such class.
+        ValueError: there is no such class.
     """
     table = baseline.runs[0].classes
     if wanted is None:
-        order = np.argsort(-counts.clips, kind="stable")
-        order = order[table.positives[order] > 0]
-        # Frequencies are long-tailed: ranks in equal ratios show more of them than ranks in equal steps.
-        ranks = np.unique(np.geomspace(1, max(len(order), 1), _CHOSEN).round().astype(int)) - 1
-        return {int(order[rank]): table.names[order[rank]] for rank in ranks if rank < len(order)}
-    found = (class_index(table.names, str(name), "classes") for name in listed(wanted))
-    return {k: table.names[k] for k in found}
-
-
-def _pictures(
-    systems: Sequence[System],
-    baseline: System,
-    counts: plots.Counts,
-    evidence: Mapping[str, Evidence],
-    chosen: Mapping[int, str],
-) -> list[Picture]:
-    """Draw what there is material for."""
-    colour = plots.colours(systems)
-    rival = best(systems, baseline)
-    main = rival or baseline
-    seen = {s.name: evidence[s.name] for s in systems if s.name in evidence and comparable(s, baseline)}
-    dots = f", dots {baseline.name} in the same order" if rival else ""
-    parts: list[tuple[str, str, str, Callable[[], Figure | None]]] = [
-        (
-            "per_class",
-            "Average precision of each class",
-            f"Classes sorted by their AP (line: {main.name}{dots}; means over seeds, final weights). Grey behind:"
-            f" {counts.of} of each class, right axis, logarithmic.",
-            lambda: plots.per_class(main, baseline if rival else None, counts, colour),
-        ),
-        (
-            "gain",
-            f"Gain over {baseline.name}",
-            f"AP of {main.name} less AP of {baseline.name}, each a mean over seeds of the final weights, against the"
-            f" {counts.of} of the class; squares are medians of ten groups of classes of rising frequency.",
-            lambda: plots.gain(main, baseline, counts, colour) if rival else None,
-        ),
-        (
-            "calibration",
-            "Calibration",
-            "Of all pairs of clip and class that were given a probability in a tenth of 0 to 1, the share that is so"
-            " (above) and their number (below), seeds pooled, final weights. ECE: expected calibration error.",
-            lambda: plots.calibration(seen, colour) if seen else None,
-        ),
-        (
-            "precision_recall",
-            "Precision and recall",
-            "Precision at each recall for classes of different frequency: mean over seeds, final weights.",
-            lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
-        ),
-        (
-            "training",
-            "mAP over training",
-            "mAP on the hold-out while training: mean over seeds, and between the lowest and the highest seed shaded.",
-            lambda: plots.training(systems, colour),
-        ),
-    ]
-    pictures = []
-    with plots.style():
-        for name, title, caption, draw in parts:
-            figure = draw()
-            if figure is not None:
-                pictures.append(Picture(name, title, caption, png(figure, dpi=200)))
-    return pictures
-
-
-def _clips(
-    systems: Sequence[System], baseline: System, labels: Labels, chosen: Mapping[int, str], load: Load | None
-) -> tuple[list[Picture], list[str]]:
-    """Draw a few clips as the best attention hears them; or say why there are none."""
-    if load is None:
-        return [], []
-    system = best_attention(systems) or baseline
-    try:
-        found, wrong = telling(system, labels, load, chosen)
-    except UserError as error:
-        return [], [f"{system.name} is without pictures of clips: {error}."]
-    how = (
-        f" under {system.name}, seed {system.seeds[0]}, final weights: classes by their probability F, those the clip"
-        " has ticked; over time the frame probability f, the measure p, and f p, which adds up to F."
-    )
-    parts = (
-        ("clips_found", "Clips it found", "The clip in which a class was found with most certainty", found),
-        ("clips_most_wrong", "Clips it got most wrong", "The clips of the largest loss", wrong),
-    )
-    return [Picture(n, title, text + how, png(draw_clips(c)), wide=True) for n, title, text, c in parts if c], []
+        chosen = spread(counts.clips, table.positives > 0)
+    else:
+        chosen = [class_index(table.names, name, "classes") for name in wanted]
+    return {k: table.names[k] for k in chosen}
 
 
 def _per_class(systems: Sequence[System], baseline: System, counts: plots.Counts) -> list[dict[str, object]]:
-    """Return a row a class, for all systems that were scored on the baseline's classes."""
+    """Return a row per class, with the AP of each system that has the classes of the baseline."""
     table = baseline.runs[0].classes
     columns: dict[str, list[object]] = {"Class": list(table.names), "Eval clips": table.positives.tolist()}
     if counts.of == "training clips":

@@ -1,4 +1,4 @@
-"""The end of a run as its directory tells it, handed to the trackers."""
+"""The results of a complete run, passed from its directory to the trackers."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from audiobag.checkpoint import resumable
-from audiobag.runs import RunDirectory
-from audiobag.store import Store
-from audiobag.tracking.pictures import ap_against_frequency, precision_recall
+from audiobag.data.store import Store
+from audiobag.pictures.classes import ap_against_frequency, precision_recall
+from audiobag.runs.directory import RunDirectory
 from audiobag.tracking.tracker import Tracker
 
 _SCORED = ("val", "test", "test_averaged")
 _METRICS = ("mAP", "AUC", "d_prime")
 
 
-def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store, select: str) -> None:
-    """Hand a complete run to the trackers: scores, the table of classes, pictures, checkpoint and predictions.
+def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store) -> None:
+    """Pass the results of a run to trackers: scores, the table of classes, pictures, checkpoint and predictions.
 
     Args:
-        trackers: those at work.
-        run: complete.
-        store: that was scored.
-        select: which weights were scored, those of the `last` step or the `best` on the hold-out.
+        trackers: started.
+        run: directory of a complete run.
+        store: the eval set.
     """
     metrics = run.metrics()
     if not trackers or metrics is None:
         return
     step = metrics["train"]["steps"]
-    weights = [run.checkpoints / "best.ckpt"] if select == "best" else resumable(run.checkpoints)[:1]
+    checkpoint = run.scored_checkpoint()
     classes = run.read_per_class()
     _, probability = run.read_predictions()
     positive = store.labels.dense()
     AP, training_clips = classes.average_precision, classes.training_clips
-    assert training_clips is not None, "a training has written how many there are"
+    assert training_clips is not None, "a training run writes the number of training clips"
     curves = partial(precision_recall, probability, positive, classes.names, training_clips, AP)
     rows = [
         [k, name, trained, scored, ap if np.isfinite(ap) else None]
@@ -48,19 +46,18 @@ def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store, select:
     averaged = {name: value for name, value in numbers.items() if name.startswith("test_averaged/")}
     about = {"step": step, "config_hash": metrics["config_hash"], "stores": metrics["stores"]}
     for tracker in trackers:
-        if averaged:  # the rest came by Lightning
+        if averaged:  # Lightning has logged the others
             tracker.log_metrics(averaged, step)
         tracker.table("per_class", ("index", "class", "training clips", "eval clips", "AP"), rows, step)
         tracker.picture("precision_recall", curves, step)
         tracker.picture("ap_against_frequency", partial(ap_against_frequency, AP, training_clips, classes.names), step)
         tracker.summarise(numbers)
-        for path in weights:
-            tracker.file("model", path, {**about, "test": metrics["test"]})
+        tracker.file("model", checkpoint, {**about, "test": metrics["test"]})
         tracker.file("predictions", run.predictions, about)
 
 
 def summary(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers that a run comes down to: `test/mAP` and the like, and how fast it trained."""
+    """Return the final scores of a run, such as `test/mAP`, and its training time and speed."""
     numbers = {
         f"{scored}/{metric}": float(value)
         for scored in _SCORED

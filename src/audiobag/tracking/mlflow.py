@@ -1,4 +1,4 @@
-"""MLflow: one run a run directory, on a server or in files."""
+"""MLflow: one MLflow run per run directory, on a server or in files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from audiobag.errors import ExitCode
 from audiobag.tracking.tracker import Subject, Tracker, need
+from audiobag.utils.errors import ExitCode
 
 _STATUS: Mapping[int, str] = {ExitCode.DONE: "FINISHED", ExitCode.INTERRUPTED: "KILLED"}
-_LONGEST = 5000  # characters of a tag
+_LONGEST = 5000  # characters in a tag
 
 
 class MLflowTracker(Tracker):
-    """Mirrors a run to MLflow; the id is kept in tracking.json, so that an interrupted run goes on as the same one.
+    """Mirrors a run to MLflow. The id is kept in tracking.json, so that an interrupted run continues as the same one.
 
     Args:
-        tracking_uri: of a server; None for MLFLOW_TRACKING_URI, or where that is not set either, for `mlruns/` in the
-            run directory.
-        experiment: what the runs are gathered under.
+        tracking_uri: URI of the server; None for the variable MLFLOW_TRACKING_URI, or for `mlruns/` in the run
+            directory if that is not set.
+        experiment: name of the MLflow experiment.
         group: a tag that the runs of one sweep share.
-        tags: further tags.
+        tags: further tags. Each of the words in the configuration's `tags` becomes a tag too, with the value "true".
 
     Raises:
-        UserError: the extra is not installed.
+        ValueError: MLflow is not installed.
     """
 
     title = "mlflow"
@@ -52,7 +52,7 @@ class MLflowTracker(Tracker):
         from mlflow import MlflowClient
 
         if self._uri is None:
-            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the one store that needs no database
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the only store that needs no database
         uri = self._uri or (subject.run.path / "mlruns").resolve().as_uri()
         client = MlflowClient(uri)
         before = subject.run.tracked(self.title)
@@ -67,7 +67,8 @@ class MLflowTracker(Tracker):
     def _create(self, client: Any, subject: Subject) -> str:
         found = client.get_experiment_by_name(self._experiment)
         experiment = found.experiment_id if found else client.create_experiment(self._experiment)
-        tags = {**self._tags, **({"group": self._group} if self._group else {})}
+        words = dict.fromkeys(subject.config.get("tags") or (), "true")
+        tags = {**words, **self._tags, **({"group": self._group} if self._group else {})}
         tags |= {f"store.{s.path.stem}": f"{s.path.resolve()} sha256:{s.content_sha256}" for s in subject.stores}
         run = client.create_run(experiment, tags=tags, run_name=subject.name)
         for key, value in subject.config.items():
@@ -86,13 +87,13 @@ class MLflowTracker(Tracker):
 
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         content = {"columns": list(columns), "data": [list(row) for row in rows]}
-        self._client.log_dict(self._id, content, f"{name}.json")  # the layout of log_table, which needs pandas
+        self._client.log_dict(self._id, content, f"{name}.json")  # the format of log_table, which needs pandas
 
     def _summarise(self, numbers: Mapping[str, float]) -> None:
         self._client.log_dict(self._id, dict(numbers), "summary.json")
 
     def _file(self, kind: str, path: Path, about: Mapping[str, Any]) -> None:
-        if self._uri is None:  # both lie in the run directory: a copy would only take room
+        if self._uri is None:  # both are in the run directory: no copy is needed
             self._client.set_tag(self._id, kind, str(path.resolve()))
         else:
             self._client.log_artifact(self._id, str(path), kind)

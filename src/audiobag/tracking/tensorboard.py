@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run's own directory."""
+"""TensorBoard: event files in the run directory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from audiobag.tracking.tracker import Subject, Tracker, need
 class TensorBoardTracker(Tracker):
     """Writes `tensorboard/` in the run directory; `tensorboard --logdir outputs/sweeps/NAME` shows a whole sweep.
 
-    Checkpoints and predictions lie beside it, so it names them and copies nothing.
+    It records the paths of checkpoint and predictions, which are in the same directory, and does not copy them.
 
     Raises:
-        UserError: the extra is not installed.
+        ValueError: TensorBoard is not installed.
     """
 
     title = "tensorboard"
@@ -63,5 +63,5 @@ class TensorBoardTracker(Tracker):
             self._writer.close()
 
     def _text(self, name: str, text: str) -> None:
-        """Write text as it stands: an indented block in Markdown."""
+        """Write a text unchanged, as an indented block in Markdown."""
         self._writer.add_text(name, "\n".join("    " + line for line in text.splitlines()))

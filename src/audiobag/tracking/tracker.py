@@ -1,4 +1,4 @@
-"""What every tracker has in common: it is told of a run, and whatever goes wrong in it stays there."""
+"""The base class of trackers, which keeps their errors away from the run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 
-from audiobag.errors import UserError, exit_code
-from audiobag.runs import RunDirectory
-from audiobag.store import Store
+from audiobag.data.store import Store
+from audiobag.runs.directory import RunDirectory
+from audiobag.utils.errors import InputError, exit_code
 
 _LOG = logging.getLogger(__name__)
 STEP = "trainer/global_step"
@@ -24,12 +24,12 @@ STEP = "trainer/global_step"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a tracker is told of a run before it starts.
+    """The run that a tracker mirrors.
 
     Attributes:
         run: its directory.
-        config: the whole configuration, resolved, in plain containers, and what else tells where the run came from.
-        stores: what it reads.
+        config: the resolved configuration in plain containers, with checksums, versions and the revision of the code.
+        stores: the stores that the run reads.
     """
 
     run: RunDirectory
@@ -38,15 +38,15 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The run's name: that of its folder."""
+        """Name of the run: the name of its folder."""
         return self.run.path.resolve().name
 
 
 class Tracker(Logger):
-    """A mirror of one run. An error in it costs one warning and the rest of the mirror, never the run.
+    """A Lightning logger that mirrors one run to another service.
 
-    Lightning hands it the numbers it logs. Nothing happens before `start`, which comes to the first rank alone, so
-    that the other ranks' trackers stay silent.
+    After an error it logs one warning and stops tracking; the run continues. It does nothing before `start`, which is
+    called on the first rank only, so the other ranks do not track.
     """
 
     title: ClassVar[str]
@@ -57,45 +57,45 @@ class Tracker(Logger):
 
     @property
     def name(self) -> str:
-        """What it is."""
+        """Name of the service."""
         return self.title
 
     @property
     def version(self) -> str:
-        """Nothing: a run directory has one run."""
+        """Empty, because a run directory has one run."""
         return ""
 
     def start(self, subject: Subject) -> None:
-        """Begin to mirror a run, or go on with the mirror that an earlier start of it left."""
+        """Start to mirror a run, or continue the mirror of an earlier start of it."""
         self._started = self._works = True
         self._attempt(self._start, subject)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Take numbers as they come."""
+        """Log numbers."""
         self._attempt(self._numbers, metrics, step or 0)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Take nothing: `start` got the whole configuration."""
+        """Do nothing, because `start` gets the whole configuration."""
 
     def picture(self, name: str, draw: Callable[[], Figure], step: int) -> None:
-        """Take a picture, which is drawn here, where it can do no harm."""
+        """Log a figure. It is drawn here, so that an error in drawing does not stop the run either."""
         if self._works:
             self._attempt(lambda: self._picture(name, draw(), step))
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Take a table; None where a cell is empty."""
+        """Log a table; None is an empty cell."""
         self._attempt(self._table, name, columns, rows, step)
 
     def summarise(self, numbers: Mapping[str, float]) -> None:
-        """Take the numbers that the run comes down to."""
+        """Record the final numbers of the run."""
         self._attempt(self._summarise, numbers)
 
     def file(self, kind: str, path: Path, about: Mapping[str, Any]) -> None:
-        """Take a file that the run left: its `model`, its `predictions`."""
+        """Record a file of the run, of the kind `model` or `predictions`, with metadata."""
         self._attempt(self._file, kind, path, about)
 
     def finish(self, code: int) -> None:
-        """End the mirror with the command's exit code, even one that stopped working on the way."""
+        """Finish with the exit code of the command, also after an error."""
         if self._started:
             self._attempt(self._finish, code, even_if_broken=True)
             self._started = self._works = False
@@ -105,11 +105,11 @@ class Tracker(Logger):
             return
         try:
             what(*args)
-        except Exception as error:  # a tracker may raise anything
+        except Exception as error:  # trackers raise exceptions of many kinds
             if self._works:
                 reason = " ".join(str(error).split())[:300] or "no reason given"
                 _LOG.warning(
-                    "%s stopped tracking (%s: %s); the run goes on, and its directory holds everything",
+                    "%s stopped tracking (%s: %s); the run continues, and its directory has all results",
                     self.title,
                     type(error).__name__,
                     reason,
@@ -140,7 +140,7 @@ class Tracker(Logger):
 
 @contextmanager
 def tracked(loggers: Sequence[Logger], subject: Subject) -> Iterator[list[Tracker]]:
-    """Start the trackers among some loggers and yield them; finish them whatever comes, with its exit code."""
+    """Start the trackers among some loggers, yield them, and finish them with the exit code of the block."""
     trackers = [logger for logger in loggers if isinstance(logger, Tracker)]
     code = exit_code(None)
     try:
@@ -156,12 +156,12 @@ def tracked(loggers: Sequence[Logger], subject: Subject) -> Iterator[list[Tracke
 
 
 def need(module: str, extra: str) -> None:
-    """Refuse, before any work, what the installation lacks.
+    """Check that an optional package is installed.
 
     Raises:
-        UserError: the module is not installed.
+        ValueError: the module is not installed.
     """
     if importlib.util.find_spec(module) is None:
-        raise UserError(
+        raise InputError(
             f"logger={extra} needs the package {module}, which is not installed: pip install 'audiobag[{extra}]'"
         )

@@ -1,4 +1,4 @@
-"""Weights & Biases: one run a run directory, online or in files that are sent later."""
+"""Weights & Biases: one W&B run per run directory, online or in files to send later."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from matplotlib.figure import Figure
 
-from audiobag.store import Store
+from audiobag.data.store import Store
 from audiobag.tracking.tracker import STEP, Subject, Tracker
 
+if TYPE_CHECKING:
+    import wandb
+
 _LOG = logging.getLogger(__name__)
-_SECONDS_TO_INIT = 30
+SECONDS_TO_INIT: Final = 30
 
 
 class WandbTracker(Tracker):
-    """Mirrors a run to Weights & Biases, its files in the run's own directory.
+    """Mirrors a run to Weights & Biases, with W&B's files in the run directory.
 
-    The run's id is kept in tracking.json, so that a run that was interrupted goes on as the same one. Offline, each
-    start writes a file of its own under that id, and `wandb sync`, given all of them, sends them in their order.
-    A server that cannot be reached makes an online tracker an offline one.
+    The id is kept in tracking.json, so that an interrupted run continues as the same W&B run. Offline, each start of a
+    run writes its own file with that id, and `wandb sync` sends all of them in their order. An online tracker that
+    reaches no server continues offline.
 
     Args:
         mode: `online` or `offline`.
-        project: of W&B.
-        entity: of W&B; None for the account's own.
-        group: what the runs of one sweep share.
-        job_type: what W&B calls so.
-        tags: any; the data set's and the experiment's options are added.
-        notes: a sentence or two.
-        finish_seconds: how long the end of a run waits for what is not sent yet; `wandb sync` sends the rest.
+        project: W&B project.
+        entity: W&B user or team; None for the default of the account.
+        group: W&B group, which the runs of one sweep share.
+        job_type: W&B job type.
+        tags: W&B tags. The names of the data set and of the experiment are added.
+        notes: W&B notes.
+        finish_seconds: seconds that the end of a run waits for data to be sent; `wandb sync` sends the rest.
     """
 
     title = "wandb"
@@ -65,7 +68,7 @@ class WandbTracker(Tracker):
             "id": before.get("id") or uuid4().hex[:8],
             "project": self._project,
             "entity": self._entity,
-            "group": self._group or before.get("group"),  # a job continued by hand still belongs to its sweep
+            "group": self._group or before.get("group"),  # a job that is continued by hand stays in its sweep
         }
         subject.run.note_tracked(self.title, known)
         choices = subject.config.get("choices", {})
@@ -79,11 +82,11 @@ class WandbTracker(Tracker):
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
         if not self._run.offline:
             _LOG.info("W&B: %s", self._run.url)
-        for store in subject.stores:
-            self._use(store)
+            for store in subject.stores:  # offline, W&B has no inputs: the configuration has the checksums
+                self._run.use_artifact(store_artifact(store))
 
     def _begin(self, **about: Any) -> Any:
-        """Return a run of W&B's; an offline one where there is no server that takes it."""
+        """Return a W&B run; an offline one if no server answers."""
         import wandb
 
         options: dict[str, Any] = {
@@ -93,13 +96,13 @@ class WandbTracker(Tracker):
             "notes": self._notes,
             "dir": str(self._folder),
             "resume": "allow",
-            "reinit": "create_new",  # never into a run that this process has already
+            "reinit": "create_new",  # a process may have several runs
             "settings": wandb.Settings(
-                console="off",  # train.log has it
+                console="off",  # train.log has the output
                 silent=True,
-                disable_git=True,  # the revision of our own source is in the configuration
+                disable_git=True,  # the configuration has the revision of the code
                 save_code=False,
-                init_timeout=_SECONDS_TO_INIT,
+                init_timeout=SECONDS_TO_INIT,
                 finish_timeout=self._finish_seconds,
             ),
         }
@@ -110,28 +113,8 @@ class WandbTracker(Tracker):
                 raise
             reason = " ".join(str(error).split())[:300]
             _LOG.warning("no W&B server (%s): tracking offline; audiobag-report shows how to send it later", reason)
-            wandb.teardown()  # what has failed still holds the id
+            wandb.teardown()  # the failed attempt still holds the id
             return wandb.init(**{**options, "mode": "offline"})
-
-    def _use(self, store: Store) -> None:
-        """Name a store as the run's input, by its path and its checksum; nothing is read or copied."""
-        import wandb
-        from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
-        from wandb.sdk.lib.paths import LogicalPath
-
-        path = store.path.resolve()
-        about = {"content_sha256": store.content_sha256, "clips": len(store), "classes": store.classes}
-        name = f"{path.parent.name}-{path.stem}"
-        artifact = wandb.Artifact(_artifact_name(name), "dataset", description=str(path), metadata=about)
-        # By hand, since add_reference would take minutes for a checksum of its own.
-        entry = ArtifactManifestEntry(
-            path=LogicalPath(path.name), ref=path.as_uri(), digest=store.content_sha256, size=path.stat().st_size
-        )
-        artifact.manifest.add_entry(entry)
-        if self._run.offline:  # use_artifact refuses, although the file can say so and `wandb sync` passes it on
-            self._run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
-        else:
-            self._run.use_artifact(artifact)
 
     def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log({**metrics, STEP: step})
@@ -157,7 +140,7 @@ class WandbTracker(Tracker):
         import wandb
 
         artifact = wandb.Artifact(f"{kind}-{self._run.id}", kind, metadata=dict(about))
-        # It is sent from where it lies, and no copy made: nobody changes what a finished run left.
+        # The file is sent from its place, without a copy, because files of a complete run do not change.
         artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
         self._run.log_artifact(artifact)
 
@@ -166,14 +149,25 @@ class WandbTracker(Tracker):
             self._run.finish(exit_code=code)
 
 
-def _artifact_name(text: str) -> str:
-    """Return `text` with what W&B does not take in a name replaced."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)
+def store_artifact(store: Store) -> wandb.Artifact:
+    """Return an artifact that refers to a store, as input of a run. Its file is neither read nor copied.
+
+    W&B's own checksum would read the whole file. Its place in the artifact contains the checksum of the store instead,
+    so that a store with other content is another version of the artifact.
+    """
+    import wandb
+
+    path = store.path.resolve()
+    metadata = {"content_sha256": store.content_sha256, "clips": len(store), "classes": store.classes}
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{path.parent.name}-{path.stem}")  # the characters that W&B allows
+    artifact = wandb.Artifact(name, "dataset", description=str(path), metadata=metadata)
+    artifact.add_reference(path.as_uri(), name=f"{store.content_sha256}/{path.name}", checksum=False)
+    return artifact
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[None]:
-    """Have W&B put what waits to be sent into `folder`, not into the user's home."""
+    """Have W&B stage files in `folder` and not in the home directory of the user."""
     before = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = str(folder)
     try:

@@ -1,0 +1,1 @@
+"""Pictures of clips and of classes, for trackers, reports, predictions and the explore page."""
