@@ -1,4 +1,4 @@
-"""audiobag-explore in process: what it finds, what it answers, and whom."""
+"""audiobag-explore in process: clips and classes, answers of the page, and access control."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.explore import Explored, open_runs
 from audiobag.explore.app import make_app
 from audiobag.explore.explored import SECTIONS, order
 from audiobag.explore.serve import check_loopback, serve
 from audiobag.export import load
-from audiobag.store import Store
+from audiobag.runs import RunDirectory
 from tests.conftest import make_store
 from tests.explore.fabricate import complete_run
+from tests.export.fabricate import make_run as make_trained
 from tests.report.fabricate import make_run
 
 LOCAL = "http://127.0.0.1:8050"
@@ -43,7 +45,7 @@ def opened(folder: Path) -> list[Explored]:
 
 
 def ask(opened: list[Explored], output: str, inputs: dict[str, str]) -> Any:
-    """Return what a callback answers the browser."""
+    """Return the response of a callback to the browser."""
     names = output.strip(".").split("...")
     outputs = [dict(zip(("id", "property"), name.split("."), strict=True)) for name in names]
     body = {
@@ -57,7 +59,7 @@ def ask(opened: list[Explored], output: str, inputs: dict[str, str]) -> Any:
     return answer.get_json()["response"]
 
 
-def test_a_class_tells_of_its_clips(opened: list[Explored]) -> None:
+def test_a_class_has_found_missed_and_mistaken_clips(opened: list[Explored]) -> None:
     one = opened[1]
     score, has = one.probability[:, 3], one.positive[:, 3]
     clips = one.clips(3)
@@ -71,7 +73,7 @@ def test_a_class_tells_of_its_clips(opened: list[Explored]) -> None:
 
 
 def test_classes_are_found_and_sorted(opened: list[Explored]) -> None:
-    assert order(opened, "AP", "") == [1, 3, 4, 0, 2]  # 2 has none
+    assert order(opened, "AP", "") == [1, 3, 4, 0, 2]  # class 2 has no AP
     assert order(opened, "difference", "") == [1, 3, 0, 4, 2]  # +0.2, 0, -0.1, -0.1
     assert order(opened, "name", " CLASS 4") == [4]
     assert order(opened, "clips", "")[0] == opened[0].counts.clips.argmax()
@@ -87,7 +89,7 @@ def test_the_page_answers_over_http(opened: list[Explored]) -> None:
     assert "0.9000" in page
     assert "+0.2000" in page
     overview = json.dumps(ask(opened, "detail.children", {"place.search": ""}))
-    assert "AP of attention_softmax less average" in overview
+    assert "AP of attention_softmax minus average" in overview
     assert overview.count("data:image/png") == 1
     one = json.dumps(ask(opened[:1], "detail.children", {"place.search": ""}))
     assert "AP of each class, average" in one
@@ -95,7 +97,7 @@ def test_the_page_answers_over_http(opened: list[Explored]) -> None:
     assert "did you mean" in wrong
 
 
-def test_everything_comes_from_here_and_goes_nowhere_else(opened: list[Explored]) -> None:
+def test_the_page_loads_nothing_from_other_servers_and_answers_only_loopback_names(opened: list[Explored]) -> None:
     client = make_app(opened).server.test_client()
     answer = client.get("/", base_url=LOCAL)
     sources = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
@@ -110,22 +112,22 @@ def test_everything_comes_from_here_and_goes_nowhere_else(opened: list[Explored]
     assert inline
     for script in inline:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        assert f" 'sha256-{digest}'" in policy, "a browser would not run the page's own script"
+        assert f" 'sha256-{digest}'" in policy, "the browser would refuse to run this script"
     assert client.get("/", base_url="http://localhost:8050").status_code == 200
     assert client.get("/", base_url="http://[::1]:8050").status_code == 200
     for stranger in ("http://elsewhere.example:8050", "http://127.0.0.1.example"):
         assert client.get("/", base_url=stranger).status_code == 403
 
 
-def test_it_listens_on_loopback_alone() -> None:
+def test_only_loopback_addresses_are_accepted() -> None:
     assert check_loopback("localhost") == "127.0.0.1"
     assert check_loopback("::1") == "::1"
     for host in ("0.0.0.0", "::", "192.168.1.2", "example.org", ""):
-        with pytest.raises(UserError, match="can be reached from elsewhere"):
+        with pytest.raises(ValueError, match="host must be a loopback address"):
             check_loopback(host)
 
 
-def test_it_serves_until_it_is_told_to_stop() -> None:
+def test_it_serves_until_stop_returns_true() -> None:
     def application(environ: Any, start: Any) -> list[bytes]:
         start("200 OK", [("Content-Type", "text/plain")])
         return [b"here"]
@@ -146,25 +148,50 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
     assert content == b"here"
 
 
-def test_a_port_that_is_taken_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match=r"cannot be had.*port=0"):
+def test_a_port_in_use_is_refused() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(ValueError, match=r"port \d+ cannot be used.*choose another, or 0"),
+    ):
         serve(lambda *_: [], "127.0.0.1", taken.getsockname()[1], print, lambda: True)
 
 
-def test_without_a_checkpoint_the_scores_are_shown_and_the_want_named(tmp_path: Path) -> None:
+def test_without_a_checkpoint_the_page_shows_scores_and_says_what_is_missing(tmp_path: Path) -> None:
     run, _ = complete_run(tmp_path / "run")
     next(run.checkpoints.iterdir()).unlink()
     page = json.dumps(ask(open_runs([run.path], load), "detail.children", {"place.search": "?class=class%201"}))
     assert "0.9000" in page
-    assert "there is no checkpoint at" in page
+    assert "no checkpoint at" in page
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_the_clips_are_predicted_with_the_weights_that_were_scored(tmp_path: Path, select: str) -> None:
+    last, store = make_trained(tmp_path / "run", select=select)
+    content = torch.load(last, weights_only=True)
+    doubled = {name: 2 * x for name, x in content["state_dict"].items()}
+    best = last.with_name("best.ckpt")
+    torch.save({**content, "state_dict": doubled}, best)
+    record = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    RunDirectory(tmp_path / "run").write_metrics({**record, "seed": 0})
+    (one,) = open_runs([tmp_path / "run"], load)
+    expected = load(best if select == "best" else last)
+    frames = store.frames[: store.columns.lengths[0]][None]
+    torch.testing.assert_close(one.model.predict(frames).clip, expected.predict(frames).clip)
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    complete_run(tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(ValueError, match=r"no complete run at or below .*run"):
+        open_runs([tmp_path / "run"], load)
 
 
 def test_runs_that_cannot_be_explored_are_refused(folder: Path, tmp_path: Path, store: Store) -> None:
-    with pytest.raises(UserError, match="holds 2 runs: give the folder of one"):
+    with pytest.raises(ValueError, match="holds 2 runs: give the folder of one"):
         open_runs([folder], load)
-    with pytest.raises(UserError, match="3 folders are given"):
+    with pytest.raises(ValueError, match="3 folders were given"):
         open_runs([folder] * 3, load)
     other = make_store(tmp_path / "data" / "eval.h5", clips=30, classes=5, seed=9)
     make_run(tmp_path / "other", other)
-    with pytest.raises(UserError, match="scored on different eval sets"):
+    with pytest.raises(ValueError, match="scored on different eval sets"):
         open_runs([folder / "average", tmp_path / "other"], load)

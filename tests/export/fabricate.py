@@ -1,17 +1,18 @@
-"""Small trained runs to export, as audiobag-train leaves them."""
+"""Runs with a checkpoint of random weights and random scores, to export and to predict with."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from audiobag.checkpoint import about
-from audiobag.experiment import build_system
-from audiobag.runs import RunDirectory, config_hash
-from audiobag.store import Store
+from audiobag.data.store import Store
+from audiobag.model import build_model
+from audiobag.runs import RunConfig, RunDirectory, config_hash
+from audiobag.runs.checkpoints import checkpoint_metadata
+from audiobag.runs.safe_instantiate import safe_instantiate
 from tests.composing import small_training
 from tests.conftest import make_store
 
@@ -19,24 +20,25 @@ STEP = 8
 
 
 def make_run(folder: Path, *overrides: str, select: str = "last") -> tuple[Path, Store]:
-    """Write a run's folder with a checkpoint of random weights, and its eval set; return both."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the folder of a run and its eval set; return the checkpoint after the last step, and the eval set."""
     store = make_store(folder.parent / "data" / "eval.h5", clips=40, classes=5, seed=1)
     config = small_training(folder.parent / "data", folder, f"select={select}", *overrides)
     torch.manual_seed(0)
-    system = build_system(config, store).eval()
-    weights = {name: x + 0.3 * torch.rand(x.shape).to(x.dtype) for name, x in system.state_dict().items()}
-    known = about(config, store)
-    checkpoint = folder / "checkpoints" / f"step-{STEP:08d}.ckpt"
-    checkpoint.parent.mkdir()
-    torch.save({"state_dict": weights, "global_step": STEP, "audiobag": known}, checkpoint)
-    write_results(folder, config, store)
-    return checkpoint, store
-
-
-def write_results(folder: Path, config: dict[str, Any], store: Store) -> None:
-    """Write what the run says of its scores: random ones, but of the right shape."""
+    model = build_model(
+        partial(safe_instantiate, config["embedding"]),
+        partial(safe_instantiate, config["pooling"]),
+        dim=store.dim,
+        classes=store.classes,
+        scale=store.description.scale,
+        offset=store.description.offset,
+    )
+    weights = {f"model.{name}": x + 0.3 * torch.rand(x.shape).to(x.dtype) for name, x in model.state_dict().items()}
     run = RunDirectory(folder)
+    run.begin(RunConfig(config))
+    checkpoint = run.step_checkpoint(STEP)
+    checkpoint.parent.mkdir()
+    metadata = checkpoint_metadata(config, store)
+    torch.save({"state_dict": weights, "global_step": STEP, "audiobag": metadata}, checkpoint)
     rng = np.random.default_rng(0)
     run.write_predictions(store.columns.video_id, rng.random((len(store), store.classes), dtype=np.float32))
     AP = [0.1, 0.9, float("nan"), 0.5, 0.3]
@@ -52,3 +54,4 @@ def write_results(folder: Path, config: dict[str, Any], store: Store) -> None:
             "git_revision": "0123abcd",
         }
     )
+    return checkpoint, store

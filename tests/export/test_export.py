@@ -3,7 +3,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jaxtyping
 import numpy as np
@@ -11,15 +10,15 @@ import onnxruntime
 import pytest
 import torch
 
-from audiobag.checkpoint import load_checkpoint
-from audiobag.errors import UserError
-from audiobag.export import export, load
+from audiobag.export import load, write_export
 from audiobag.export.evidence import bootstrap
+from audiobag.export.onnx_gru import OnnxGRU
 from audiobag.export.write import whole_folder
-from tests.composing import composed
+from audiobag.runs import RunDirectory
+from audiobag.runs.checkpoints import load_checkpoint
 from tests.export.fabricate import make_run
 
-# Tracing takes seconds: here one of each kind of graph, with the acceptance tests all of the paper's.
+# Tracing takes seconds: one graph of each kind here, all systems of the paper with the acceptance tests.
 _OTHERS = ("attention_relu", "attention_sigmoid", "average", "average_unbalanced", "google_baseline")
 PAPER = (
     "attention_softmax",
@@ -31,25 +30,21 @@ PAPER = (
 
 @pytest.fixture(autouse=True)
 def without_shape_checks() -> Iterator[None]:
-    """What traces a model gives it symbols for sizes, which the tests' shape checks would fix to numbers."""
+    """Tracing replaces sizes by symbols, which the shape checks of the tests would fix to numbers."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def options(checkpoint: Path, out: Path, *overrides: str) -> dict[str, Any]:
-    return composed("export", f"checkpoint={checkpoint}", f"out={out}", "replicates=0", *overrides)
-
-
 def systems(data: Path, name: str) -> tuple[str, ...]:
     width = "embedding.width=8"
-    return (f"experiment=paper/{name}", width, "data.val_fraction=0", "callbacks=default")
+    return (f"experiment={name}", width, "data.val_fraction=0", "callbacks=default")
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_each_system_of_the_paper_runs_in_onnxruntime(tmp_path: Path, name: str) -> None:
     checkpoint, store = make_run(tmp_path / "run", *systems(tmp_path, name))
-    written = export(options(checkpoint, tmp_path / "out", "format=onnx"))
+    written = write_export(checkpoint, tmp_path / "out", format="onnx", replicates=0)
     assert written.difference is not None
     assert written.difference <= 1e-5
     assert "model.onnx" in written.files
@@ -66,7 +61,7 @@ def test_each_system_of_the_paper_runs_in_onnxruntime(tmp_path: Path, name: str)
 @pytest.mark.parametrize("name", ["attention_softmax", "max"])
 def test_torch_export_loads_without_this_package_and_takes_any_size(tmp_path: Path, name: str) -> None:
     checkpoint, store = make_run(tmp_path / "run", *systems(tmp_path, name))
-    export(options(checkpoint, tmp_path / "out", "format=torch_export"))
+    write_export(checkpoint, tmp_path / "out", format="torch_export", replicates=0)
     module = torch.export.load(tmp_path / "out" / "model.pt2").module()
     frames = torch.randint(0, 256, (5, 13, store.dim), dtype=torch.uint8)
     lengths = torch.tensor([1, 13, 5, 7, 2])
@@ -75,97 +70,136 @@ def test_torch_export_loads_without_this_package_and_takes_any_size(tmp_path: Pa
         torch.testing.assert_close(found, getattr(expected, key))
 
 
-def test_recurrent_network_is_refused_where_torch_would_unroll_it(tmp_path: Path) -> None:
+def test_torch_export_refuses_a_recurrent_network_which_torch_would_unroll(tmp_path: Path) -> None:
     checkpoint, _ = make_run(tmp_path / "run", *systems(tmp_path, "rnn_average"))
-    with pytest.raises(UserError, match=r"recurrent.*use format=onnx"):
-        export(options(checkpoint, tmp_path / "out", "format=torch_export"))
+    with pytest.raises(ValueError, match=r"recurrent.*use format=onnx"):
+        write_export(checkpoint, tmp_path / "out", format="torch_export", replicates=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "run"]
 
 
-def test_what_torch_cannot_trace_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_model_that_torch_cannot_trace_is_refused_in_a_sentence(tmp_path: Path) -> None:
     checkpoint, _ = make_run(tmp_path / "run", "embedding.batch_norm=true")
-    with pytest.raises(UserError, match=r"format=torch_export cannot hold this model.*use format=safetensors"):
-        export(options(checkpoint, tmp_path / "out", "format=torch_export"))
-    assert load(export(options(checkpoint, tmp_path / "out")).folder).class_names
+    with pytest.raises(ValueError, match=r"format torch_export cannot represent this model.*use format=safetensors"):
+        write_export(checkpoint, tmp_path / "out", format="torch_export", replicates=0)
+    assert load(write_export(checkpoint, tmp_path / "out", replicates=0).folder).class_names
 
 
-def test_what_is_no_checkpoint_is_refused_with_what_to_give_instead(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     checkpoint, _ = make_run(tmp_path / "run")
-    for wrong, instead in ((tmp_path / "run", checkpoint), (tmp_path / "data", "RUN/checkpoints/step-00000300.ckpt")):
-        with pytest.raises(UserError, match=rf"is no export folder .* or give a checkpoint like {instead}$"):
-            export(options(wrong, tmp_path / "out"))
-        with pytest.raises(UserError, match=rf"no checkpoint at {wrong}; expected a file like {instead}$"):
-            load_checkpoint(wrong)
-    for option in ("replicates=-1", "store=3"):
-        with pytest.raises(UserError, match=option):
-            export(options(checkpoint, tmp_path / "out", option))
+    with pytest.raises(ValueError, match=r"data is neither an export folder nor a complete run .*or a checkpoint"):
+        write_export(tmp_path / "data", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"no checkpoint at .*data: give a run's folder"):
+        load_checkpoint(tmp_path / "data")
+    with pytest.raises(ValueError, match="replicates must be a whole number of at least 0, got -1"):
+        write_export(checkpoint, tmp_path / "out", replicates=-1)
+    with pytest.raises(ValueError, match="nowhere"):
+        write_export(checkpoint, tmp_path / "out", store="nowhere.h5")
     assert not (tmp_path / "out").exists()
 
 
-def test_graph_that_says_other_numbers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_a_run_stands_for_the_weights_that_it_scored(tmp_path: Path, select: str) -> None:
+    last, store = make_run(tmp_path / "run", select=select)
+    best = last.with_name("best.ckpt")
+    content = torch.load(last, weights_only=True)
+    doubled = {name: 2 * x for name, x in content["state_dict"].items()}
+    torch.save({**content, "state_dict": doubled, "global_step": 4}, best)
+    write_export(tmp_path / "run", tmp_path / "out", replicates=0)
+    assert "| mAP | 0.4500 |" in (tmp_path / "out" / "README.md").read_text()
+    frames = store.frames[: store.columns.lengths[0]][None]
+    expected = load(last if select == "last" else best).predict(frames).clip
+    for model in (tmp_path / "out", tmp_path / "run"):
+        torch.testing.assert_close(load(model).predict(frames).clip, expected)
+
+
+def test_a_run_that_lost_its_checkpoint_or_is_unfinished_is_refused(tmp_path: Path) -> None:
+    last, _ = make_run(tmp_path / "run")
+    moved = last.rename(RunDirectory(tmp_path / "run").step_checkpoint(4))
+    with pytest.raises(ValueError, match=f"no checkpoint at {last}, which holds the weights that were scored"):
+        write_export(tmp_path / "run", tmp_path / "out")
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(ValueError, match=f"is not a complete training run: give a checkpoint, such as {moved}"):
+        write_export(tmp_path / "run", tmp_path / "out")
+
+
+def test_a_checkpoint_trained_from_python_objects_is_refused(tmp_path: Path) -> None:
+    checkpoint, _ = make_run(tmp_path / "run")
+    content = torch.load(checkpoint, weights_only=True)
+    del content["audiobag"]["config"]["embedding"]
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match="was trained from Python objects: build its model again"):
+        load(checkpoint)
+
+
+def test_a_graph_with_other_predictions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, _ = make_run(tmp_path / "run", *systems(tmp_path, "rnn_average"))
-    monkeypatch.setattr("audiobag.export.graph._update_first", lambda weight: weight.detach())
-    with pytest.raises(UserError, match=r"differs from PyTorch's by"):
-        export(options(checkpoint, tmp_path / "out", "format=onnx"))
+
+    class Wrong(OnnxGRU):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return 0.9 * super().forward(x, mask)
+
+    monkeypatch.setattr("audiobag.export.graph.OnnxGRU", Wrong)
+    with pytest.raises(ValueError, match=r"differs from PyTorch's by"):
+        write_export(checkpoint, tmp_path / "out", format="onnx", replicates=0)
     assert not (tmp_path / "out").exists()
 
 
-def test_card_says_where_the_weights_come_from_and_what_they_are_worth(tmp_path: Path) -> None:
+def test_the_card_shows_data_recipe_and_scores(tmp_path: Path) -> None:
     checkpoint, store = make_run(tmp_path / "run")
-    export({**options(checkpoint, tmp_path / "out"), "replicates": 20})
+    write_export(checkpoint, tmp_path / "out", replicates=20)
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: audiobag\nlicense: apache-2.0\n")
     assert store.content_sha256 in card
     assert "| mAP | 0.4500 | 0." in card
     assert "| d' | - |" in card
     assert "| class 1 | 4 | 0.900 | class 0 | 3 | 0.100 |" in card
-    assert "class 2" not in card  # never scored
+    assert "class 2" not in card  # has no score
     assert "MLP(depth=3, width=8" in card
     assert "0123abcd" in card
     for heading in ("Data", "Recipe", "Scores", "Intended use", "Limits", "Licence", "Citation"):
         assert f"\n## {heading}\n" in card
 
 
-def test_card_claims_no_scores_that_other_weights_had(tmp_path: Path) -> None:
+def test_the_card_has_no_scores_of_other_weights(tmp_path: Path) -> None:
     checkpoint, _ = make_run(tmp_path / "run")
     content = torch.load(checkpoint, weights_only=True)
     torch.save({**content, "global_step": 3}, checkpoint)
-    export(options(checkpoint, tmp_path / "out"))
+    write_export(checkpoint, tmp_path / "out", replicates=0)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "scored other weights than these (its training ended at step 8)" in card
     assert "0.4500" not in card
 
 
-def test_best_weights_are_those_scored_where_the_best_were_selected(tmp_path: Path) -> None:
+def test_with_select_best_the_scores_are_those_of_the_best_checkpoint(tmp_path: Path) -> None:
     last, _ = make_run(tmp_path / "run", select="best")
-    export(options(last, tmp_path / "a"))
-    export(options(last.rename(last.with_name("best.ckpt")), tmp_path / "b"))
+    write_export(last, tmp_path / "a", replicates=0)
+    write_export(last.rename(last.with_name("best.ckpt")), tmp_path / "b", replicates=0)
     assert ["0.4500" in (tmp_path / n / "README.md").read_text() for n in ("a", "b")] == [False, True]
 
 
-def test_card_of_a_checkpoint_alone_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_card_of_a_checkpoint_without_its_run_says_what_is_missing(tmp_path: Path) -> None:
     checkpoint, store = make_run(tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()
-    export(options(checkpoint, tmp_path / "a"))
+    write_export(checkpoint, tmp_path / "a", replicates=0)
     assert "is not complete: no scores" in (tmp_path / "a" / "README.md").read_text()
     store.path.unlink()
-    with pytest.raises(UserError, match="give store="):
-        export(options(checkpoint, tmp_path / "b", "format=onnx"))
+    with pytest.raises(ValueError, match="give store="):
+        write_export(checkpoint, tmp_path / "b", format="onnx", replicates=0)
 
 
-def test_nothing_is_overwritten_and_mistakes_are_named(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_wrong_arguments_are_refused(tmp_path: Path) -> None:
     checkpoint, _ = make_run(tmp_path / "run")
     (tmp_path / "out").mkdir()
-    with pytest.raises(UserError, match="overwrite nothing"):
-        export(options(checkpoint, tmp_path / "out"))
-    with pytest.raises(UserError, match="format=tflite; expected one of safetensors, onnx, torch_export"):
-        export(options(checkpoint, tmp_path / "new", "format=tflite"))
-    export(options(checkpoint, tmp_path / "new"))
-    with pytest.raises(UserError, match="is an export already"):
-        export(options(tmp_path / "new", tmp_path / "newer"))
+    with pytest.raises(ValueError, match="overwrite nothing"):
+        write_export(checkpoint, tmp_path / "out", replicates=0)
+    with pytest.raises(ValueError, match="format must be one of safetensors, onnx, torch_export, got tflite"):
+        write_export(checkpoint, tmp_path / "new", format="tflite", replicates=0)
+    write_export(checkpoint, tmp_path / "new", replicates=0)
+    with pytest.raises(ValueError, match="is an export already"):
+        write_export(tmp_path / "new", tmp_path / "newer")
 
 
-def test_folder_is_whole_or_absent(tmp_path: Path) -> None:
+def test_a_folder_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     def write(*names: str) -> None:
         with whole_folder(tmp_path / "out") as folder:
             for name in names:
@@ -178,20 +212,20 @@ def test_folder_is_whole_or_absent(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b", "out"]
 
 
-def test_intervals_hold_the_score_and_narrow_with_more_clips() -> None:
+def test_intervals_narrow_with_more_clips() -> None:
     rng = np.random.default_rng(0)
     widths = []
     for clips in (100, 1600):
         labels = rng.random((clips, 3)) < 0.3
         probability = (0.5 * rng.random((clips, 3)) + 0.2 * labels).astype(np.float32)
-        low, high = bootstrap(probability, labels, 40, lambda: None)["AUC"]
+        low, high = bootstrap(probability, labels, 200, lambda: None)["AUC"]
         widths.append(high - low)
-    assert 2.5 < widths[0] / widths[1] < 6  # a fourth, by the square root of sixteen
+    assert 2.5 < widths[0] / widths[1] < 6  # a quarter, since there are 16 times as many clips
     assert 0 < low < high <= 1
 
 
-def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, _ = make_run(tmp_path / "run")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"pip install 'audiobag\[onnx\]'"):
-        export(options(checkpoint, tmp_path / "out", "format=onnx"))
+    with pytest.raises(ValueError, match=r"pip install 'audiobag\[onnx\]'"):
+        write_export(checkpoint, tmp_path / "out", format="onnx", replicates=0)

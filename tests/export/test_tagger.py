@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import audiobag
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.export import Tagger, load
-from audiobag.store import Store
+from audiobag.runs import RunDirectory
 from tests.export.fabricate import make_run
 
 
@@ -39,14 +39,14 @@ def bags(count: int = 3, T: int = 4) -> tuple[np.ndarray, np.ndarray]:
 
 
 def same(a: Any, b: Any) -> bool:
-    # Not to the bit: where a tensor happens to lie in memory decides in which order a product is summed.
+    # Not bit for bit: the order of a sum can depend on the alignment of a tensor in memory.
     return all(
         torch.allclose(getattr(a, name), getattr(b, name), rtol=1e-6, atol=1e-6)
         for name in ("clip", "frame", "measure")
     )
 
 
-def test_checkpoint_and_folder_give_the_models_own_numbers(made: tuple[Path, Store], folder: Path) -> None:
+def test_a_checkpoint_and_an_export_give_the_models_predictions(made: tuple[Path, Store], folder: Path) -> None:
     tagger = audiobag.load(made[0])
     assert tagger.class_names == made[1].description.class_names
     frames, lengths = bags()
@@ -59,7 +59,7 @@ def test_checkpoint_and_folder_give_the_models_own_numbers(made: tuple[Path, Sto
     assert same(audiobag.load(str(folder)).predict(frames, lengths), expected)
 
 
-def test_a_list_of_bags_is_padded_and_no_lengths_means_full_bags(tagger: Tagger) -> None:
+def test_a_list_of_bags_is_padded_and_without_lengths_all_frames_count(tagger: Tagger) -> None:
     frames, lengths = bags()
     expected = tagger.predict(frames, lengths)
     got = tagger.predict([bag[:n] for bag, n in zip(frames, lengths)])
@@ -80,20 +80,20 @@ def test_prediction_has_no_dropout_even_while_training(tagger: Tagger) -> None:
 @pytest.mark.parametrize(
     ("frames", "lengths", "words"),
     [
-        (np.zeros((4, 6), np.uint8), None, r"shape \[4, 6\]"),
-        (np.zeros((2, 4, 7), np.uint8), None, r"expected \[clips, frames, 6\]"),
+        (np.zeros((4, 6), np.uint8), None, r"got \[4, 6\]"),
+        (np.zeros((2, 4, 7), np.uint8), None, r"the shape \[clips, frames, 6\]"),
         (np.zeros((2, 4, 6), np.uint8), [0, 4], "from 1 to 4"),
         (np.zeros((2, 4, 6), np.uint8), [5, 4], "from 1 to 4"),
         (np.zeros((2, 4, 6), np.uint8), [4], "2 whole numbers"),
         (np.zeros((2, 4, 6), np.uint8), [1.5, 2.0], "whole numbers"),
-        ([np.zeros((2, 6), np.uint8)], [2], "leave lengths out"),
+        ([np.zeros((2, 6), np.uint8)], [2], "omit lengths when you pass a list"),
         ([np.zeros((2, 6)), np.zeros((2, 5))], None, "list of bags"),
         ([], None, "list of bags"),
-        (np.zeros((0, 4, 6), np.uint8), None, "expected"),
+        (np.zeros((0, 4, 6), np.uint8), None, "must have the shape"),
     ],
 )
-def test_frames_that_cannot_be_are_refused(tagger: Tagger, frames: Any, lengths: Any, words: str) -> None:
-    with pytest.raises(UserError, match=words):
+def test_frames_and_lengths_that_do_not_fit_are_refused(tagger: Tagger, frames: Any, lengths: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
         tagger.predict(frames, lengths)
 
 
@@ -110,10 +110,12 @@ def test_hub_mixin_saves_and_loads_a_local_folder(tagger: Tagger, tmp_path: Path
     again = Tagger.from_pretrained(tmp_path / "out")
     assert same(again.predict(*bags()), tagger.predict(*bags()))
     assert again.card == "# mine\n"
-    assert again.description == tagger.description
+    assert again.model_config == tagger.model_config
 
 
-def test_pull_fetches_only_the_four_files(tagger: Tagger, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_pretrained_downloads_only_the_four_files(
+    tagger: Tagger, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: dict[str, Any] = {}
 
     def download(model_id: str, **options: Any) -> str:
@@ -128,7 +130,7 @@ def test_pull_fetches_only_the_four_files(tagger: Tagger, folder: Path, monkeypa
     assert sorted(asked["allow_patterns"]) == ["README.md", "class_names.json", "config.json", "model.safetensors"]
 
 
-def test_push_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_push_to_hub_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: dict[str, set[str]] = {}
 
     class Api:
@@ -146,14 +148,21 @@ def test_push_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.MonkeyPatch
     assert sent["someone/model"] >= {"config.json", "class_names.json", "model.safetensors", "README.md"}
 
 
+def test_a_path_to_a_run_is_enough_to_predict(made: tuple[Path, Store], tagger: Tagger) -> None:
+    run = RunDirectory(made[0].parent.parent)
+    expected = tagger.predict(*bags())
+    assert same(audiobag.predict(run.path, *bags()), expected)
+    assert same(audiobag.load(str(run.path)).predict(*bags()), expected)
+
+
 @pytest.mark.parametrize("target", ["os.system", "builtins.print", "subprocess.Popen", "numpy.load"])
 def test_a_file_that_names_other_code_is_refused(folder: Path, target: str) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["pooling"]["_target_"] = target
-    config["allow"] = [target.split(".")[0]]  # a file cannot allow itself anything
+    config["allow"] = [target.split(".")[0]]  # a file cannot give itself permission
     (folder / "config.json").write_text(json.dumps(config))
     for read in (load, Tagger.from_pretrained):
-        with pytest.raises(UserError, match=target):
+        with pytest.raises(ValueError, match=target):
             read(folder)
 
 
@@ -163,12 +172,12 @@ def test_a_folder_that_is_damaged_is_refused(folder: Path, tmp_path: Path) -> No
 
     def damaged(name: str, content: str, words: str) -> None:
         (folder / name).write_text(content)
-        with pytest.raises(UserError, match=words):
+        with pytest.raises(ValueError, match=words):
             load(folder)
         shutil.copy(whole / name, folder)
 
     config = json.loads((folder / "config.json").read_text())
-    damaged("config.json", "{", "no export folder")
+    damaged("config.json", "{", "neither an export folder nor a complete run")
     damaged("config.json", "[]", "format None")
     damaged("config.json", json.dumps({**config, "format": 9}), "format 9")
     damaged("config.json", json.dumps({**config, "dim": "6"}), "its dim")
@@ -177,7 +186,7 @@ def test_a_folder_that_is_damaged_is_refused(folder: Path, tmp_path: Path) -> No
     weights = load_file(folder / "model.safetensors")
     weights.pop("pooling.classifier.bias")
     save_file(weights, folder / "model.safetensors")
-    with pytest.raises(UserError, match=r"do not fit.*pooling\.classifier\.bias"):
+    with pytest.raises(ValueError, match=r"do not fit.*pooling\.classifier\.bias"):
         load(folder)
-    with pytest.raises(UserError, match="no model at"):
+    with pytest.raises(ValueError, match="no model at"):
         load(folder / "nothing")

@@ -1,4 +1,4 @@
-"""docs/security.md and the tests say the same: each claim has its test, each attack is on the page."""
+"""docs/security.md and the tests agree: each claim has a test, and each attack is on the page."""
 
 from __future__ import annotations
 

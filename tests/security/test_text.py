@@ -1,4 +1,4 @@
-"""Text from strangers: YAML stays data, and names stay names on a card, a page and a picture."""
+"""Untrusted text: YAML stays data, and names stay text on a card, a page and a picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from audiobag.errors import UserError
-from audiobag.export.write import export
+from audiobag.export import write_export
 from audiobag.report import report
-from audiobag.runs import RunDirectory
+from audiobag.runs.directory import RunDirectory
 from tests.conftest import make_store
 from tests.export import fabricate as exports
 from tests.report.fabricate import make_run
@@ -28,22 +27,36 @@ def write_hydra(folder: Path, **texts: str) -> RunDirectory:
 @pytest.mark.parametrize("name", ["config", "hydra", "overrides"])
 def test_yaml_that_names_python_objects(tmp_path: Path, name: str) -> None:
     run = write_hydra(tmp_path, **{name: f"a: !!python/object/apply:os.mkdir [{tmp_path / 'owned'}]\n"})
-    assert run.overrides() == []
-    if name != "overrides":
-        with pytest.raises(UserError, match="does not hold a run's configuration"):
-            run.config()
+    with pytest.raises(ValueError, match="does not hold a run's configuration"):
+        run.config()
     assert not (tmp_path / "owned").exists()
+
+
+def laughs(reference: str) -> str:
+    """A billion values in ten lines of YAML."""
+    lines = (f"a{i}: &a{i} [{', '.join([reference.format(i - 1)] * 10)}]" for i in range(1, 10))
+    return "\n".join(["a0: &a0 [x]", *lines])
 
 
 @pytest.mark.parametrize("name", ["config", "hydra", "overrides"])
 def test_yaml_that_repeats_itself_without_end(tmp_path: Path, name: str) -> None:
-    """Ten to the ninth of them."""
-    laughs = ["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10))]
-    run = write_hydra(tmp_path, **{name: "\n".join(laughs)})
-    assert run.overrides() == []
-    if name != "overrides":
-        with pytest.raises(UserError, match="repeats parts of itself"):
-            run.config()
+    run = write_hydra(tmp_path, **{name: laughs("*a{}")})
+    with pytest.raises(ValueError, match="repeats parts of itself"):
+        run.config()
+
+
+def test_keys_that_refer_to_each_other_without_end(tmp_path: Path) -> None:
+    run = write_hydra(tmp_path, config=laughs('"${{a{}}}"'))
+    with pytest.raises(ValueError, match="repeats parts of itself"):
+        run.config()
+
+
+@pytest.mark.parametrize("name", ["config", "hydra", "overrides"])
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "a: " + "{a: " * 10_000 + "1" + "}" * 10_000])
+def test_yaml_that_is_nested_without_end(tmp_path: Path, name: str, text: str) -> None:
+    run = write_hydra(tmp_path, **{name: text})
+    with pytest.raises(ValueError, match="does not hold a run's configuration"):
+        run.config()
 
 
 def test_names_in_a_model_card_stay_text(tmp_path: Path) -> None:
@@ -53,8 +66,7 @@ def test_names_in_a_model_card_stay_text(tmp_path: Path) -> None:
     run.write_per_class([EVIL] * 5, classes.positives.tolist(), {"AP": classes.average_precision.tolist()})
     record: dict[str, Any] = run.metrics() or {}
     run.write_metrics({**record, "stores": {EVIL: EVIL}, "git_revision": EVIL, "choices": {"experiment": EVIL}})
-    options = {"format": "safetensors", "store": None, "replicates": 2, "allow": []}
-    export({"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), **options})
+    write_export(checkpoint, tmp_path / "out", replicates=2)
     card = (tmp_path / "out" / "README.md").read_text()
     escaped = r"\<img src=x onerror=alert(1)\>\[a\](javascript:b)\|\`$\\frac{$"
     assert card.count(escaped) >= 4 + 5
@@ -63,7 +75,7 @@ def test_names_in_a_model_card_stay_text(tmp_path: Path) -> None:
 
 
 def test_names_in_a_report_and_its_pictures_stay_text(tmp_path: Path) -> None:
-    """TeX among them would be an error when the picture is drawn."""
+    """TeX in a name must not be parsed when the picture is drawn."""
     store = make_store(tmp_path / "data" / "eval.h5", clips=60, classes=3)
     made = make_run(tmp_path / "s" / "a", store, experiment=EVIL)
     scores = made.read_per_class()

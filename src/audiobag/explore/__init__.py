@@ -1,4 +1,4 @@
-"""A local page over a run, or two: any class, its AP, and the clips that were found, missed and mistaken."""
+"""A local page for one run or two: each class with its AP, and the clips that were found, missed and mistaken."""
 
 from audiobag.explore.explored import Explored, open_runs
 

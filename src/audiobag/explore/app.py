@@ -1,4 +1,4 @@
-"""The page, on Dash: everything it shows and loads comes from this process."""
+"""The page, made with Dash. It loads everything from this process."""
 
 from __future__ import annotations
 
@@ -6,66 +6,30 @@ import base64
 import math
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 from dash import Dash, Input, Output, dcc, html
-from flask import Response, abort, request
 from matplotlib.figure import Figure
 
-from audiobag.choosing import class_index
-from audiobag.errors import UserError
 from audiobag.explore.explored import SECTIONS, Explored, order
-from audiobag.pictures import draw_clips, png
+from audiobag.explore.guard import guard
+from audiobag.explore.index import INDEX
+from audiobag.pictures.clips import draw_clips
 from audiobag.report import plots
-
-_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
-# What the browser may load, whoever wrote the script that asks for it.
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
-    " font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_STYLE: Final = """
-:root { --ink: #1d2327; --soft: #5d686f; --line: #d9dee1; --wash: #f5f7f8; --accent: #0072b2; }
-* { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Arial, sans-serif; }
-header { padding: 1rem 1.5rem .8rem; border-bottom: 1px solid var(--line); }
-h1 { margin: 0; font-size: 1.3rem; overflow-wrap: anywhere; }
-h2 { margin: 0 0 .2rem; font-size: 1.25rem; }
-h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
-p { margin: .2rem 0; color: var(--soft); }
-a { color: var(--accent); text-decoration: none; }
-.page { display: flex; flex-direction: column; height: 100vh; }
-.columns { display: grid; grid-template-columns: minmax(31rem, 32%) 1fr; flex: 1; min-height: 0; }
-#classes { padding: 1rem 1.5rem; border-right: 1px solid var(--line); overflow-y: auto; }
-#detail { padding: 1rem 1.5rem 3rem; overflow-y: auto; }
-#detail img { display: block; max-width: 100%; }
-#find { width: 100%; padding: .4rem .6rem; border: 1px solid #9aa5ab; border-radius: 4px; font: inherit; }
-#sort { display: flex; flex-wrap: wrap; gap: .2rem .9rem; margin: .5rem 0; font-size: .87rem; }
-#sort label { display: inline-flex; gap: .3rem; align-items: center; }
-table { width: 100%; border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .3rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: baseline; }
-th { font-weight: 600; }
-th:first-child, td:first-child { min-width: 8rem; text-align: left; overflow-wrap: anywhere; }
-tr:hover > td { background: var(--wash); }
-#scores { width: auto; margin-top: .6rem; }
-#scores th, #scores td { min-width: 0; padding: .25rem .9rem .25rem 0; }
-"""
-_INDEX: Final = """<!DOCTYPE html>
-<html lang="en"><head>{%metas%}<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{%title%}</title>{%favicon%}{%css%}<style>STYLE</style></head>
-<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>
-""".replace("STYLE", _STYLE)
+from audiobag.report.clip_selection import class_index
+from audiobag.utils.errors import InputError
+from audiobag.utils.plotting import png, style
 
 
 def make_app(opened: Sequence[Explored]) -> Dash:
-    """Return the page over one run, or two: a WSGI application in its `server`.
+    """Return the page for one run or two; its attribute `server` is a WSGI application.
 
-    Which class is shown stands in the address, `?class=Dog`, so that it can be noted and opened again.
+    The address contains the class on display, as in `?class=Dog`, so that it can be bookmarked.
     """
-    app = Dash("audiobag.explore", title="audiobag explore", update_title="", serve_locally=True, index_string=_INDEX)
+    app = Dash("audiobag.explore", title="audiobag explore", update_title="", serve_locally=True, index_string=INDEX)
     app.layout = _layout(opened)
-    lock = Lock()  # one figure at a time: matplotlib's fonts are shared
+    lock = Lock()  # matplotlib is not thread-safe
 
     @app.callback(
         Output("rows", "children"), Output("shown", "children"), Input("find", "value"), Input("sort", "value")
@@ -82,28 +46,11 @@ def make_app(opened: Sequence[Explored]) -> Dash:
                 return _overview(opened)
             try:
                 return _class(opened, class_index(opened[0].classes, wanted[0], "class"))
-            except UserError as error:
+            except InputError as error:
                 return [html.P(f"{error}.", id="error")]
 
-    _guard(app)
+    guard(app)
     return app
-
-
-def _guard(app: Dash) -> None:
-    """Answer this machine alone, whatever name another page gave it, and let the browser ask no other server."""
-    policy = _POLICY.format(hashes=" ".join(app.csp_hashes()))  # Dash quotes each
-
-    @app.server.before_request  # type: ignore[untyped-decorator]
-    def refuse_other_names() -> None:
-        if request.host.rpartition(":")[0] not in _HOSTS and request.host not in _HOSTS:
-            abort(403)
-
-    @app.server.after_request  # type: ignore[untyped-decorator]
-    def limit(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = policy
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
 
 
 def _layout(opened: Sequence[Explored]) -> html.Div:
@@ -128,7 +75,7 @@ def _layout(opened: Sequence[Explored]) -> html.Div:
             dcc.Location(id="place", refresh=False),
             html.Header(
                 [
-                    html.H1(" against ".join(o.name for o in reversed(opened))),
+                    html.H1(" compared with ".join(o.name for o in reversed(opened))),
                     html.P([f"{about}; {len(first.store):,} clips. ", dcc.Link("Overview", href="?")]),
                 ]
             ),
@@ -145,12 +92,12 @@ def _row(opened: Sequence[Explored], k: int) -> html.Tr:
 
 
 def _heads(opened: Sequence[Explored]) -> list[str]:
-    """Return what stands above the scores: the runs' names can be long, and the page's head has them."""
+    """Return the column heads of the scores. The names of the runs can be long, and are at the top of the page."""
     return ["AP"] if len(opened) == 1 else ["AP, first", "AP, second", "Difference"]
 
 
 def _scores(opened: Sequence[Explored], k: int) -> list[str]:
-    """Return the AP of each run, and of two how much higher the second is."""
+    """Return the AP of each run and, for two runs, the second minus the first."""
     values = [float(o.run.classes.average_precision[k]) for o in opened]
     texts = ["-" if math.isnan(value) else f"{value:.4f}" for value in values]
     if len(values) > 1:
@@ -160,20 +107,20 @@ def _scores(opened: Sequence[Explored], k: int) -> list[str]:
 
 
 def _overview(opened: Sequence[Explored]) -> list[Any]:
-    """Show all classes at once: of one run by their AP, of two by the difference."""
+    """Show the AP of all classes for one run, or the differences in AP for two."""
     first, last = opened[0], opened[-1]
     systems = [o.system for o in opened]
     colour = plots.colours(systems)
-    with plots.style():
+    with style():
         if len(opened) > 1:
             figure, what = (
                 plots.gain(systems[1], systems[0], first.counts, colour),
-                f"AP of {last.name} less {first.name}",
+                f"AP of {last.name} minus {first.name}",
             )
         else:
             figure, what = plots.per_class(systems[0], None, first.counts, colour), f"AP of each class, {first.name}"
         picture = [] if figure is None else [_image(figure, what)]
-    return [html.H2(what), html.P("Choose a class to see its clips."), *picture]
+    return [html.H2(what), html.P("Select a class to see its clips."), *picture]
 
 
 def _class(opened: Sequence[Explored], k: int) -> list[Any]:
@@ -186,14 +133,14 @@ def _class(opened: Sequence[Explored], k: int) -> list[Any]:
         [html.Thead(html.Tr([html.Th(h) for h in heads])), html.Tbody(html.Tr([html.Td(c) for c in cells]))],
         id="scores",
     )
-    note = html.P("F stands beside the classes' names; those the clip has are ticked." + _whose(opened))
+    note = html.P("F is shown beside the class names. Ticks mark the labels of the clip." + _selection(opened))
     children: list[Any] = [html.H2(name), table, note]
     try:
         return children + [
             part for section, rows in first.clips(k).items() for part in _section(opened, section, rows, k)
         ]
-    except UserError as error:
-        return [*children, html.P(f"No clips are drawn: {error}.", className="error")]
+    except InputError as error:
+        return [*children, html.P(f"No clips are shown: {error}.", className="error")]
 
 
 def _section(opened: Sequence[Explored], section: str, rows: Sequence[int], k: int) -> list[Any]:
@@ -205,8 +152,8 @@ def _section(opened: Sequence[Explored], section: str, rows: Sequence[int], k: i
     return [heading, _image(figure, f"{SECTIONS[section]}, of {opened[0].classes[k]}")]
 
 
-def _whose(opened: Sequence[Explored]) -> str:
-    return f" Clips by F of {opened[0].name}, each under both runs." if len(opened) > 1 else ""
+def _selection(opened: Sequence[Explored]) -> str:
+    return f" Clips are selected by F of {opened[0].name} and shown for both runs." if len(opened) > 1 else ""
 
 
 def _image(figure: Figure, what: str) -> html.Img:

@@ -1,4 +1,4 @@
-"""What the page asks of a run: scores of a class, and which clips show how it is heard."""
+"""The data behind the page: scores of the classes, and clips that show how a class is recognised."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.choosing import highest
-from audiobag.errors import UserError
-from audiobag.pictures import Shown
-from audiobag.report.clips import Load, Model, load_scored, look
+from audiobag.data.store import Store
+from audiobag.pictures.clips import ClipPicture
+from audiobag.report.clip_selection import highest
+from audiobag.report.clips import Load, Model, clip_pictures, load_scored
 from audiobag.report.collect import Run, collect
 from audiobag.report.evidence import Labels, predictions
 from audiobag.report.plots import Counts, class_counts
 from audiobag.report.systems import System
-from audiobag.store import Store
+from audiobag.utils.errors import InputError
 
 SECTIONS: Final = {
     "found": "Found: clips of the class with the highest F",
@@ -31,16 +31,16 @@ EACH: Final = 3
 
 @dataclass(frozen=True)
 class Explored:
-    """A run with its eval set; the model is loaded when it is first asked for.
+    """A run with its eval set. The model is loaded when it is first used.
 
     Attributes:
-        name: tells it apart.
+        name: name of the run, distinct from the other's.
         run: the run.
         store: its eval set.
-        counts: how frequent the classes are.
-        probability: F [N, K], of the final weights.
-        positive: [N, K], the labels.
-        load: makes a model of a checkpoint.
+        counts: number of clips of each class.
+        probability: F [N, K], with the scored weights.
+        positive: labels [N, K].
+        load: loads the model of a checkpoint.
     """
 
     name: str
@@ -53,25 +53,25 @@ class Explored:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """K names."""
+        """Names of the K classes."""
         return self.run.classes.names
 
     @property
     def system(self) -> System:
-        """The run as the report's pictures take it."""
+        """The run as a system of one seed, for the report's figures."""
         return System(self.name, (self.run,), {})
 
     @cached_property
     def model(self) -> Model:
-        """The weights that were scored.
+        """The model, with the scored weights.
 
         Raises:
-            UserError: their checkpoint is gone.
+            ValueError: the checkpoint was deleted.
         """
         return load_scored(self.run, self.store, self.load)
 
     def clips(self, k: int) -> dict[str, list[int]]:
-        """Return, for each of SECTIONS, up to three clips that tell of class k; none twice."""
+        """Return up to three clips of class k for each of SECTIONS, without repetition."""
         score, has = self.probability[:, k], self.positive[:, k]
         found = highest(score, has, EACH)
         rest = has.copy()
@@ -82,28 +82,33 @@ class Explored:
             "mistaken": highest(score, ~has, EACH),
         }
 
-    def look(self, rows: Sequence[int], k: int, why: str = "") -> list[Shown]:
-        """Return clips as the model hears them, class k among the shown, `why` beside their ids.
+    def look(self, rows: Sequence[int], k: int, why: str = "") -> list[ClipPicture]:
+        """Return clips with the model's predictions, for drawing.
+
+        Args:
+            rows: clips of the store.
+            k: a class to include.
+            why: note beside the ids.
 
         Raises:
-            UserError: the checkpoint is gone.
+            ValueError: the checkpoint was deleted.
         """
-        return look(self.model, self.store, dict.fromkeys(rows, why), also=(k,), count=3)
+        return clip_pictures(self.model, self.store, dict.fromkeys(rows, why), also=(k,), count=3)
 
 
 def open_runs(folders: Sequence[Path], load: Load) -> list[Explored]:
-    """Return one run, or two that were scored on the same clips and classes.
+    """Open one run, or two that were scored on the same eval set.
 
     Args:
-        folders: of the runs.
-        load: makes a model of a checkpoint.
+        folders: folders of the runs.
+        load: loads the model of a checkpoint.
 
     Raises:
-        UserError: not one or two, not each one complete run, scored on different eval sets, or one that has no
-            predictions or whose eval set is not at hand.
+        ValueError: there are not one or two folders, a folder is not one complete run, predictions or the eval set are
+            missing, or the eval sets differ.
     """
     if len(folders) not in (1, 2):
-        raise UserError(f"{len(folders)} folders are given; expected one run, or two to compare")
+        raise InputError(f"{len(folders)} folders were given: expected one run, or two to compare")
     runs = [_one(folder) for folder in folders]
     labels, opened = Labels(), []
     for run, name in zip(runs, _names(runs), strict=True):
@@ -121,14 +126,14 @@ def open_runs(folders: Sequence[Path], load: Load) -> list[Explored]:
         )
     first, last = opened[0], opened[-1]
     if first.store.content_sha256 != last.store.content_sha256:
-        raise UserError(f"{folders[0]} and {folders[-1]} were scored on different eval sets: explore them apart")
+        raise InputError(f"{folders[0]} and {folders[-1]} were scored on different eval sets: explore them separately")
     return opened
 
 
 def _one(folder: Path) -> Run:
     runs, _ = collect([folder])
     if len(runs) != 1:
-        raise UserError(f"{folder} holds {len(runs)} runs: give the folder of one, such as {runs[0].directory.path}")
+        raise InputError(f"{folder} holds {len(runs)} runs: give the folder of one, such as {runs[0].directory.path}")
     return runs[0]
 
 
@@ -143,9 +148,9 @@ def order(opened: Sequence[Explored], by: str, find: str) -> list[int]:
     """Return the classes whose names contain `find`, sorted.
 
     Args:
-        opened: one run, or two.
-        by: name, clips (most first), AP (best first) or difference (of the second run; largest gain first).
-        find: in any case.
+        opened: one run or two.
+        by: "name"; "clips", most first; "AP", highest first; or "difference", second minus first, largest first.
+        find: part of a name; case is ignored.
     """
     first, last = opened[0], opened[-1]
     ap, other = first.run.classes.average_precision, last.run.classes.average_precision
@@ -156,7 +161,7 @@ def order(opened: Sequence[Explored], by: str, find: str) -> list[int]:
         "difference": ap - other,
     }
     names = [name.casefold() for name in first.classes]
-    key = np.nan_to_num(keys[by], nan=np.inf)  # what has no AP stands last
+    key = np.nan_to_num(keys[by], nan=np.inf)  # classes without AP come last
     return sorted(
         (k for k in range(len(names)) if find.strip().casefold() in names[k]), key=lambda k: (key[k], names[k])
     )

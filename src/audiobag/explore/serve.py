@@ -1,4 +1,4 @@
-"""Serving the page to this machine alone."""
+"""Serve the page on a loopback address."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from audiobag.errors import UserError
+from audiobag.utils.errors import InputError
 
 
 class _Quiet(WSGIRequestHandler):
-    """Says nothing of each request."""
+    """Does not log requests."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Drop it."""
+        """Log nothing."""
 
 
 def check_loopback(host: str) -> str:
     """Return the address to listen on.
 
+    Args:
+        host: "localhost", or a loopback address such as "127.0.0.1" or "::1".
+
     Raises:
-        UserError: others could reach it.
+        ValueError: other machines could reach the address, or it is not an address.
     """
     address = "127.0.0.1" if host == "localhost" else host
     try:
@@ -31,7 +34,9 @@ def check_loopback(host: str) -> str:
     except ValueError:
         local = False
     if not local:
-        raise UserError(f"host={host} can be reached from elsewhere, or is no address: take 127.0.0.1 or ::1")
+        raise InputError(
+            f"host must be a loopback address, 127.0.0.1 or ::1, got {host!r}, which other machines may reach"
+        )
     return address
 
 
@@ -42,24 +47,24 @@ def serve(
     ready: Callable[[str], object],
     stop: Callable[[], bool],
 ) -> None:
-    """Answer requests until it is time to stop.
+    """Answer requests until `stop` returns true.
 
     Args:
         application: a WSGI application.
         host: a loopback address.
-        port: 0 for any that is free.
-        ready: takes the page's address when it can be opened.
-        stop: asked twice a second.
+        port: 0 for any free port.
+        ready: called with the page's address when it can be opened.
+        stop: called twice a second.
 
     Raises:
-        UserError: the host is not this machine alone, or the port is taken.
+        ValueError: the host is not a loopback address, or the port is in use.
     """
     address = check_loopback(host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         listening = socket.create_server((address, port), family=family)
     except (OSError, OverflowError) as error:
-        raise UserError(f"port={port} cannot be had ({error}): take another, or port=0 for any that is free") from error
+        raise InputError(f"port {port} cannot be used ({error}): choose another, or 0 for any free port") from error
     with listening:
         found = listening.getsockname()[1]
         server = make_server(address, found, application, threaded=True, request_handler=_Quiet, fd=listening.fileno())

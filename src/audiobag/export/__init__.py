@@ -1,6 +1,6 @@
-"""Models that leave the laboratory: export folders, and the way back from them in one line."""
+"""Exported models: folders to share, and `load` to read them, checkpoints and runs."""
 
 from audiobag.export.tagger import Tagger, load, predict
-from audiobag.export.write import export
+from audiobag.export.write import Exported, write_export
 
-__all__ = ["Tagger", "export", "load", "predict"]
+__all__ = ["Exported", "Tagger", "load", "predict", "write_export"]

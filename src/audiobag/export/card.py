@@ -1,4 +1,4 @@
-"""The model card: what a stranger must know before using the weights."""
+"""The model card: data, recipe, scores and limits of the weights."""
 
 from __future__ import annotations
 
@@ -9,47 +9,55 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from audiobag.export.description import Description
 from audiobag.export.evidence import SCORES, Evidence
+from audiobag.export.model_config import ModelConfig
 from audiobag.runs import ClassScores
+from audiobag.utils.errors import InputError
 
 _EXTREMES = 5
 
 
-def card(description: Description, evidence: Evidence, *, name: str, format: str, difference: float | None) -> str:  # noqa: A002
+def card(model_config: ModelConfig, evidence: Evidence, *, name: str, format: str, difference: float | None) -> str:  # noqa: A002
     """Return README.md, in Markdown with the front matter that hubs read.
 
     Args:
-        description: of the model.
-        evidence: what its run knows.
-        name: of the folder.
-        format: of the export.
-        difference: the largest between the exported graph and PyTorch, where there is a graph.
+        model_config: configuration of the model and of its training.
+        evidence: scores of the weights.
+        name: name of the export folder.
+        format: format of the export.
+        difference: largest difference between the graph's predictions and PyTorch's; None without a graph.
+
+    Raises:
+        ValueError: the configuration of the training lacks a key that the card shows.
     """
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_text
     )
     template = (files("audiobag.export") / "card.md.j2").read_text(encoding="utf-8")
-    config = description.training["config"]
-    return environment.from_string(template).render(
-        name=name,
-        format=format,
-        difference=difference,
-        description=description,
-        config=config,
-        record=evidence.record or {},
-        scored=evidence.scored,
-        scores=_rows(evidence),
-        best=_extremes(evidence.classes, best=True),
-        worst=_extremes(evidence.classes, best=False),
-        missing=evidence.missing,
-        audioset=len(description.class_names) == 527,
-        recipe=_recipe(config, description, evidence.record or {}),
-        version=version("audiobag"),
-    )
+    config = model_config.training["config"]
+    record = evidence.record or {}
+    try:
+        return environment.from_string(template).render(
+            name=name,
+            format=format,
+            difference=difference,
+            model=model_config,
+            config=config,
+            record=record,
+            scored=evidence.scored,
+            scores=_rows(evidence),
+            best=_extremes(evidence.classes, best=True),
+            worst=_extremes(evidence.classes, best=False),
+            missing=evidence.missing,
+            audioset=len(model_config.class_names) == 527,
+            recipe=_recipe(config, model_config.training, record),
+            version=version("audiobag"),
+        )
+    except (UndefinedError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the configuration or the scores of the training are incomplete ({error})") from error
 
 
 def _rows(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -65,7 +73,7 @@ def _rows(evidence: Evidence) -> list[tuple[str, str, str]]:
 
 
 def _extremes(classes: ClassScores | None, best: bool) -> list[tuple[str, int, float]]:
-    """Return name, clips and AP of the classes at one end, the furthest first."""
+    """Return name, clips and AP of the classes with the highest or the lowest AP, in that order."""
     if classes is None:
         return []
     scored = np.flatnonzero(np.isfinite(classes.average_precision))
@@ -74,9 +82,9 @@ def _extremes(classes: ClassScores | None, best: bool) -> list[tuple[str, int, f
     return [(classes.names[k], int(classes.positives[k]), float(classes.average_precision[k])) for k in order]
 
 
-def _recipe(config: Mapping[str, Any], description: Description, record: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was done, by what it is called."""
-    chosen = record.get("choices", {})
+def _recipe(config: Mapping[str, Any], training: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rows of the table of the training's configuration."""
+    chosen = record.get("choices") or {}
     optimizer = {k: v for k, v in config["optimizer"].items() if not k.startswith("_")}
     recipe = {
         "experiment": chosen.get("experiment"),
@@ -86,17 +94,17 @@ def _recipe(config: Mapping[str, Any], description: Description, record: Mapping
         "loss": _component(config["loss"]),
         "optimizer": _component({"_target_": config["optimizer"]["_target_"], **optimizer}),
         "batch": f"{config['data']['batch_size']} clips",
-        "steps": description.training["step"],
+        "steps": training["step"],
         "seed": config["seed"],
         "precision": config["trainer"]["precision"],
-        "configuration": description.training["config_hash"],
+        "configuration": training["config_hash"],
         "code": record.get("git_revision"),
     }
     return {key: str(value) for key, value in recipe.items() if value is not None}
 
 
 def _component(config: Mapping[str, Any] | None) -> str | None:
-    """Return a component as it would be written in Python, parts of it inside."""
+    """Return a component as a Python expression, with its own components nested."""
     if not config:
         return None
     inner = [
@@ -108,7 +116,7 @@ def _component(config: Mapping[str, Any] | None) -> str | None:
 
 
 def _text(value: object) -> object:
-    """Escape what Markdown would read as anything but text, in all that is filled in: names are a stranger's."""
+    """Escape Markdown in every text that is filled in, since names come from other people's files."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(value.splitlines()))

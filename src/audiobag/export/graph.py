@@ -1,7 +1,7 @@
-"""A model as a graph that runs without this package: ONNX, or torch.export's own format.
+"""Graphs of a model, in ONNX or in torch.export's format, which run without this package.
 
-Both take frames [B, T, D] as stored and lengths [B] (int64), with B and T free, and give clip [B, K], frame
-[B, T, K] and measure [B, T, K]; frames from a bag's length on are padding.
+The inputs are frames [B, T, D] as stored and lengths [B] (int64), where B and T are dynamic. The outputs are clip
+[B, K], frame [B, T, K] and measure [B, T, K]. Frames beyond a bag's length are padding.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from audiobag.data.store import Store
 from audiobag.embedding import GRU
-from audiobag.errors import UserError
-from audiobag.files import atomic
-from audiobag.store import Store
+from audiobag.export.frames import Batch
+from audiobag.export.onnx_gru import OnnxGRU
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import atomic
 
 if TYPE_CHECKING:
     from audiobag.export.tagger import Tagger
@@ -29,79 +30,47 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5
 NAMES = ("clip", "frame", "measure")
 _CLIPS = 64
-Batch = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 class Graph(nn.Module):
-    """(frames, lengths) -> (clip, frame, measure), in plain tensors."""
+    """Maps (frames, lengths) to (clip, frame, measure), all plain tensors."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
         self.tagger = tagger
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what a BagPrediction holds."""
+        """Return the three tensors of a `BagPrediction`."""
         prediction = self.tagger(frames, lengths)
         return prediction.clip, prediction.frame, prediction.measure
 
 
-class OnnxGRU(nn.Module):
-    """The same numbers as `GRU` in evaluation, by ONNX's operator of that name, which takes lengths itself.
-
-    ONNX orders the gates update, reset, new where torch has reset, update, new, and joins the directions' weights.
-    """
-
-    def __init__(self, embedding: GRU) -> None:
-        super().__init__()
-        gru = embedding.gru
-        self.width, self.depth = gru.hidden_size, gru.num_layers
-        self.suffixes = ["", "_reverse"] if gru.bidirectional else [""]
-        for layer in range(self.depth):
-            for name, kinds in {"W": ["weight_ih"], "R": ["weight_hh"], "B": ["bias_ih", "bias_hh"]}.items():
-                of_directions = [
-                    torch.cat([_update_first(getattr(gru, f"{kind}_l{layer}{suffix}")) for kind in kinds])
-                    for suffix in self.suffixes
-                ]
-                self.register_buffer(f"{name}{layer}", torch.stack(of_directions))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return h [B, T, H], zero on padding."""
-        h, lengths = x.transpose(0, 1), mask.sum(1).to(torch.int32)
-        direction = "bidirectional" if len(self.suffixes) == 2 else "forward"
-        for layer in range(self.depth):
-            weights = (getattr(self, f"{name}{layer}") for name in "WRB")
-            y = torch.onnx.ops.symbolic(
-                "GRU",
-                (h, *weights, lengths),
-                attrs={"hidden_size": self.width, "linear_before_reset": 1, "direction": direction},
-                dtype=torch.float32,
-                shape=(h.shape[0], len(self.suffixes), h.shape[1], self.width),
-            )
-            h = y.permute(0, 2, 1, 3).flatten(2)
-        return h.transpose(0, 1)
-
-
-@torch.no_grad()  # poolings have a backward pass of their own, which no graph takes
+@torch.no_grad()  # the poolings' custom backward passes cannot be exported
 def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
-    """Write ONNX; return the largest difference to PyTorch that onnxruntime shows on clips of the store.
+    """Write an ONNX file, run it on clips of a store, and return the largest difference to PyTorch.
+
+    Args:
+        tagger: the model.
+        path: the file to write.
+        store: with clips like those that the model takes.
 
     Raises:
-        UserError: the extra is missing, the model has no such graph, or its numbers differ by more than 1e-5.
+        ValueError: the extra [onnx] is not installed, the model cannot be exported, or a difference exceeds 1e-5.
     """
     try:
         import onnx  # noqa: F401
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UserError(f"format=onnx needs the extra [onnx] ({error}): pip install 'audiobag[onnx]'") from error
+        raise InputError(f"format=onnx needs the extra [onnx] ({error}): pip install 'audiobag[onnx]'") from error
     exportable = copy.deepcopy(tagger)
     if isinstance(exportable.model.embedding, GRU):
         exportable.model.embedding = OnnxGRU(exportable.model.embedding)
-    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):  # of torchvision, which nothing here needs, and of each node
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they warn about each node, and that torchvision is missing
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about torch's own insides
+            warnings.simplefilter("ignore")  # deprecations inside torch
             program = torch.onnx.export(
                 Graph(exportable).eval(),
                 _example(store),
@@ -109,9 +78,9 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
                 verbose=False,
                 input_names=["frames", "lengths"],
                 output_names=list(NAMES),
-                dynamic_shapes=_free(),
+                dynamic_shapes=_dynamic_shapes(),
             )
-    except Exception as error:  # torch raises anything for what it cannot trace
+    except Exception as error:  # torch raises exceptions of many kinds for code that it cannot trace
         raise _no_graph("onnx", error) from error
     assert program is not None
     with atomic(path) as temporary:
@@ -124,21 +93,28 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
 
 @torch.no_grad()
 def write_torch_export(tagger: Tagger, path: Path, store: Store) -> float:
-    """Write torch.export's format; return the largest difference to the model, as `write_onnx` does.
+    """Write torch.export's format, run it on clips of a store, and return the largest difference to the model.
+
+    Args:
+        tagger: the model.
+        path: the file to write.
+        store: with clips like those that the model takes.
 
     Raises:
-        UserError: the model has no such graph, or its numbers differ by more than 1e-5.
+        ValueError: the model cannot be exported, or a difference exceeds 1e-5.
     """
     if any(isinstance(module, nn.RNNBase) for module in tagger.modules()):
-        raise UserError(
-            "format=torch_export cannot hold a recurrent network for bags of any length, since torch unrolls it to"
+        raise InputError(
+            "format torch_export cannot represent a recurrent network for bags of any length, since torch unrolls it to"
             " the length of its example: use format=onnx or format=safetensors"
         )
     try:
-        program: ExportedProgram = torch.export.export(Graph(tagger).eval(), _example(store), dynamic_shapes=_free())
-    except Exception as error:  # torch raises anything for what it cannot trace
+        program: ExportedProgram = torch.export.export(
+            Graph(tagger).eval(), _example(store), dynamic_shapes=_dynamic_shapes()
+        )
+    except Exception as error:  # torch raises exceptions of many kinds for code that it cannot trace
         raise _no_graph("torch_export", error) from error
-    # torch insists on the suffix, which an atomic file's temporary name lacks; the folder itself is temporary.
+    # torch.export requires the suffix .pt2, which the temporary name of `atomic` lacks. The folder itself is temporary.
     torch.export.save(program, path)
     module = torch.export.load(path).module()
     return _largest_difference(
@@ -147,7 +123,7 @@ def write_torch_export(tagger: Tagger, path: Path, store: Store) -> float:
 
 
 def _largest_difference(tagger: Tagger, store: Store, run: Any) -> float:
-    """Compare on real clips: many, one, and bags that are cut short and padded."""
+    """Compare predictions on a batch of real clips, on shortened and padded bags, and on a single clip."""
     largest = 0.0
     frames, lengths = _clips(store, _CLIPS)
     T = frames.shape[1]
@@ -157,26 +133,21 @@ def _largest_difference(tagger: Tagger, store: Store, run: Any) -> float:
         for name, found in zip(NAMES, run(*batch), strict=True):
             difference = float(np.abs(found - getattr(expected, name).numpy()).max())
             if not difference <= TOLERANCE:
-                raise UserError(
-                    f"the exported graph's {name} differs from PyTorch's by {difference:.2g} on {store.path}, more than"
-                    f" {TOLERANCE:g}: use format=safetensors"
+                raise InputError(
+                    f"{name} of the exported graph differs from PyTorch's by {difference:.2g} on {store.path}, which is"
+                    f" more than {TOLERANCE:g}: use format=safetensors"
                 )
             largest = max(largest, difference)
     return largest
 
 
-def _update_first(weight: Tensor) -> Tensor:
-    reset, update, new = weight.detach().chunk(3)
-    return torch.cat([update, reset, new])
-
-
-def _free() -> dict[str, dict[int, Any]]:
+def _dynamic_shapes() -> dict[str, dict[int, Any]]:
     B, T = Dim("B", min=1), Dim("T", min=1)
     return {"frames": {0: B, 1: T}, "lengths": {0: B}}
 
 
 def _example(store: Store) -> tuple[Tensor, Tensor]:
-    """Return a batch of 3 bags of 4 frames: sizes that nothing else has, so that torch takes none for fixed."""
+    """Return 3 bags of 4 frames: torch would treat sizes that occur elsewhere in the model as fixed."""
     frames = np.zeros((3, 4, store.dim), store.frames.dtype)
     return _tensors((frames, np.array([4, 2, 1])))
 
@@ -194,9 +165,9 @@ def _tensors(batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch[0]), torch.from_numpy(batch[1])
 
 
-def _no_graph(kind: str, error: Exception) -> UserError:
+def _no_graph(kind: str, error: Exception) -> InputError:
     first = str(error).strip().splitlines()[:1] or [""]
-    return UserError(
-        f"format={kind} cannot hold this model, since torch cannot trace it ({type(error).__name__}: {first[0][:200]}):"
-        " use format=safetensors"
+    return InputError(
+        f"format {kind} cannot represent this model, since torch cannot trace it ({type(error).__name__}:"
+        f" {first[0][:200]}): use format=safetensors"
     )

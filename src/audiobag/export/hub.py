@@ -1,10 +1,10 @@
-"""huggingface_hub where it is installed, and elsewhere a word on how to get it."""
+"""huggingface_hub's mixin, or a stand-in that says how to install it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from audiobag.errors import UserError
+from audiobag.utils.errors import InputError
 
 if TYPE_CHECKING:
     from huggingface_hub import PyTorchModelHubMixin as HubMixin
@@ -14,10 +14,10 @@ else:
     except ImportError:
 
         class HubMixin:
-            """Stands in for the mixin where the extra is not installed."""
+            """Refuses the mixin's methods, since the extra is not installed."""
 
             def _refuse(self: object = None, *_: Any, **__: Any) -> NoReturn:
-                raise UserError("hubs need the extra [hub], which is not installed: pip install 'audiobag[hub]'")
+                raise InputError("hubs need the extra [hub], which is not installed: pip install 'audiobag[hub]'")
 
             save_pretrained = push_to_hub = _refuse
             from_pretrained = classmethod(_refuse)

@@ -1,21 +1,21 @@
-"""A checkpoint to an export folder, whole or not at all."""
+"""Export a checkpoint to a folder, which is written completely or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.progress import Progress
 
-from audiobag.errors import UserError
 from audiobag.export.card import card
 from audiobag.export.evidence import find_store, gather
 from audiobag.export.graph import write_onnx, write_torch_export
 from audiobag.export.tagger import load
-from audiobag.files import whole_folder
-from audiobag.values import check_choice, check_path, check_whole
+from audiobag.runs import resolve_checkpoint
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import whole_folder
+from audiobag.utils.values import check_choice, check_whole
 
 _GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
 FORMATS = ("safetensors", *_GRAPHS)
@@ -26,9 +26,9 @@ class Exported:
     """What was written.
 
     Attributes:
-        folder: with everything.
-        files: what lies in it.
-        difference: the largest between the graph and PyTorch, where there is a graph.
+        folder: the export folder.
+        files: names of its files.
+        difference: largest difference between the graph's predictions and PyTorch's; None without a graph.
     """
 
     folder: Path
@@ -36,41 +36,53 @@ class Exported:
     difference: float | None
 
 
-def export(config: Mapping[str, Any]) -> Exported:
-    """Write weights, config.json, class_names.json, a model card and, if asked for, a graph.
+def write_export(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    format: str = "safetensors",  # noqa: A002
+    store: str | Path | None = None,
+    replicates: int = 100,
+    allow: Sequence[str] = (),
+) -> Exported:
+    """Write weights, config.json, class_names.json, a model card and, on request, a graph.
 
     Args:
-        config: `checkpoint`, `format`, `out`, `store`, `replicates` and `allow` of conf/export.yaml.
+        checkpoint: a checkpoint, or the folder of a run for the weights that it scored.
+        out: folder to write; must not exist.
+        format: "safetensors"; "onnx" or "torch_export" write a graph as well, which runs without audiobag.
+        store: store on which graphs are checked and intervals are computed; None for the eval set of the checkpoint's
+            run.
+        replicates: bootstrap replicates for the intervals on the model card; 0 for no intervals.
+        allow: further packages whose modules the checkpoint may name; see `load`.
 
     Raises:
-        UserError: no such format, `out` exists, no checkpoint, or a model without such a graph.
+        ValueError: `out` exists, the checkpoint cannot be read, or the model cannot be written as such a graph.
     """
-    for name in ("checkpoint", "out"):
-        check_path(name, config[name])
-    check_path("store", config["store"], optional=True)
-    check_whole("replicates", config["replicates"], 0, " (no bootstrap over clips)")
-    kind, out, path = config["format"], Path(config["out"]), Path(config["checkpoint"])
-    check_choice("format", kind, FORMATS)
+    check_choice("format", format, FORMATS)
+    check_whole("replicates", replicates, 0)
+    out = Path(out)
     if out.exists():
-        raise UserError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
-    tagger = load(path, allow=config["allow"])
-    training = tagger.description.training
+        raise InputError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
+    path = resolve_checkpoint(checkpoint)
+    tagger = load(path, allow=allow)
     if path.is_dir():
-        raise UserError(f"{path} is an export already: give a checkpoint, RUN/checkpoints/NAME.ckpt")
-    store = find_store(path, training["config"], Path(config["store"]) if config["store"] else None)
+        raise InputError(f"{path} is an export already: give a run's folder or a checkpoint (.ckpt)")
+    training = tagger.model_config.training
+    scored = find_store(path, training["config"], Path(store) if store is not None else None)
     with whole_folder(out) as folder:
         difference = None
-        if kind in _GRAPHS:
-            if store is None:
-                raise UserError(
-                    f"format={kind} is checked on real clips, and the eval set of {path} was not found: give store="
+        if format in _GRAPHS:
+            if scored is None:
+                raise InputError(
+                    f"format {format} is checked on clips, and the eval set of {path} was not found: give store=PATH"
                 )
-            name, write = _GRAPHS[kind]
-            difference = write(tagger, folder / name, store)
+            name, write = _GRAPHS[format]
+            difference = write(tagger, folder / name, scored)
         with Progress(transient=True) as progress:
-            task = progress.add_task("intervals", total=config["replicates"])
-            evidence = gather(path, training, store, config["replicates"], lambda: progress.advance(task))
-        tagger.card = card(tagger.description, evidence, name=out.name, format=kind, difference=difference)
+            task = progress.add_task("intervals", total=replicates)
+            evidence = gather(path, training, scored, replicates, lambda: progress.advance(task))
+        tagger.card = card(tagger.model_config, evidence, name=out.name, format=format, difference=difference)
         tagger.write(folder)
         files = tuple(sorted(p.name for p in folder.iterdir()))
     return Exported(out, files, difference)

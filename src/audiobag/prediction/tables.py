@@ -1,8 +1,8 @@
-"""Predictions as text: CSV, JSON lines, and Audacity's label tracks.
+"""Predictions as text: CSV, JSON lines and Audacity label tracks.
 
-A row of CSV is a class of a clip (`video_id, class, probability`); with frames, a frame of such a class, and with
-segments, a stretch of frames (`start_seconds, end_seconds, frame, measure` too: its mean f, and how much of the
-measure lies in it). A line of JSON is a clip, with the same nested.
+A CSV row is a class of a clip: `video_id, class, probability`. With frames, a row is one frame of such a class; with
+segments, it is a stretch of frames. Both add the columns `start_seconds, end_seconds, frame, measure`, where `frame` is
+the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.files import atomic, whole_folder
-from audiobag.predicting.segments import Rule, runs
-from audiobag.predicting.stream import Predicted
+from audiobag.prediction.segments import Rule, runs
+from audiobag.prediction.stream import Predicted
 from audiobag.prepare.records import Clip
+from audiobag.utils.files import atomic, whole_folder
 
 Add = Callable[[Predicted], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is written of each clip.
+    """What is written about each clip.
 
     Attributes:
-        names: of the K classes.
-        top_k: how many classes of a clip, the likeliest first; None for all.
-        frames: whether each frame's f and p are.
-        rule: of segments; None for none.
-        frame_seconds: how much sound a frame stands for.
-        times: "video" counts seconds from where the clip's recording begins, "clip" from where the clip does.
-        labels: whether the source's labels are of these classes.
+        names: names of the K classes.
+        top_k: number of classes per clip, most likely first; None for all.
+        frames: write f and p of each frame.
+        rule: rule for segments; None for no segments.
+        frame_seconds: duration of a frame.
+        times: "video" counts seconds from the start of the clip's recording, "clip" from the start of the clip.
+        labels: the labels of the source refer to these classes.
     """
 
     names: tuple[str, ...]
@@ -51,13 +51,13 @@ class Content:
     labels: bool
 
     def start(self, clip: Clip) -> float:
-        """Return where the clip begins, in seconds; 0 where that is unknown."""
+        """Return the start of the clip in seconds; 0 if it is unknown."""
         known = self.times == "video" and math.isfinite(clip.start_seconds)
         return float(clip.start_seconds) if known else 0.0
 
 
 class Stretch(NamedTuple):
-    """Some frames of a clip: when, the mean of f and the sum of p over them."""
+    """Consecutive frames of a clip: their time, the mean of f and the sum of p."""
 
     start_seconds: float
     end_seconds: float
@@ -67,7 +67,7 @@ class Stretch(NamedTuple):
 
 @contextmanager
 def csv_file(path: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that takes batches; the file is there when all have come."""
+    """Yield a function that writes a batch; the file appears when the context exits."""
     stretches = content.frames or content.rule is not None
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -86,20 +86,20 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
 
 @contextmanager
 def json_lines(path: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that takes batches; the file is there when all have come."""
+    """Yield a function that writes a batch; the file appears when the context exits."""
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
 
         def add(batch: Predicted) -> None:
             lines = [_head(clip, content) for clip in batch.clips]
             for i, k in _classes(batch, content):
-                said: dict[str, Any] = {"class": content.names[k], "probability": _short(batch.probability[i, k])}
+                entry: dict[str, Any] = {"class": content.names[k], "probability": _short(batch.probability[i, k])}
                 if content.frames:
                     f, p = batch.frames(i)
-                    said |= {"frame": [_short(x) for x in f[:, k]], "measure": [_short(x) for x in p[:, k]]}
+                    entry |= {"frame": [_short(x) for x in f[:, k]], "measure": [_short(x) for x in p[:, k]]}
                 if content.rule:
                     found = _stretches(batch, i, k, content)
-                    said["segments"] = [dict(zip(s._fields, map(_short, s), strict=True)) for s in found]
-                lines[i]["classes"].append(said)
+                    entry["segments"] = [dict(zip(s._fields, map(_short, s), strict=True)) for s in found]
+                lines[i]["classes"].append(entry)
             file.writelines(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
 
         yield add
@@ -107,16 +107,16 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
 
 @contextmanager
 def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that takes batches; the folder is there, a file a video, when all have come."""
+    """Yield a function that writes a batch; the folder, with one file per video, appears when the context exits."""
     with whole_folder(folder) as temporary:
 
         def add(batch: Predicted) -> None:
             lines: list[list[tuple[float, float, str]]] = [[] for _ in batch.clips]
             for i, k in _classes(batch, content):
-                name = " ".join(content.names[k].split())  # a tab or a line's end would end the label
+                name = " ".join(content.names[k].split())  # a tab or line break would end the label
                 lines[i] += [(s.start_seconds, s.end_seconds, name) for s in _stretches(batch, i, k, content)]
             for clip, found in zip(batch.clips, lines, strict=True):
-                # Clips of one video go to one track.
+                # All clips of a video share a track.
                 with (temporary / f"{file_name(clip.video_id)}.txt").open("a", encoding="utf-8") as file:
                     file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in sorted(found))
 
@@ -124,30 +124,30 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
 
 
 def file_name(video_id: bytes) -> str:
-    """Return a video id as the name of a file, whatever bytes are in it."""
+    """Return a video id as a safe file name."""
     return quote(video_id, safe="")[:200]
 
 
 def text(video_id: bytes) -> str:
-    """Return a video id as people read it."""
+    """Return a video id as text."""
     return video_id.decode("utf-8", errors="replace")
 
 
 def likeliest(probability: NDArray[np.floating], count: int | None) -> NDArray[np.int64]:
-    """Return [B, count], the classes of each clip from the likeliest on; of equals, the first."""
+    """Return the most likely classes of each clip, [B, count], in descending order; ties keep the order of classes."""
     order: NDArray[np.int64] = np.argsort(-probability, axis=1, kind="stable")[:, :count]
     return order
 
 
 def _classes(batch: Predicted, content: Content) -> Iterator[tuple[int, int]]:
-    """Yield (number of the clip in the batch, class) of all that is written."""
+    """Yield (clip in the batch, class) for all classes that are written."""
     for i, classes in enumerate(likeliest(batch.probability, content.top_k)):
         for k in classes:
             yield i, int(k)
 
 
 def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
-    """Return a class's segments, or else each of its frames."""
+    """Return the segments of a class if there is a rule, otherwise each of its frames."""
     f, p = (x[:, k] for x in batch.frames(i))
     begin, seconds = content.start(batch.clips[i]), content.frame_seconds
     spans = (
@@ -168,5 +168,5 @@ def _head(clip: Clip, content: Content) -> dict[str, Any]:
 
 
 def _short(value: float | np.floating[Any]) -> float:
-    """Return six digits of a number: more are noise in a text that people read."""
+    """Return a number rounded to six significant digits."""
     return float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""Clips to predict, as a stream: from a store, or from anything that a store can be made from."""
+"""Clips to predict, as a stream from a store or from anything that audiobag-prepare reads."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from pathlib import Path
 
 import h5py
 
-from audiobag.errors import UserError
+from audiobag.data.store import DatasetInfo, Store, open_store
 from audiobag.export import Tagger
 from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Part, Rejection, Rejects
-from audiobag.store import Description, Store, open_store
-from audiobag.values import check_choice
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_choice
 
 
 @dataclass
 class Clips:
-    """Clips that are read as they are asked for, once.
+    """An iterator over the clips of a source, which can be used once.
 
     Attributes:
-        path: where they come from.
+        path: the source.
         dim: D, the numbers of a frame.
-        description: what holds for all of them; its classes are empty where the source has none.
+        description: classes, dequantisation and duration of the frames; the classes are empty if the source has none.
         size: bytes to read.
         done: bytes read so far.
-        rejects: the bad records that were left out.
     """
 
     path: Path
     dim: int
-    description: Description
+    description: DatasetInfo
     size: int
     _stream: Iterator[Clip]
     _rejects: Rejects
@@ -44,39 +43,39 @@ class Clips:
 
     @property
     def rejected(self) -> list[Rejection]:
-        """The bad records that were left out so far."""
+        """Bad records that were left out so far."""
         return self._rejects.found
 
     def check(self, tagger: Tagger) -> None:
-        """Refuse clips whose frames are not what the model was trained on.
+        """Check that the frames are like those that a model was trained on.
 
         Raises:
-            UserError: names the first difference.
+            ValueError: names the first difference.
         """
-        known = tagger.description
+        known = tagger.model_config
         for what, mine, theirs in (
             ("width", known.dim, self.dim),
             ("scale", known.scale, self.description.scale),
             ("offset", known.offset, self.description.offset),
         ):
             if mine != theirs:
-                raise UserError(
+                raise InputError(
                     f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like"
-                    " those it was trained on"
+                    " those that it was trained on"
                 )
 
 
 def open_clips(path: Path, on_error: str = "stop") -> Clips:
-    """Open a store, published shards or an archive of them, packed features, or embeddings of one's own.
+    """Open a store, published shards or an archive of them, packed features, or your own embeddings.
 
-    Labels need not be there. All but a store's columns is read piece by piece.
+    Labels are optional. Clips are read while you iterate; only the columns of a store are read at once.
 
     Args:
         path: a file or a folder.
         on_error: "stop" at the first bad record, or "skip" it.
 
     Raises:
-        UserError: nothing there, or nothing of a known kind; while iterating, a bad record.
+        ValueError: the path does not exist or is not a known kind of source; while iterating, a record is bad.
     """
     check_choice("on_error", on_error, ("stop", "skip"))
     rejects = Rejects(on_error)
@@ -86,7 +85,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         clips._stream = _stored(store, clips)
         return clips
     if not path.exists():
-        raise UserError(f"there is no source at {path}: give a store, a shard or a folder of them, an .h5 or an .npz")
+        raise InputError(f"there is no source at {path}: give a store, a shard or a folder of them, an .h5 or an .npz")
     source = open_source(path, str(path), labelled=False)
     counted: list[Clips] = []
 
@@ -94,10 +93,10 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         if counted:
             counted[0].done += size
 
-    parts = chain.from_iterable(piece.parts(rejects, advance) for piece in source.pieces(advance))
+    parts = source.parts(rejects, advance)
     first = next(parts, None)
     if first is None:
-        raise UserError(f"{path} holds no clip that can be read: give another source")
+        raise InputError(f"{path} holds no readable clip: give another source")
     clips = Clips(path, first.dim, first.description, source.size, iter(()), rejects)
     clips._stream = _parts(chain([first], parts), first, path)
     counted.append(clips)
@@ -127,6 +126,8 @@ def _parts(parts: Iterator[Part], first: Part, path: Path) -> Iterator[Clip]:
 
     for part in parts:
         if meaning(part) != meaning(first):
-            raise UserError(f"{part.file} and {first.file} in {path} hold different kinds of clips: predict them apart")
+            raise InputError(
+                f"{part.file} and {first.file} in {path} hold different kinds of clips: predict them separately"
+            )
         for _, clip in part.clips:
             yield clip

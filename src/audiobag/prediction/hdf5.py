@@ -1,11 +1,11 @@
-"""Predictions as HDF5: all classes, in arrays that other programs read.
+"""Predictions of all classes as arrays in HDF5.
 
-| data set | shape | what |
+| data set | shape | content |
 | --- | --- | --- |
 | video_id | [N] | in the order of the source |
 | probability | [N, K] | F |
 | class_names | [K] | |
-| start_seconds | [N] | where the clip lies in its video; NaN where unknown |
+| start_seconds | [N] | start of the clip in its video; NaN if unknown |
 | offsets | [N + 1] | with frames: clip i has the rows offsets[i] : offsets[i + 1] |
 | frame, measure | [F, K] | with frames: f and p, all clips end to end |
 
@@ -22,18 +22,24 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from audiobag.files import atomic
-from audiobag.predicting.stream import Predicted
-from audiobag.predicting.tables import Add, Content
+from audiobag.prediction.stream import Predicted
+from audiobag.prediction.tables import Add, Content
+from audiobag.utils.files import atomic
 
-_ROWS_A_CHUNK = 256
+_CHUNK_ROWS = 256
 
 
 @contextmanager
 def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> Iterator[Add]:
-    """Yield a function that takes batches; the file is there when all have come.
+    """Yield a function that writes a batch; the file appears when the context exits.
 
-    What is small (ids, times, offsets: 40 bytes a clip) waits in memory for the end.
+    Ids, times and offsets (40 bytes per clip) stay in memory until then.
+
+    Args:
+        path: the file to write.
+        content: what to write about each clip.
+        checkpoint: recorded as an attribute.
+        source: recorded as an attribute.
     """
     ids, widths = bytearray(), array("i")
     starts, lengths = array("f"), array("q")
@@ -41,7 +47,7 @@ def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> I
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         names = ("probability", "frame", "measure") if content.frames else ("probability",)
         for name in names:
-            file.create_dataset(name, (0, K), np.float32, maxshape=(None, K), chunks=(_ROWS_A_CHUNK, K))
+            file.create_dataset(name, (0, K), np.float32, maxshape=(None, K), chunks=(_CHUNK_ROWS, K))
 
         def add(batch: Predicted) -> None:
             for clip in batch.clips:

@@ -1,4 +1,4 @@
-"""The core: a stream of clips through a model, batch by batch."""
+"""Predict a stream of clips batch by batch."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from audiobag.export import Tagger
 from audiobag.prepare.records import Clip
-from audiobag.values import check_whole
+from audiobag.utils.values import check_whole
 
-# Frames of a padded batch: with AudioSet's 527 classes each of f and p then takes 35 MB.
+# Frames of a padded batch. With AudioSet's 527 classes, f and p then take 35 MB each.
 _MOST_FRAMES = 2**14
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a model says of B clips.
+    """Predictions for B clips.
 
     Attributes:
         clips: the B clips.
         probability: F [B, K].
-        frame: f [B, T, K]; of what lies beyond a clip's own frames nothing is said.
+        frame: f [B, T, K]; undefined beyond a clip's own frames.
         measure: p [B, T, K].
     """
 
@@ -36,21 +36,21 @@ class Predicted:
         return len(self.clips)
 
     def frames(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return f and p [T_i, K] of clip i of these."""
+        """Return f and p [T_i, K] of clip i of the batch."""
         T = len(self.clips[i].frames)
         return self.frame[i, :T], self.measure[i, :T]
 
 
 def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -> Iterator[Predicted]:
-    """Yield predictions of clips, in their order, in bounded memory whatever their number.
+    """Yield predictions of clips in their order, in bounded memory for any number of clips.
 
     Args:
-        tagger: the model, as `audiobag.load` gives it.
-        clips: each of its own number of frames, as stored; `open_clips` reads them from files.
-        batch_size: the most clips at once; where they are long, fewer are taken.
+        tagger: the model, as `audiobag.load` returns it.
+        clips: clips of any number of frames, as stored; `open_clips` reads them from files.
+        batch_size: the most clips of a batch; batches of long clips are smaller.
 
     Raises:
-        UserError: frames that the model does not take.
+        ValueError: the model does not take such frames.
 
     Example:
         >>> for batch in predict_bags(audiobag.load("run.ckpt"), open_clips(Path("eval.h5"))):  # doctest: +SKIP
@@ -58,8 +58,8 @@ def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -
     """
     check_whole("batch_size", batch_size)
     for batch in _batches(clips, batch_size):
-        said = tagger.predict([clip.frames for clip in batch])
-        yield Predicted(batch, said.clip.numpy(), said.frame.numpy(), said.measure.numpy())
+        predicted = tagger.predict([clip.frames for clip in batch])
+        yield Predicted(batch, predicted.clip.numpy(), predicted.frame.numpy(), predicted.measure.numpy())
 
 
 def _batches(clips: Iterable[Clip], batch_size: int) -> Iterator[list[Clip]]:

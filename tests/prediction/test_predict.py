@@ -1,4 +1,4 @@
-"""audiobag-predict in process: every kind of source, every format, and what is refused."""
+"""`predict_to_file`: kinds of sources, formats and refusals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from audiobag.errors import UserError
+from audiobag.data.store import Store
 from audiobag.export import Tagger, load
-from audiobag.predicting import Outcome, open_clips, predict, predict_bags, stream
-from audiobag.predicting.segments import Rule, runs
+from audiobag.prediction import Outcome, open_clips, predict_bags, predict_to_file, stream
+from audiobag.prediction.segments import Rule, runs
 from audiobag.prepare.records import Clip
-from audiobag.store import Store
-from tests.composing import composed
 from tests.export.fabricate import make_run
 
 
@@ -31,27 +29,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
 
 @pytest.fixture(scope="module")
 def said(made: tuple[Path, Store]) -> Any:
-    """What the model says of the store, clip by clip."""
+    """The model's predictions for the store, clip by clip."""
     tagger, store = load(made[0]), made[1]
     return [tagger.predict([store.frames[a:b]]) for a, b in pairwise(store.columns.offsets)]
 
 
-@pytest.fixture(scope="module")
-def config(made: tuple[Path, Store]) -> dict[str, Any]:
-    return composed("predict", f"checkpoint={made[0]}", f"source={made[1].path}")
-
-
 @pytest.fixture
-def run(config: dict[str, Any], tmp_path: Path) -> Callable[..., Outcome]:
-    def call(source: Path | None = None, **options: object) -> Outcome:
-        given = config if source is None else {**config, "source": str(source)}
-        return predict({**given, **options}, tmp_path / "default")
+def run(made: tuple[Path, Store], tmp_path: Path) -> Callable[..., Outcome]:
+    def call(source: Path | None = None, **options: Any) -> Outcome:
+        given = {"checkpoint": made[0], "source": source or made[1].path, "out": tmp_path / "predictions.h5"}
+        return predict_to_file(**{**given, **options})
 
     return call
 
 
 def bare(store: Store, path: Path, **more: Any) -> Path:
-    """The store's frames as a user's own file without labels, clips in reverse."""
+    """Write the clips of a store, in reverse, as a user's file without labels."""
     bags = [store.frames[a:b] for a, b in pairwise(store.columns.offsets)][::-1]
     content = {"frames": np.concatenate(bags), "lengths": [len(b) for b in bags]} | more
     if path.suffix == ".npz":
@@ -67,10 +60,10 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_hdf5_holds_the_models_own_numbers(run: Callable[..., Outcome], made: tuple[Path, Store], said: Any) -> None:
+def test_hdf5_holds_the_models_predictions(run: Callable[..., Outcome], made: tuple[Path, Store], said: Any) -> None:
     store = made[1]
     done = run(frames=True, batch_size=7)
-    assert (done.out.parent.name, done.out.name, done.clips) == ("default", "predictions.h5", 40)
+    assert (done.out.name, done.clips) == ("predictions.h5", 40)
     with h5py.File(done.out) as file:
         np.testing.assert_array_equal(file["video_id"], store.columns.video_id)
         np.testing.assert_array_equal(file["offsets"], store.columns.offsets)
@@ -92,7 +85,7 @@ def test_own_embeddings_need_no_labels(
         assert np.isnan(file["start_seconds"]).all()
 
 
-def test_csv_has_the_likeliest_classes_first(
+def test_csv_has_the_most_likely_classes_first(
     run: Callable[..., Outcome], made: tuple[Path, Store], said: Any, tmp_path: Path
 ) -> None:
     found = rows(run(out=tmp_path / "a.csv", top_k=2).out)
@@ -118,7 +111,7 @@ def test_frames_add_up_to_the_clip(run: Callable[..., Outcome], tmp_path: Path) 
     assert any("labels" in line for line in lines)
 
 
-def test_segments_and_tracks_lie_where_the_clip_does(
+def test_segments_and_label_tracks_have_the_times_of_the_clip(
     run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
 ) -> None:
     source = bare(made[1], tmp_path / "mine.npz", start_seconds=np.full(40, 30.0), frame_seconds=0.5)
@@ -148,11 +141,13 @@ def test_segments_and_tracks_lie_where_the_clip_does(
         (0.4, [0.9, 0.9], 1, []),
     ],
 )
-def test_runs(clip: float, frame: list[float], median: int, expected: list[tuple[int, int]]) -> None:
+def test_segments_follow_the_rule(
+    clip: float, frame: list[float], median: int, expected: list[tuple[int, int]]
+) -> None:
     assert runs(clip, np.array(frame), Rule(0.5, median)) == expected
 
 
-def test_long_clips_come_fewer_at_a_time(made: tuple[Path, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_long_clips_are_smaller(made: tuple[Path, Store], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_MOST_FRAMES", 20)
     tagger: Tagger = load(made[0])
     clips = [Clip(b"%d" % i, np.zeros((n, 6), np.uint8), (), 0, 1) for i, n in enumerate([2, 3, 9, 1, 40, 1])]
@@ -165,7 +160,7 @@ def test_an_interrupted_prediction_leaves_nothing(
 ) -> None:
     bad = bare(made[1], tmp_path / "bad.npz", lengths=[*[1] * 30, 0, made[1].columns.offsets[-1] - 30])
     for kind in ("h5", "csv", "audacity"):
-        with pytest.raises(UserError, match="clip has no frames"):
+        with pytest.raises(ValueError, match="clip has no frames"):
             run(bad, out=tmp_path / "out" / kind, format=kind, batch_size=10)
     assert list((tmp_path / "out").iterdir()) == []
     done = run(bad, out=tmp_path / "out" / "a.csv", on_error="skip")
@@ -176,45 +171,64 @@ def test_an_interrupted_prediction_leaves_nothing(
 def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     out.write_text("precious")
-    with pytest.raises(UserError, match=r"exists.*force=true"):
+    with pytest.raises(ValueError, match=r"exists.*force=true"):
         run(out=out)
     assert out.read_text() == "precious"
     assert len(rows(run(out=out, force=True).out)) == 200
-    with pytest.raises(UserError, match="no folder is overwritten"):
+    with pytest.raises(ValueError, match="folders are not overwritten"):
         run(out=tmp_path, force=True)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"format": "xml"}, "format=xml; expected one of h5, csv, jsonl, audacity"),
-        ({"threshold": 1.5}, "threshold=1.5; expected"),
-        ({"median": 2}, "median=2; expected an odd"),
-        ({"top_k": 0}, "top_k=0; expected"),
-        ({"batch_size": 0}, "batch_size=0; expected"),
-        ({"times": "utc"}, "times=utc; expected one of video, clip"),
-        ({"on_error": "ask"}, "on_error=ask; expected"),
-        ({"segments": True}, "h5 holds arrays"),
-        ({"force": "flase"}, "force=flase; expected true or false"),
-        ({"threads": 0}, "threads=0; expected"),
-        ({"checkpoint": None}, "checkpoint=null; expected a file or folder"),
-        ({"out": 3}, "out=3; expected a file or folder, or ./3"),
-        ({"format": "csv", "segments": True, "frames": True}, "rows of different kinds"),
+        ({"format": "xml"}, "format must be one of h5, csv, jsonl, audacity, got xml"),
+        ({"threshold": 1.5}, r"threshold must be a number in \(0, 1\), got 1.5"),
+        ({"median": 2}, "median must be an odd number of frames, 1 for no filter, got 2"),
+        ({"top_k": 0}, "top_k must be a whole number of at least 1, or null for all classes, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"times": "utc"}, "times must be one of video, clip, got utc"),
+        ({"on_error": "ask"}, "on_error must be one of stop, skip, got ask"),
+        ({"segments": True}, "segments cannot be written to format h5"),
+        ({"threads": 0}, "threads must be a whole number of at least 1"),
+        ({"format": "csv", "segments": True, "frames": True}, "frames cannot be combined with segments"),
         ({"source": "nowhere.npz"}, "no source at nowhere.npz"),
         ({"checkpoint": "nowhere.ckpt"}, "no checkpoint at nowhere.ckpt"),
     ],
 )
-def test_refusals(run: Callable[..., Outcome], options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_arguments_out_of_range_are_refused(
+    run: Callable[..., Outcome], options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
         run(**options)
+
+
+def test_a_run_stands_for_the_weights_that_it_scored(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    folder = made[0].parent.parent
+    lines = rows(run(out=tmp_path / "a.csv", checkpoint=folder).out)
+    assert lines == rows(run(out=tmp_path / "b.csv").out)
+    with h5py.File(run(checkpoint=folder).out) as file:
+        assert file.attrs["checkpoint"] == str(made[0])
+
+
+def test_a_run_that_lost_its_checkpoint_or_is_unfinished_is_refused(tmp_path: Path) -> None:
+    last, store = make_run(tmp_path / "run")
+    moved = last.rename(last.with_name("step-00000004.ckpt"))
+    with pytest.raises(ValueError, match=f"no checkpoint at {last}, which holds the weights that were scored"):
+        predict_to_file(tmp_path / "run", store.path, tmp_path / "a.csv")
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(ValueError, match=f"is not a complete training run: give a checkpoint, such as {moved}"):
+        predict_to_file(tmp_path / "run", store.path, tmp_path / "a.csv")
 
 
 def test_clips_of_another_kind_are_refused(
     run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="frames of width 6, those of"):
+    with pytest.raises(ValueError, match="frames of width 6, those of"):
         run(bare(made[1], tmp_path / "a.npz", frames=np.zeros((220, 7), np.uint8), lengths=[220]))
-    with pytest.raises(UserError, match=r"frames of scale 0\.0078125"):
+    with pytest.raises(ValueError, match=r"frames of scale 0\.0078125"):
         run(bare(made[1], tmp_path / "b.npz", frames=np.zeros((220, 6), np.float32), lengths=[220]))
 
 

@@ -1,0 +1,101 @@
+"""What an export folder holds besides the weights: config.json and class_names.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiobag.runs.configuration import SCHEMA, upgraded
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import write_json, write_text
+
+FORMAT = 1
+_PLAIN = {"embedding": dict, "pooling": dict, "dim": int, "scale": float | int, "offset": float | int, "training": dict}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything needed to build a model and to read its predictions.
+
+    Attributes:
+        embedding: `_target_` and arguments, in plain containers.
+        pooling: `_target_` and arguments, in plain containers.
+        dim: D, the numbers of a frame.
+        scale: x * scale + offset dequantises a frame.
+        offset: see `scale`.
+        class_names: K names, in the order of the model's outputs.
+        training: for the record: `config`, the configuration of the training; its `schema` and `config_hash`; `step`.
+    """
+
+    embedding: dict[str, Any]
+    pooling: dict[str, Any]
+    dim: int
+    scale: float
+    offset: float
+    class_names: tuple[str, ...]
+    training: dict[str, Any]
+
+    @classmethod
+    def of_checkpoint(cls, content: Mapping[str, Any]) -> ModelConfig:
+        """Return the configuration of a checkpoint's model.
+
+        Args:
+            content: what `load_checkpoint` returned.
+        """
+        metadata = content["audiobag"]
+        config = metadata["config"]
+        record = {"config": config, "schema": SCHEMA, "config_hash": metadata["config_hash"]}
+        return cls(
+            embedding=config["embedding"],
+            pooling=config["pooling"],
+            dim=metadata["dim"],
+            scale=metadata["scale"],
+            offset=metadata["offset"],
+            class_names=tuple(metadata["class_names"]),
+            training={**record, "step": content["global_step"]},
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write config.json and class_names.json."""
+        content = {name: getattr(self, name) for name in _PLAIN}
+        write_json(folder / "config.json", {"format": FORMAT, **content})
+        names = json.dumps(self.class_names, indent=0, ensure_ascii=False)
+        write_text(folder / "class_names.json", names + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelConfig:
+        """Read config.json and class_names.json of a folder, of this version of audiobag or an older one.
+
+        Raises:
+            ValueError: a file is missing, damaged, or was not written by audiobag.
+        """
+        try:
+            names = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
+            content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{folder} is neither an export folder nor a complete run ({error}): give one of these, or a"
+                " checkpoint (.ckpt)"
+            ) from error
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise InputError(f"{folder / 'config.json'} has format {found}, this version reads {FORMAT}: export again")
+        wrong = [name for name, kind in _PLAIN.items() if not isinstance(content.get(name), kind)]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            wrong.append("class_names")
+        if wrong:
+            raise InputError(f"{folder} is damaged, its {wrong[0]} is missing or has another type: export again")
+        training = content["training"]
+        schema = training.get("schema", 1)
+        if not isinstance(training.get("config"), dict) or not isinstance(schema, int) or schema > SCHEMA:
+            raise InputError(f"{folder / 'config.json'} has a training that this version cannot read: export again")
+        model = upgraded({"embedding": content["embedding"], "pooling": content["pooling"]}, schema)
+        return cls(
+            **{name: content[name] for name in _PLAIN}
+            | model
+            | {"training": {**training, "config": upgraded(training["config"], schema), "schema": SCHEMA}},
+            class_names=tuple(names),
+        )

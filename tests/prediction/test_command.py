@@ -1,0 +1,58 @@
+"""audiobag-predict: options that contradict each other, and where files go by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audiobag.cli.predict import main
+from audiobag.data.store import Store
+from tests.export.fabricate import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
+    return make_run(tmp_path_factory.mktemp("command") / "run")
+
+
+@pytest.fixture
+def arguments(made: tuple[Path, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Command line of audiobag-predict for a run and its eval set."""
+    run = made[0].parent.parent
+    given = ["audiobag-predict", f"checkpoint={run}", f"source={made[1].path}", f"hydra.run.dir={tmp_path}"]
+    monkeypatch.setattr("sys.argv", given)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["picture=true", "format=csv"], "picture=true cannot be combined with format: omit format"),
+        (["most_wrong=true"], "most_wrong needs picture=true, since it chooses the clips to draw"),
+        (["class=Dog"], "class needs picture=true"),
+        (["picture=true", "class=clas"], "class has 'clas', which is none of the 5 classes"),
+        (["force=flase"], "force"),
+        (["checkpoint=null"], "checkpoint"),
+    ],
+)
+def test_options_that_cannot_be_combined_are_refused(
+    arguments: list[str], overrides: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += overrides
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith(f"audiobag: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [([], "predictions.h5"), (["format=csv"], "predictions.csv"), (["picture=true", "at_most=1"], "pictures")],
+)
+def test_by_default_the_output_goes_to_the_folder_of_the_command(
+    arguments: list[str], tmp_path: Path, overrides: list[str], name: str
+) -> None:
+    arguments += overrides
+    main()
+    assert (tmp_path / name).exists()
