@@ -1,10 +1,10 @@
 #!/bin/sh
-# audiobag COMMAND ARGUMENT...: audiobag-COMMAND where there is one, `main` for the main job, or any other program.
+# audiobag COMMAND ARGUMENT... runs audiobag-COMMAND, the main job (`main`) or any other program.
 set -eu
 command=${1:-main}
 if [ "$command" = main ]; then
   [ $# -eq 0 ] || shift
-  # Stopped while it prepares, it ends as the training would: the same command continues.
+  # An interruption during the preparation has the exit code of an interrupted training: the same command continues.
   trap 'exit 75' INT TERM USR1
   audiobag-prepare source=synthetic
   exec audiobag-train "$@"

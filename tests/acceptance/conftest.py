@@ -1,4 +1,4 @@
-"""A real browser (Debian's chromium and chromium-driver), and undisturbed runs to compare disturbed ones with."""
+"""A real browser (Debian's chromium and chromium-driver), and undisturbed runs as a reference for interrupted ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stores, and undisturbed runs there, of one process and of two."""
+    """A folder with stores and two undisturbed runs: one of one process, one of two."""
     folder = tmp_path_factory.mktemp("preemption")
     make_store(folder / "data" / "bal_train.h5", clips=900, classes=20, dim=64)
     make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=64, seed=1)

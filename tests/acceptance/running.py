@@ -1,4 +1,4 @@
-"""Runs as processes: begun, held at a known place, waited for, and looked for in the list of processes."""
+"""Runs as processes: start them, hold them at a known point, wait for them, and find what is left of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 STEPS = 80
-PATIENCE = 1500  # seconds that a run may take from its start to its end, on a machine with much else to do
+PATIENCE = 1500  # seconds that a run may take from start to end on a busy machine
 OPTIONS = (
     "data.root=data",
     "data.batch_size=200",
@@ -29,13 +29,13 @@ OPTIONS = (
     "+callbacks.hold={_target_: hold.Hold}",
 )
 TRAIN = (sys.executable, "-m", "audiobag.cli.train")
-# Comes before the checkpoints, which Lightning puts last: what is held has not looked for a signal yet.
+# Runs before the checkpoint callback, which Lightning puts last: a run that is held has not checked for a signal yet.
 HOLD = """
 import os, pathlib, time
 from lightning import Callback
 
 class Hold(Callback):
-    '''Says that the run has come to the place that HOLD names, and stays there as long as that is said.'''
+    '''Holds the run at the point that HOLD names until the file that marks it is removed.'''
 
     def _at(self, trainer, place):
         if os.environ.get("HOLD") == place:
@@ -64,12 +64,12 @@ def begin(
     """Start a run in `folder`/`name`, as the leader of a process group of its own.
 
     Args:
-        folder: with the stores.
-        trainer: of conf/trainer.
-        name: of the run; with -m among the options, of the sweep.
-        options: further ones.
-        hold: where it is to stay, such as `train 30` (a step), `validate` or `test`.
-        broken: the rank that is to fail there, once it is released.
+        folder: the folder that has the stores.
+        trainer: an option of conf/trainer.
+        name: name of the run; if -m is one of the options, of the sweep.
+        options: further options.
+        hold: point at which to hold it, such as `train 30` (a step), `validate` or `test`.
+        broken: rank that fails there after its release.
     """
     modules = folder / "modules"
     modules.mkdir(exist_ok=True)
@@ -89,15 +89,15 @@ def begin(
 
 
 def wait_for_hold(folder: Path, trainer: str, name: str, run: subprocess.Popen[bytes]) -> None:
-    """Return when every rank is where it was to stay."""
+    """Return when every rank has reached the point at which it is held."""
     marks = [folder / f"{name}-held.{rank}" for rank in range(1 + (trainer == "ddp_cpu"))]
-    there = wait_until(lambda: run.poll() is not None or all(mark.exists() for mark in marks), PATIENCE)
-    assert there, log_of(folder, name)[-2000:]
+    reached = wait_until(lambda: run.poll() is not None or all(mark.exists() for mark in marks), PATIENCE)
+    assert reached, log_of(folder, name)[-2000:]
     assert run.poll() is None, log_of(folder, name)[-2000:]
 
 
 def release(folder: Path, name: str) -> None:
-    """Let what is held go on."""
+    """Release the ranks that are held."""
     for mark in folder.glob(f"{name}-held.*"):
         mark.unlink()
 
@@ -112,7 +112,7 @@ def results(run: Path) -> dict[str, Any]:
 
 
 def processes_of(name: str) -> list[int]:
-    """Every process whose command has this text, which names a run, or the sweep whose jobs lie in its folder."""
+    """Return every process whose command line has this text: the name of a run, or of the sweep of a job."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -130,7 +130,7 @@ def none_left(name: str, seconds: float = 30) -> bool:
 
 
 def wait_until(true: Callable[[], object], seconds: float) -> bool:
-    """Wait for something to become true; return whether it has."""
+    """Wait for a condition; return whether it became true."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -140,29 +140,29 @@ def wait_until(true: Callable[[], object], seconds: float) -> bool:
 
 
 def until(what: str, true: Callable[[], object], seconds: float = 240) -> None:
-    """Wait for something that is sure to come."""
-    assert wait_until(true, seconds), f"{what} did not come within {seconds:g} s"
+    """Wait for a condition, and fail if it does not become true."""
+    assert wait_until(true, seconds), f"waited {seconds:g} s for {what}"
 
 
 def wait_for_step(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
-    """Return when the run has taken this step, or has ended."""
+    """Return when the run has taken this step or has ended."""
 
-    def there() -> bool:
+    def taken() -> bool:
         try:
             return bool(json.loads((run / "progress.json").read_text())["step"] >= step)
         except (OSError, ValueError):
             return False
 
-    until(f"step {step}", lambda: process.poll() is not None or there(), PATIENCE)
+    until(f"step {step}", lambda: process.poll() is not None or taken(), PATIENCE)
 
 
 def wait_for_handlers(process: subprocess.Popen[bytes]) -> None:
-    """Return as soon as the process has a handler of its own for SIGTERM: some 0.2 s after its start."""
+    """Return as soon as the process has a handler for SIGTERM, about 0.2 s after its start."""
 
-    def stands() -> bool:
+    def installed() -> bool:
         for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
             if line.startswith("SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
         return False
 
-    until("a handler", lambda: process.poll() is not None or stands(), 60)
+    until("a handler", lambda: process.poll() is not None or installed(), 60)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """Where the page over two runs stands."""
+    """Address of the page of two runs."""
     runs = [complete_run(tmp_path / pooling, pooling)[0].path for pooling in ("average", "attention_softmax")]
     application = make_app(open_runs(runs, load)).server
     found: list[str] = []
@@ -68,7 +68,7 @@ def test_the_page_works_in_a_browser(browser: webdriver.Chrome, address: str, tm
 
     browser.back()
     wait.until(lambda _: browser.find_element(By.CSS_SELECTOR, "#detail h2").text != "class 3")
-    browser.get(f"{address}?class=class%201")  # an address that was noted
+    browser.get(f"{address}?class=class%201")  # a bookmark
     wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "#detail h2"))
     assert browser.find_element(By.CSS_SELECTOR, "#detail h2").text == "class 1"
     width = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -79,5 +79,5 @@ def test_the_page_works_in_a_browser(browser: webdriver.Chrome, address: str, tm
     urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
     assert urls
     assert any(url.startswith(address) for url in urls)
-    # The browser's own start page is chrome:, which no page of ours can ask for.
+    # chrome: is the start page of the browser, which the page cannot request.
     assert [url for url in urls if not url.startswith((address, "data:", "chrome:"))] == []

@@ -1,4 +1,4 @@
-"""Sweeps of real trainings that are killed, starved of disk, started twice: nothing finished is lost or run again."""
+"""Sweeps that are killed, run out of disk or are started twice: complete jobs are neither lost nor run again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPTIONS = (
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stores, and the sweep run there undisturbed, with one rank a job and with two."""
+    """A folder with stores and two undisturbed sweeps: one with one rank per job, one with two."""
     folder = tmp_path_factory.mktemp("faults")
     make_store(folder / "data" / "bal_train.h5", clips=600, classes=20, dim=32)
     make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=32, seed=1)
@@ -58,15 +58,15 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def ranks_of(sweep: Path) -> list[int]:
-    """Every process of a job of this sweep."""
+    """Return every process of the jobs of this sweep."""
     return processes_of(f"hydra.run.dir='{sweep}/")
 
 
 def finish(place: Path, trainer: str, name: str) -> None:
-    """Run the command again, to the end; the numbers are those of the undisturbed sweep."""
+    """Run the command again, to the end; the results are those of the undisturbed sweep."""
     done = {p: p.stat().st_mtime_ns for p in (place / name).glob("*/metrics.json")}
     assert begin(place, trainer, name).wait(600) == 0
-    assert all(p.stat().st_mtime_ns == written for p, written in done.items()), "a finished job was run again"
+    assert all(p.stat().st_mtime_ns == written for p, written in done.items()), "a complete job was run again"
     assert results(place / name) == results(place / f"undisturbed-{trainer}")
 
 
@@ -82,7 +82,7 @@ def test_killed_sweep_leaves_no_orphans_and_continues(place: Path, seed: int) ->
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_rank_fails_its_job_alone(place: Path, seed: int) -> None:
+def test_killed_rank_fails_only_its_job(place: Path, seed: int) -> None:
     name = f"rank-{seed}"
     sweep = begin(place, "ddp_cpu", name)
     chosen = random.Random(seed)
@@ -99,7 +99,7 @@ def test_killed_rank_fails_its_job_alone(place: Path, seed: int) -> None:
     finish(place, "ddp_cpu", name)
 
 
-def test_second_copy_refuses(place: Path) -> None:
+def test_second_copy_of_a_sweep_is_refused(place: Path) -> None:
     first = begin(place, "cpu", "twice")
     while not (place / "twice" / ".lock").exists():
         time.sleep(0.1)
@@ -113,7 +113,7 @@ def test_second_copy_refuses(place: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 @pytest.mark.parametrize("megabytes", [1, 3, 6])
-def test_full_disk_leaves_whatever_was_good(place: Path, megabytes: int) -> None:
+def test_full_disk_does_not_damage_complete_jobs(place: Path, megabytes: int) -> None:
     name = f"disk-{megabytes}"
     (place / name).mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place / name)], check=True)

@@ -1,4 +1,4 @@
-"""Plain runs that are interrupted at random moments, in every way: each ends with the undisturbed run's numbers."""
+"""Runs that are interrupted at random moments and in every way have the results of the undisturbed run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.checkpoint import load_checkpoint, resumable
-from audiobag.runs import RunDirectory
+from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.runs.directory import RunDirectory
 from tests.acceptance.running import (
     PATIENCE,
     STEPS,
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_interrupted_at_a_random_moment(place: Path, seed: int) -> None:
+def test_run_interrupted_at_a_random_moment(place: Path, seed: int) -> None:
     chosen = random.Random(seed)
     how = ("SIGTERM", "SIGUSR1", "a rank", "all")[seed % 4]
     trainer = "ddp_cpu" if how == "a rank" or seed % 8 >= 4 else "cpu"
@@ -40,7 +40,7 @@ def test_interrupted_at_a_random_moment(place: Path, seed: int) -> None:
     run = begin(place, trainer, name)
     wait_for_handlers(run)
     if chosen.random() < 0.25:
-        time.sleep(chosen.uniform(0, 8))  # at its start
+        time.sleep(chosen.uniform(0, 8))  # during the start
     else:
         wait_for_step(place / name, run, chosen.randint(1, STEPS))
     if run.poll() is None:
@@ -59,8 +59,8 @@ def test_interrupted_at_a_random_moment(place: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("hung", [0, 1])
 def test_a_rank_that_hangs_ends_the_run_within_its_timeout(place: Path, hung: int) -> None:
-    """Rank 0 that hangs is left to whoever started it; the others end all the same."""
-    name, minutes = f"hung-{hung}", 2  # the second rank has to be there within them, too
+    """A rank 0 that hangs must be ended by the process that started it; the other ranks end by themselves."""
+    name, minutes = f"hung-{hung}", 2  # also the time that the second rank has to start
     run = begin(place, "ddp_cpu", name, f"trainer.strategy.timeout.minutes={minutes}", hold="train 20")
     wait_for_hold(place, "ddp_cpu", name, run)
     parent, child = run.pid, next(p for p in processes_of(name) if p != run.pid)
@@ -75,7 +75,7 @@ def test_a_rank_that_hangs_ends_the_run_within_its_timeout(place: Path, hung: in
         except OSError:
             return True
 
-    assert wait_until(ended, 60 * minutes + 60), "it still waits for the one that hangs"
+    assert wait_until(ended, 60 * minutes + 60), "it still waits for the rank that hangs"
     if hung == 0:
         os.kill(stopped, signal.SIGCONT)
     assert run.wait(150) not in (0, 75)
@@ -88,7 +88,7 @@ def test_a_rank_that_hangs_ends_the_run_within_its_timeout(place: Path, hung: in
 @pytest.mark.parametrize("broken", ["0", "1"])
 @pytest.mark.parametrize("where", ["train 20", "test"])
 def test_an_error_of_one_rank_ends_the_run(place: Path, where: str, broken: str) -> None:
-    """The other waits for it in the next sum: it is told, or killed, long before its timeout of minutes."""
+    """The other rank waits for it in the next all-reduce, and ends long before its timeout of minutes."""
     name = f"broken-{where.split()[0]}-{broken}"
     run = begin(place, "ddp_cpu", name, hold=where, broken=broken)
     wait_for_hold(place, "ddp_cpu", name, run)
@@ -102,9 +102,9 @@ def test_an_error_of_one_rank_ends_the_run(place: Path, where: str, broken: str)
 
 @pytest.mark.parametrize(("before", "after"), [("ddp_cpu", "cpu"), ("cpu", "ddp_cpu")])
 def test_another_world_size_continues_the_same_batches(place: Path, before: str, after: str) -> None:
-    """Batches are global, so without dropout the losses are those of an unchanged run but for the order of sums.
+    """Batches are global, so without dropout the losses differ from an unchanged run by the order of sums only.
 
-    That grows from step to step, as every rounding does in training, and other batches are off by a hundredth at once.
+    This difference grows from step to step; other batches would differ by a hundredth at once.
     """
     options, name = ("embedding.dropout=0", "trainer.log_every_n_steps=1"), f"{before}-then-{after}"
     assert begin(place, before, f"whole-{before}", *options).wait(PATIENCE) == 0
@@ -125,25 +125,25 @@ def test_another_world_size_continues_the_same_batches(place: Path, before: str,
             assert results(place / name)[key]["mAP"] == pytest.approx(scores["mAP"], abs=0.01)
 
 
-def test_a_truncated_checkpoint_costs_the_steps_since_the_one_before(place: Path) -> None:
+def test_a_run_with_a_truncated_checkpoint_continues_from_the_one_before(place: Path) -> None:
     name = "truncated-checkpoint"
     run = begin(place, "cpu", name, hold="train 35")
     wait_for_hold(place, "cpu", name, run)
     run.send_signal(signal.SIGTERM)
     release(place, name)
     assert run.wait(150) == 75
-    newest, before = resumable(place / name / "checkpoints")
+    newest, before = RunDirectory(place / name).resumable()
     os.truncate(newest, newest.stat().st_size // 2)
     assert begin(place, "cpu", name).wait(PATIENCE) == 0
-    said = log_of(place, name)
-    assert f"{newest.name} is damaged" in said
-    assert "continuing from the one before it" in said
-    assert f"continuing from {place / name / 'checkpoints' / before.name}" in said.replace("\n", "")
+    output = log_of(place, name)
+    assert f"{newest.name} is damaged" in output
+    assert "continuing from the one before it" in output
+    assert f"continuing from {place / name / 'checkpoints' / before.name}" in output.replace("\n", "")
     assert results(place / name) == results(place / "undisturbed-cpu")
 
 
 def fill(path: Path) -> None:
-    """Write to the last byte that the disk has."""
+    """Fill the disk to the last byte."""
     with path.open("wb", buffering=0) as file:
         while True:
             try:
@@ -165,11 +165,13 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(place: Path) -> None:
         release(place, name)
         assert run.wait(120) == 1
         assert "No space left on device" in log_of(place, name)
-        good = resumable(checkpoints)
+        good = RunDirectory(place / name).resumable()
         assert good
-        assert all(load_checkpoint(path) for path in good), "a checkpoint is whole or absent"
+        assert all(load_checkpoint(path) for path in good), "every checkpoint is complete"
         (checkpoints / "others").unlink()
-        assert set(checkpoints.iterdir()) == {*good, checkpoints / "best.ckpt"}, "a piece of one was left behind"
+        assert set(checkpoints.iterdir()) == {*good, checkpoints / "best.ckpt"}, (
+            "a part of a checkpoint was left behind"
+        )
         assert begin(place, "cpu", name).wait(PATIENCE) == 0
         assert f"continuing from {good[0]}" in log_of(place, name).replace("\n", "")
         assert results(place / name) == results(place / "undisturbed-cpu")

@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's chromium and chromium-driver."""
+"""The report in a real browser: Debian's chromium and chromium-driver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A report of two systems, three seeds each, and a broken folder, on data with twelve classes."""
+    """A report of two systems with three seeds each, and of a broken folder, on a data set of twelve classes."""
     store = make_store(tmp_path / "data" / "eval.h5", clips=300, classes=12)
     make_store(tmp_path / "data" / "bal_train.h5", clips=300, classes=12, seed=1)
     for seed in range(3):
@@ -31,7 +31,7 @@ def page(tmp_path: Path) -> Path:
 
 
 def shown(browser: webdriver.Chrome, column: int) -> list[str]:
-    """The cells of one column of the table of classes, as a reader sees them."""
+    """Return the visible cells of one column of the table of classes."""
     rows = browser.find_elements(By.CSS_SELECTOR, "#classes tbody tr")
     return [row.find_elements(By.CSS_SELECTOR, "th, td")[column].text for row in rows if row.is_displayed()]
 
@@ -58,7 +58,7 @@ def test_the_page_works_in_a_browser(browser: webdriver.Chrome, page: Path) -> N
         assert values == sorted(values, reverse=direction == "descending")
         assert len(set(values)) > 5
     heads[0].find_element(By.TAG_NAME, "button").click()
-    assert shown(browser, 0) == [f"class {k}" for k in range(12)]  # 10 after 9, not after 1
+    assert shown(browser, 0) == [f"class {k}" for k in range(12)]  # in numerical order
     assert heads[column].get_attribute("aria-sort") is None
 
     pictures = browser.find_elements(By.CSS_SELECTOR, ".pictures img")
@@ -76,7 +76,7 @@ def test_the_page_works_in_a_browser(browser: webdriver.Chrome, page: Path) -> N
     assert screenshot.stat().st_size > 50_000
 
 
-def test_hostile_names_stay_text(browser: webdriver.Chrome, tmp_path: Path) -> None:
+def test_markup_in_names_is_shown_as_text(browser: webdriver.Chrome, tmp_path: Path) -> None:
     store = make_store(tmp_path / "data" / "eval.h5", clips=60, classes=3)
     name = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
     make_run(tmp_path / "s" / "a", store, experiment=name)

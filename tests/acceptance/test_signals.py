@@ -1,4 +1,4 @@
-"""Signals at the two ends of a run, where no step is under way, and a second one: for a plain run and for a sweep's."""
+"""Signals before the first and after the last step, and second signals, for single runs and jobs of sweeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.checkpoint import resumable
+from audiobag.runs.directory import RunDirectory
 from tests.acceptance.running import (
     PATIENCE,
     begin,
@@ -28,8 +28,9 @@ KINDS = ("cpu", "ddp_cpu")
 SWEEP = ("-m", "hydra.launcher.jobs=1", "pooling=attention_softmax")
 
 
-def ends_like_the_undisturbed(place: Path, trainer: str, name: str, *options: str) -> None:
+def check_continues(place: Path, trainer: str, name: str, *options: str) -> None:
     folder = place / name / "job" if options else place / name
+    """Check that the same command continues the run and has the results of the undisturbed one."""
     assert none_left(name), "orphans"
     assert not (folder / "metrics.json").exists()
     assert begin(place, trainer, name, *options).wait(PATIENCE) == 0, log_of(place, name)[-2000:]
@@ -44,18 +45,18 @@ def test_a_signal_while_the_final_weights_are_scored(place: Path, where: str, nu
     wait_for_hold(place, "cpu", name, run)
     run.send_signal(number)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    ends_like_the_undisturbed(place, "cpu", name)
+    check_continues(place, "cpu", name)
 
 
 @pytest.mark.parametrize("to", ["first", "both"])
 def test_a_signal_while_two_ranks_score(place: Path, to: str) -> None:
-    """It comes to the first rank, or to all of them, as SLURM sends it."""
+    """To the first rank alone, or to all of them, as SLURM sends it."""
     name = f"test-{to}"
     run = begin(place, "ddp_cpu", name, hold="test")
     wait_for_hold(place, "ddp_cpu", name, run)
     (os.kill if to == "first" else os.killpg)(run.pid, signal.SIGTERM)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    ends_like_the_undisturbed(place, "ddp_cpu", name)
+    check_continues(place, "ddp_cpu", name)
 
 
 @pytest.mark.parametrize("trainer", KINDS)
@@ -65,26 +66,26 @@ def test_a_signal_to_a_sweep_whose_job_scores(place: Path, trainer: str) -> None
     wait_for_hold(place, trainer, name, run)
     run.send_signal(signal.SIGTERM)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    ends_like_the_undisturbed(place, trainer, name, *SWEEP)
+    check_continues(place, trainer, name, *SWEEP)
 
 
 @pytest.mark.parametrize("options", [(), SWEEP], ids=["plain", "sweep"])
 @pytest.mark.parametrize("seconds", [0, 0.3])
 def test_a_signal_in_the_first_moments(place: Path, options: tuple[str, ...], seconds: float) -> None:
-    """As soon as the handlers stand, before Hydra is imported, and a little later."""
+    """As soon as the handlers are installed, before Hydra is imported, and a little later."""
     name = f"early-{len(options)}-{seconds}"
     run = begin(place, "cpu", name, *options)
     wait_for_handlers(run)
     time.sleep(seconds)
     run.send_signal(signal.SIGTERM)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    ends_like_the_undisturbed(place, "cpu", name, *options)
+    check_continues(place, "cpu", name, *options)
 
 
 @pytest.mark.parametrize("trainer", KINDS)
 @pytest.mark.parametrize("options", [(), SWEEP], ids=["plain", "sweep"])
-def test_a_second_signal_ends_it_at_once(place: Path, options: tuple[str, ...], trainer: str) -> None:
-    """The first waits for the end of a step, which does not come."""
+def test_a_second_signal_ends_the_run_at_once(place: Path, options: tuple[str, ...], trainer: str) -> None:
+    """The first signal takes effect at the end of the step, which does not come while the run is held."""
     name = f"second-{len(options)}-{trainer}"
     run = begin(place, trainer, name, *options, hold="train 30")
     wait_for_hold(place, trainer, name, run)
@@ -93,12 +94,12 @@ def test_a_second_signal_ends_it_at_once(place: Path, options: tuple[str, ...], 
         run.wait(3)
     run.send_signal(signal.SIGTERM)
     assert run.wait(30) == 75, log_of(place, name)[-2000:]
-    ends_like_the_undisturbed(place, trainer, name, *options)
+    check_continues(place, trainer, name, *options)
 
 
 @pytest.mark.parametrize("trainer", KINDS)
 def test_a_signal_to_all_processes_of_a_sweep(place: Path, trainer: str) -> None:
-    """As SLURM sends it: a job has it from there and from its sweep, and saves all the same."""
+    """As SLURM sends it: a job receives it twice, the second time from its sweep, and saves all the same."""
     name = f"all-{trainer}"
     run = begin(place, trainer, name, *SWEEP, hold="train 33")
     wait_for_hold(place, trainer, name, run)
@@ -107,8 +108,8 @@ def test_a_signal_to_all_processes_of_a_sweep(place: Path, trainer: str) -> None
     time.sleep(1)
     release(place, name)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    assert resumable(place / name / "job" / "checkpoints")[0].name == "step-00000033.ckpt"
-    ends_like_the_undisturbed(place, trainer, name, *SWEEP)
+    assert RunDirectory(place / name / "job").resumable()[0].name == "step-00000033.ckpt"
+    check_continues(place, trainer, name, *SWEEP)
 
 
 @pytest.mark.parametrize("trainer", KINDS)
@@ -119,9 +120,9 @@ def test_an_interruption_within_the_averaging_window(place: Path, options: tuple
     run = begin(place, trainer, name, *options, hold="train 41")
     wait_for_hold(place, trainer, name, run)
     run.send_signal(signal.SIGTERM)
-    time.sleep(1)  # a sweep hands it on to its job
+    time.sleep(1)  # for the sweep to forward it to its job
     release(place, name)
     assert run.wait(150) == 75, log_of(place, name)[-2000:]
-    (last, *_) = resumable(next((place / name).rglob("checkpoints")))
+    (last, *_) = RunDirectory(next((place / name).rglob("checkpoints")).parent).resumable()
     assert last.name == "step-00000041.ckpt"
-    ends_like_the_undisturbed(place, trainer, name, *options)
+    check_continues(place, trainer, name, *options)

@@ -1,4 +1,4 @@
-"""Sweeps and runs on a SLURM of two nodes: those that end well, those that are killed, those whose time is up."""
+"""Sweeps and runs on a SLURM cluster of two nodes: complete, killed, out of time and cancelled."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def four(place: Path) -> dict[str, Any]:
-    """What the sweep of four comes to without SLURM."""
+    """Results of the sweep of four without SLURM."""
     done = train(place, os.environ, "-m", *SHORT, *FOUR, "hydra.sweep.dir=without")
     assert done.returncode == 0, done.stdout
     return results(place / "without")
@@ -57,7 +57,7 @@ def four(place: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(place: Path) -> dict[str, Any]:
-    """What the long run comes to without SLURM."""
+    """Results of the long run without SLURM."""
     done = train(place, os.environ, *LONG, "hydra.run.dir=undisturbed")
     assert done.returncode == 0, done.stdout
     return dict(results(place / "undisturbed")["undisturbed"])
@@ -78,27 +78,27 @@ def begin(folder: Path, environment: Mapping[str, str], *options: str) -> subpro
 
 def train(folder: Path, environment: Mapping[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     running = begin(folder, environment, *options)
-    said, _ = running.communicate(timeout=600)
-    return subprocess.CompletedProcess(running.args, running.returncode, said)
+    output, _ = running.communicate(timeout=600)
+    return subprocess.CompletedProcess(running.args, running.returncode, output)
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """What each job of a sweep, or the run itself, has come to."""
+    """Return the results of each job of a sweep, or of a run."""
     read = {p.parent.name: json.loads(p.read_text()) for p in sorted(folder.rglob("metrics.json"))}
     return {name: {k: r[k] for k in ("config_hash", "val", "test")} for name, r in read.items()}
 
 
 def wait_for_step(run: Path, step: int) -> None:
-    def there() -> bool:
+    def taken() -> bool:
         try:
             return bool(json.loads((run / "progress.json").read_text())["step"] >= step)
         except (OSError, ValueError):
             return False
 
-    until(f"step {step} of {run}", there)
+    until(f"step {step} of {run}", taken)
 
 
-def test_sweep_of_four_is_that_of_one_machine_and_reruns_what_is_missing_alone(
+def test_sweep_equals_that_of_one_machine_and_reruns_only_missing_jobs(
     place: Path, slurm: Mapping[str, str], four: dict[str, Any]
 ) -> None:
     command = ("-m", "hydra/launcher=slurm_gpu", *SHORT, *FOUR, "hydra.sweep.dir=four")
@@ -114,12 +114,12 @@ def test_sweep_of_four_is_that_of_one_machine_and_reruns_what_is_missing_alone(
     assert done.returncode == 0, done.stdout
     after = {p.parent.name: p.stat().st_mtime_ns for p in (place / "four").glob("*/metrics.json")}
     assert after.pop(missing.name)
-    assert after == before, "a finished job was run again"
+    assert after == before, "a complete job was run again"
     assert results(place / "four") == four
 
 
 @pytest.mark.parametrize("killed", ["the run", "all of its task"])
-def test_a_job_killed_hard_is_named_and_the_same_command_continues(
+def test_a_killed_job_is_named_and_the_same_command_continues(
     place: Path, slurm: Mapping[str, str], killed: str
 ) -> None:
     sweep = f"killed-{killed.split()[0]}"
@@ -133,9 +133,9 @@ def test_a_job_killed_hard_is_named_and_the_same_command_continues(
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
     began = time.monotonic()
-    said, _ = running.communicate(timeout=300)
-    assert running.returncode == 3, said
-    assert f"{sweep}/seed-1" in said, said
+    output, _ = running.communicate(timeout=300)
+    assert running.returncode == 3, output
+    assert f"{sweep}/seed-1" in output, output
     assert time.monotonic() - began < 240
     assert processes_of(f"{sweep}/seed-1") == []
     done = train(place, slurm, *command)
@@ -147,8 +147,8 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def test_two_nodes_come_to_what_one_process_does(place: Path, slurm: Mapping[str, str]) -> None:
-    """Batches are global, so without dropout the numbers are the same but for the order of sums."""
+def test_two_nodes_equal_one_process(place: Path, slurm: Mapping[str, str]) -> None:
+    """Batches are global, so without dropout the results differ by the order of sums only."""
     alone = train(place, os.environ, *SHORT, "embedding.dropout=0", "hydra.run.dir=alone")
     assert alone.returncode == 0, alone.stdout
     ddp = ("trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2")
@@ -177,21 +177,21 @@ def sbatch(place: Path, slurm: Mapping[str, str], *arguments: str | Path) -> str
 
 
 def wait_for_job(slurm: Mapping[str, str], job: str, seconds: float = 400) -> dict[str, str]:
-    """Wait until the job, or each of its array, has ended; return their states by number."""
+    """Wait until the job, or each job of its array, has ended; return their states by number."""
     deadline = time.monotonic() + seconds
     command = ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", "--format=JobID,State"]
     while time.monotonic() < deadline:
         queued = subprocess.run(["squeue", "-h", "-j", job], env=slurm, capture_output=True, text=True, timeout=60)
         if not queued.stdout.strip():
-            said = subprocess.run(command, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout
-            states = dict(line.split("|") for line in said.splitlines())
+            output = subprocess.run(command, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout
+            states = dict(line.split("|") for line in output.splitlines())
             if states and not {"RUNNING", "PENDING", "REQUEUED"} & set(states.values()):
                 return states
         time.sleep(0.5)
     raise TimeoutError(f"job {job} did not end")
 
 
-def test_a_sweeps_job_with_notice_goes_back_to_the_queue_and_the_sweep_waits_for_it(
+def test_a_job_with_notice_is_requeued_and_its_sweep_waits_for_it(
     place: Path, slurm: Mapping[str, str], undisturbed: dict[str, Any]
 ) -> None:
     where = ("hydra.sweep.dir=noticed", "hydra.sweep.subdir=one")
@@ -201,20 +201,20 @@ def test_a_sweeps_job_with_notice_goes_back_to_the_queue_and_the_sweep_waits_for
     queue = ["squeue", "--noheader", "--name=train", "--format=%i"]
     job = subprocess.run(queue, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     subprocess.run(["scancel", "--signal=USR1", job], env=slurm, timeout=60, check=True)
-    said, _ = running.communicate(timeout=900)
-    assert running.returncode == 0, said
+    output, _ = running.communicate(timeout=900)
+    assert running.returncode == 0, output
     assert "continuing from" in (run / "job.log").read_text()
     assert results(run) == {"one": undisturbed}
 
 
-def test_a_run_whose_time_is_up_goes_back_to_the_queue_and_continues(
+def test_a_run_whose_time_is_up_is_requeued_and_continues(
     place: Path, slurm: Mapping[str, str], undisturbed: dict[str, Any]
 ) -> None:
     job = sbatch(place, slurm, "--time=20", "--signal=USR1@300", "--output=up.log", SCRIPTS / "train.sbatch", *LONG)
     run = place / "outputs" / "slurm" / job
     wait_for_step(run, 30)
     (pid,) = [p for p in processes_of(f"outputs/slurm/{job}") if "python" in str(Path(f"/proc/{p}/exe").readlink())]
-    os.kill(pid, signal.SIGSTOP)  # SLURM looks at its clock twice a minute, and the run would be done by then
+    os.kill(pid, signal.SIGSTOP)  # SLURM checks the time twice a minute, and the run would be complete by then
     limit(slurm, job, 5)
     until("notice", lambda: has_notice(pid))
     with suppress(ProcessLookupError):
@@ -233,7 +233,7 @@ def limit(slurm: Mapping[str, str], job: str, minutes: int) -> None:
 
 
 def has_notice(pid: int) -> bool:
-    """Whether SIGUSR1 waits for a process that is stopped, or has ended it: SLURM wakes what it signals."""
+    """Return whether SIGUSR1 is pending for a stopped process, or has ended it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -247,7 +247,7 @@ def show(slurm: Mapping[str, str], job: str) -> str:
     return subprocess.run(command, env=slurm, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def test_what_is_cancelled_stays_so(place: Path, slurm: Mapping[str, str]) -> None:
+def test_a_cancelled_job_is_not_requeued(place: Path, slurm: Mapping[str, str]) -> None:
     job = sbatch(place, slurm, "--output=cancelled.log", SCRIPTS / "train.sbatch", *LONG)
     wait_for_step(place / "outputs" / "slurm" / job, 5)
     subprocess.run(["scancel", job], env=slurm, timeout=60, check=True)
@@ -256,7 +256,7 @@ def test_what_is_cancelled_stays_so(place: Path, slurm: Mapping[str, str]) -> No
     assert list((place / "outputs" / "slurm" / job / "checkpoints").glob("step-*.ckpt"))
 
 
-def test_array_is_the_sweep_of_four(place: Path, slurm: Mapping[str, str], four: dict[str, Any]) -> None:
+def test_array_equals_the_sweep_of_four(place: Path, slurm: Mapping[str, str], four: dict[str, Any]) -> None:
     lines = [f"pooling={pooling} seed={seed}" for pooling in ("average", "max") for seed in (0, 1)]
     (place / "four.txt").write_text("\n".join(lines) + "\n")
     job = sbatch(place, slurm, "--array=1-5", "--output=array-%a.log", SCRIPTS / "sweep.sbatch", "four.txt", *SHORT)

@@ -1,4 +1,4 @@
-"""torchrun, static and elastic, and the pods of a PyTorchJob: two local processes come to what one does."""
+"""torchrun, static and elastic, and the pods of a PyTorchJob: two local processes have the results of one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.acceptance.running import processes_of, wait_for_step
 from tests.conftest import make_store
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +38,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stores, and the run of one process there."""
+    """A folder with stores and the run of one process."""
     folder = tmp_path_factory.mktemp("torchrun")
     make_store(folder / "data" / "bal_train.h5", clips=600, classes=20, dim=32)
     make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=32, seed=1)
@@ -52,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _none_left() -> Iterator[None]:
     yield
     for process in STARTED:
-        process.terminate()  # torchrun's ranks are in sessions of their own, and end when it is told to
+        process.terminate()  # the ranks of torchrun are in sessions of their own; it ends them
     while STARTED:
         STARTED.pop().wait(60)
 
@@ -73,13 +72,13 @@ def begin(folder: Path, *command: str | Path, **variables: str) -> subprocess.Po
 
 
 def torchrun(folder: Path, *options: str) -> subprocess.Popen[bytes]:
-    # torch 2.13's ranks that are started again would read the addresses of those before them from a store they share.
+    # In torch 2.13, ranks that are restarted would read the addresses of the previous ranks from a shared store.
     unshared = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     return begin(folder, BIN / "torchrun", "--nproc-per-node=2", *options, **unshared)
 
 
 def check(place: Path, name: str) -> None:
-    """Compare with one process: batches are global, so the numbers are the same but for the order of sums."""
+    """Compare with one process: batches are global, so the results differ by the order of sums only."""
     one, two = (json.loads((place / run / "metrics.json").read_text()) for run in ("alone", name))
     assert two["train"]["devices"] == 2
     for part in ("val", "test"):
@@ -88,7 +87,7 @@ def check(place: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["static", "elastic"])
-def test_torchrun(place: Path, how: str) -> None:
+def test_two_ranks_of_torchrun_equal_one_process(place: Path, how: str) -> None:
     options = (f"--master-port={free_port()}",) if how == "static" else ELASTIC
     run = torchrun(place, *options, "-m", "audiobag.cli.train", *SHORT, *TWO, f"hydra.run.dir={how}")
     assert run.wait(200) == 0, (place / "log").read_text()[-3000:]
@@ -96,39 +95,40 @@ def test_torchrun(place: Path, how: str) -> None:
 
 
 def test_elastic_starts_all_ranks_again_when_one_dies(place: Path) -> None:
-    """The same folder: what torchrun starts again continues from the last checkpoint."""
+    """In the same folder, the ranks that torchrun restarts continue from the last checkpoint."""
     longer = (*OPTIONS, "trainer.max_steps=400", *TWO, "hydra.run.dir=killed")
     run = torchrun(place, *ELASTIC, "--max-restarts=1", "-m", "audiobag.cli.train", *longer)
     wait_for_step(place / "killed", run, 30)
-    os.kill(ranks_of("hydra.run.dir=killed", run.pid)[-1], signal.SIGKILL)
+    ranks = [rank for rank in processes_of("hydra.run.dir=killed") if rank != run.pid]
+    os.kill(max(ranks), signal.SIGKILL)
     assert run.wait(200) == 0, (place / "log").read_text()[-3000:]
     assert "continuing from" in (place / "log").read_text()
     assert json.loads((place / "killed" / "metrics.json").read_text())["status"] == "done"
 
 
 def pods(place: Path, *options: str) -> list[subprocess.Popen[bytes]]:
-    """Start the two pods' commands as the operator does, each in a process group, as tini has it."""
+    """Start the commands of the two pods as the operator does, each in a process group of its own, as under tini."""
     job = yaml.safe_load((ROOT / "docker" / "k8s" / "base" / "ddp.yaml").read_text())
     (place / "bin").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docker" / "entrypoint.sh", place / "bin" / "audiobag")
-    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    told["PATH"] = f"{place / 'bin'}:{BIN}:{os.environ['PATH']}"
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    variables["PATH"] = f"{place / 'bin'}:{BIN}:{os.environ['PATH']}"
     started = []
     for rank, replica in enumerate(job["spec"]["pytorchReplicaSpecs"].values()):
         (container,) = replica["template"]["spec"]["containers"]
         command = [*container["command"][3:], *container["args"], "trainer=ddp_cpu", "trainer.devices=1", *options]
-        started.append(begin(place, *command, **told, RANK=str(rank)))
+        started.append(begin(place, *command, **variables, RANK=str(rank)))
     return started
 
 
-def test_pods_of_a_pytorchjob(place: Path) -> None:
+def test_pods_of_a_pytorchjob_equal_one_process(place: Path) -> None:
     ranks = pods(place, *SHORT)
     assert [rank.wait(200) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
     (place / "outputs" / "ddp").rename(place / "pods")
     check(place, "pods")
 
 
-def test_pods_that_are_told_to_end_are_started_again_and_continue(place: Path) -> None:
+def test_pods_that_are_interrupted_continue_when_started_again(place: Path) -> None:
     longer = (*OPTIONS, "trainer.max_steps=400")
     ranks = pods(place, *longer)
     wait_for_step(place / "outputs" / "ddp", ranks[0], 30)
@@ -138,25 +138,3 @@ def test_pods_that_are_told_to_end_are_started_again_and_continue(place: Path) -
     ranks = pods(place, *longer)
     assert [rank.wait(200) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
     assert json.loads((place / "outputs" / "ddp" / "metrics.json").read_text())["status"] == "done"
-
-
-def wait_for_step(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
-    while process.poll() is None:
-        with suppress(OSError, ValueError):
-            if json.loads((run / "progress.json").read_text())["step"] >= step:
-                return
-        time.sleep(0.02)
-
-
-def ranks_of(argument: str, parent: int) -> list[int]:
-    """Every process but the parent whose command has this argument."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != parent:
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if argument.encode() in command:
-                found.append(int(entry.name))
-    return sorted(found)

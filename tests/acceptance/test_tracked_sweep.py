@@ -1,4 +1,4 @@
-"""Tracking as a user types it: a sweep of two jobs, and runs, of one rank and of two, that a signal ends."""
+"""Tracking from the command line: a sweep of two jobs, and runs of one and two ranks that a signal ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.runs import RunDirectory
+from audiobag.runs.directory import RunDirectory
 from tests.conftest import make_store
 from tests.tracking.dotwandb import starts
 
@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_job_is_a_run_of_its_own_in_the_sweeps_group(place: Path) -> None:
+def test_each_job_is_a_tracked_run_in_the_group_of_its_sweep(place: Path) -> None:
     program, *options = COMMON
     sweep = ["trainer.max_steps=6", "pooling=average,max", "hydra.sweep.dir=sweeps/two"]
     subprocess.run([program, "-m", *options, *sweep], cwd=place, check=True, timeout=300)
@@ -50,10 +50,10 @@ def test_each_job_is_a_run_of_its_own_in_the_sweeps_group(place: Path) -> None:
 
 @pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, None)])
-def test_a_run_that_a_signal_ends_goes_on_under_its_id(
+def test_a_run_that_a_signal_ends_continues_under_its_id(
     place: Path, trainer: str, number: signal.Signals, code: int | None
 ) -> None:
-    """Killed outright, a start leaves no exit code, and only what had reached its file; the next one has both."""
+    """A start that is killed leaves no exit code and an incomplete file; the next start has both."""
     options = ["trainer.max_steps=400", "trainer.val_check_interval=200", "callbacks.checkpoints.every=20"]
     command = [*COMMON, *options, f"trainer={trainer}", "hydra.run.dir=run"]
     running = subprocess.Popen(command, cwd=place)

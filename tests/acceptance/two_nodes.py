@@ -1,6 +1,6 @@
-"""A SLURM of two nodes on this machine's loopback, with accounting, as a cluster has it: all of it in one folder.
+"""A SLURM cluster of two nodes, with accounting, on the loopback interface; its files are in one folder.
 
-Each node claims 16 cores and four GPUs, so that the presets fit as they are; nothing checks the claim.
+Each node claims 16 cores and four GPUs, so that the presets fit; SLURM does not check the claim.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ StorageUser=slurm
 StoragePass=slurm
 """
 
-# cred_expire: a job that is requeued waits as long as a credential lives, by default two minutes.
+# cred_expire: a requeued job waits for the lifetime of a credential, two minutes by default.
 SLURM = """
 ClusterName=two
 SlurmctldHost={host}(127.0.0.1)
@@ -70,16 +70,16 @@ NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=
 
 
 def why_not() -> str | None:
-    """Return why there can be no such cluster here; None where there can."""
+    """Return why the cluster cannot run on this machine; None if it can."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         return f"needs {', '.join(missing)}: apt-get install {PACKAGES}"
-    return None if os.geteuid() == 0 else "SLURM's daemons start as root"
+    return None if os.geteuid() == 0 else "SLURM's daemons must be started by root"
 
 
 @contextmanager
 def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
-    """Start the cluster with its files in `folder`; yield the environment in which its commands find it."""
+    """Start the cluster with its files in `folder`; yield the environment for its commands."""
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     port = _write_files(folder)
     with ExitStack() as running:
@@ -105,7 +105,7 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
         until("accounting", lambda: succeeds("sacctmgr", "-iQ", "add", "cluster", "two"))
         start("slurmctld", "slurmctld", "-D", "-i")
         for name in NODES:
-            # The nodes' names mean this machine to their jobs, and to nobody else: in a mount namespace of their own.
+            # In a mount namespace of its own, so that the names of the nodes are known to their jobs only.
             hosts = f'mount --bind "{folder}/hosts" /etc/hosts && exec slurmd -D -N {name}'
             start(name, "unshare", "--mount", "sh", "-c", hosts)
         until("the nodes", lambda: says("sinfo", "--noheader", "--states=idle", "--format=%D") == "2")
@@ -117,16 +117,16 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _write_files(folder: Path) -> int:
-    """Write what the daemons read; return the database's port."""
+    """Write the configuration of the daemons; return the port of the database."""
     ports = _free_ports(3 + len(NODES))
-    known = {"folder": folder, "host": socket.gethostname().split(".")[0], "user": getpass.getuser()}
-    known |= dict(zip(("database", "dbd", "controller"), ports, strict=False))
+    values = {"folder": folder, "host": socket.gethostname().split(".")[0], "user": getpass.getuser()}
+    values |= dict(zip(("database", "dbd", "controller"), ports, strict=False))
     (folder / "munge.key").touch(mode=0o600)
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "slurmdbd.conf").touch(mode=0o600)
-    (folder / "slurmdbd.conf").write_text(SLURMDBD.format(**known))
-    nodes = "".join(NODE.format(name=n, port=p, **known) for n, p in zip(NODES, ports[3:], strict=True))
-    (folder / "slurm.conf").write_text(SLURM.format(**known) + nodes)
+    (folder / "slurmdbd.conf").write_text(SLURMDBD.format(**values))
+    nodes = "".join(NODE.format(name=n, port=p, **values) for n, p in zip(NODES, ports[3:], strict=True))
+    (folder / "slurm.conf").write_text(SLURM.format(**values) + nodes)
     (folder / "hosts").write_text(Path("/etc/hosts").read_text() + f"127.0.0.1 {' '.join(NODES)}\n")
     gpus = []
     for name in NODES:
@@ -140,7 +140,7 @@ def _write_files(folder: Path) -> int:
 
 
 def _mariadbd(folder: Path, port: int) -> list[str]:
-    """Make an empty database; return the command that serves it."""
+    """Create an empty database; return the command that serves it."""
     common = ["--no-defaults", f"--user={getpass.getuser()}", f"--datadir={folder}/database"]
     make = ["mariadb-install-db", *common, "--auth-root-authentication-method=socket", "--skip-test-db"]
     subprocess.run(make, capture_output=True, timeout=120, check=True)

@@ -1,4 +1,4 @@
-"""What the images are built from, as far as it can be tried without building them."""
+"""The files that the images are built from, without building them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_dockerfile_passes_its_linter() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_images_carry_the_projects_version_and_extras() -> None:
+def test_images_have_the_version_and_extras_of_the_project() -> None:
     lines = DOCKERFILE.read_text().splitlines()
     assert lines.count(f"ARG VERSION={PROJECT['version']}") == 2
     (extras,) = [line.split('"')[1].split() for line in lines if line.startswith("ARG EXTRAS=")]
     assert set(extras) <= set(PROJECT["optional-dependencies"])
 
 
-def test_the_context_is_what_the_build_copies_and_no_more() -> None:
-    """A list of what goes in, so that data and outputs cannot."""
+def test_build_context_contains_exactly_what_the_build_copies() -> None:
+    """.dockerignore lists what is included, so that data and outputs are not."""
     first, *rest = [x for x in (ROOT / ".dockerignore").read_text().splitlines() if not x.startswith("#")]
     allowed = {x.removeprefix("!") for x in rest if x.startswith("!")}
     copies = [line.split()[1:-1] for line in DOCKERFILE.read_text().splitlines() if line.startswith("COPY ")]
@@ -46,7 +46,7 @@ def test_the_context_is_what_the_build_copies_and_no_more() -> None:
 
 @pytest.fixture
 def fakes(tmp_path: Path) -> dict[str, str]:
-    """An environment in which each command says its name and arguments, and `prepare` takes a second."""
+    """An environment in which each command prints its name and arguments, and `prepare` takes a second."""
     for name in PROJECT["scripts"]:
         script = tmp_path / name
         pause = "sleep 1\n" if name == "audiobag-prepare" else ""
@@ -56,7 +56,7 @@ def fakes(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         ([], "audiobag-prepare source=synthetic\naudiobag-train\n"),
         (["main", "trainer=gpu"], "audiobag-prepare source=synthetic\naudiobag-train trainer=gpu\n"),
@@ -66,12 +66,12 @@ def fakes(tmp_path: Path) -> dict[str, str]:
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
-def test_entrypoint_runs(arguments: list[str], said: str, fakes: dict[str, str]) -> None:
+def test_entrypoint_runs(arguments: list[str], printed: str, fakes: dict[str, str]) -> None:
     done = subprocess.run(["sh", ENTRYPOINT, *arguments], env=fakes, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
-def test_the_main_job_stopped_while_it_prepares_ends_with_75(fakes: dict[str, str]) -> None:
+def test_main_job_interrupted_while_it_prepares_exits_with_75(fakes: dict[str, str]) -> None:
     with subprocess.Popen(["sh", ENTRYPOINT], env=fakes, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "audiobag-prepare source=synthetic\n"
@@ -81,7 +81,7 @@ def test_the_main_job_stopped_while_it_prepares_ends_with_75(fakes: dict[str, st
         assert running.stdout.read() == ""
 
 
-def test_compose_file_runs_commands_that_there_are() -> None:
+def test_commands_of_the_compose_file_are_valid() -> None:
     services = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
     assert services
     for service in services.values():

@@ -1,4 +1,4 @@
-"""The Kubernetes files: as kustomize puts them together they are valid, and their scripts and policies are ours."""
+"""The Kubernetes files, as kustomize combines them: they are valid, and their scripts and failure policies work."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from audiobag.errors import ExitCode
 from audiobag.sweep.child import SWEEP
+from audiobag.utils.errors import ExitCode
 from tests.composing import composed
 
 K8S = Path(__file__).parents[2] / "docker" / "k8s"
@@ -20,8 +20,8 @@ OVERLAYS = ("cpu", "gpu")
 Resource = dict[str, Any]
 
 
-def put_together(overlay: str) -> dict[str, Resource]:
-    """Return an overlay's resources by name: what kustomize does with as much of its language as we use."""
+def combined(overlay: str) -> dict[str, Resource]:
+    """Return the resources of an overlay by name; implements the part of kustomize that the files use."""
     folder = K8S / "overlays" / overlay
     top = yaml.safe_load((folder / "kustomization.yaml").read_text())
     base = (folder / top["resources"][0]).resolve()
@@ -61,19 +61,19 @@ JOBS = [(overlay, name) for overlay in OVERLAYS for name in ("audiobag-prepare",
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlay_is_valid(overlay: str) -> None:
     version = kubernetes_validate.latest_version()
-    for name, resource in put_together(overlay).items():
+    for name, resource in combined(overlay).items():
         if name != "audiobag-ddp":
             kubernetes_validate.validate(resource, version, strict=True)
             continue
-        for pod in pods(resource):  # its kind is Kubeflow's own, but its pods are pods
+        for pod in pods(resource):  # a PyTorchJob is not in the schemas of Kubernetes, but its pods are
             assert {c["name"] for c in pod["containers"]} == {"pytorch"}
             as_pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod}
             kubernetes_validate.validate(as_pod, version, strict=True)
 
 
 @pytest.mark.parametrize(("overlay", "name"), JOBS)
-def test_pods_run_as_nobody_and_find_what_they_mount(overlay: str, name: str) -> None:
-    resources = put_together(overlay)
+def test_pods_are_unprivileged_and_their_volumes_exist(overlay: str, name: str) -> None:
+    resources = combined(overlay)
     for pod in pods(resources[name]):
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"]
@@ -94,22 +94,22 @@ def test_pods_run_as_nobody_and_find_what_they_mount(overlay: str, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["audiobag-prepare", "audiobag-sweep"])
-def test_failure_policy_knows_our_exit_codes(name: str) -> None:
-    spec = put_together("gpu")[name]["spec"]
+def test_failure_policy_handles_the_exit_codes(name: str) -> None:
+    spec = combined("gpu")[name]["spec"]
     rules = [(r["action"], r["onExitCodes"]["values"]) for r in spec["podFailurePolicy"]["rules"] if "onExitCodes" in r]
     actions = {code: action for action, codes in rules for code in codes}
     assert actions[ExitCode.INTERRUPTED] == "Ignore"
     assert actions[ExitCode.USER].startswith("Fail")
     assert actions.get(ExitCode.CRASH, "Count") == "Count"
     assert actions.keys() <= set(ExitCode) - {ExitCode.DONE}
-    assert spec["template"]["spec"]["restartPolicy"] == "Never", "which a failure policy demands"
+    assert spec["template"]["spec"]["restartPolicy"] == "Never", "required by a failure policy"
     assert {r["onExitCodes"]["containerName"] for r in spec["podFailurePolicy"]["rules"] if "onExitCodes" in r} == {
         spec["template"]["spec"]["containers"][0]["name"]
     }
 
 
 def run(container: Resource, folder: Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a container's command with an `audiobag` that says its arguments, and its SWEEP, and ends with `code`."""
+    """Run the command of a container with a fake `audiobag` that prints SWEEP and its arguments."""
     fake = folder / "audiobag"
     fake.write_text(f'#!/bin/sh\necho "${{{SWEEP}:-}}" "$@"\nexit {code}\n')
     fake.chmod(0o755)
@@ -122,7 +122,7 @@ def run(container: Resource, folder: Path, code: int = 0, **variables: str) -> s
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_index_runs_its_line_in_its_own_folder(overlay: str, tmp_path: Path) -> None:
-    resources = put_together(overlay)
+    resources = combined(overlay)
     spec = resources["audiobag-sweep"]["spec"]
     lines = resources["audiobag-jobs"]["data"]["jobs.txt"]
     assert len(lines.splitlines()) == spec["completions"]
@@ -143,8 +143,8 @@ def test_each_index_runs_its_line_in_its_own_folder(overlay: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (2, 2), (3, 3), (75, 143)])
-def test_the_operator_restarts_what_was_interrupted_alone(code: int, expected: int, tmp_path: Path) -> None:
-    job = put_together("cpu")["audiobag-ddp"]
+def test_operator_restarts_only_interrupted_runs(code: int, expected: int, tmp_path: Path) -> None:
+    job = combined("cpu")["audiobag-ddp"]
     replicas = job["spec"]["pytorchReplicaSpecs"].values()
     assert {r["restartPolicy"] for r in replicas} == {"ExitCode"}
     for pod in pods(job):
@@ -155,5 +155,5 @@ def test_the_operator_restarts_what_was_interrupted_alone(code: int, expected: i
         assert composed("train", *(o for o in options if not o.startswith("hydra.")), f"paths.run={tmp_path}")
 
 
-def test_sweeps_of_slurm_and_kubernetes_are_the_same() -> None:
+def test_slurm_and_kubernetes_have_the_same_sweep() -> None:
     assert (K8S / "base" / "jobs.txt").read_text() == (K8S.parent / "slurm" / "jobs.txt").read_text()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from audiobag.sweep import folder_name
-from audiobag.sweep.naming import LONGEST
+from audiobag.sweep import outcome
+from audiobag.sweep.naming import LONGEST, folder_name
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from audiobag.sweep.naming import LONGEST
         ("", "job"),
     ],
 )
-def test_tame_names_stay(text: str, name: str) -> None:
+def test_safe_names_do_not_change(text: str, name: str) -> None:
     assert folder_name(text) == name
 
 
 @pytest.mark.parametrize("text", ["data.train-[a,b]", "x-../../etc", "x-" + "y" * 300, "ä b'c", "a\nb"])
-def test_wild_and_long_names_become_safe_and_stay_apart(text: str) -> None:
+def test_unsafe_and_long_names_become_safe_and_distinct(text: str) -> None:
     name, other = folder_name(text), folder_name(text + "!")
     assert name != other
     for safe in (name, other):
@@ -45,11 +45,11 @@ def test_wild_and_long_names_become_safe_and_stay_apart(text: str) -> None:
         (
             ["sweep=table1", "data=balanced", "seed=3,4"],
             "table1-balanced",
-            ["experiment-paper-average__seed-3", "experiment-paper-average_unbalanced__seed-4"],
+            ["experiment-average__seed-3", "experiment-average_unbalanced__seed-4"],
         ),
     ],
 )
-def test_command_names_its_sweep_and_jobs(
+def test_command_determines_the_names_of_its_sweep_and_jobs(
     arguments: list[str],
     folder: str,
     jobs: list[str],
@@ -59,14 +59,15 @@ def test_command_names_its_sweep_and_jobs(
 ) -> None:
     from audiobag.cli.train import main
 
+    monkeypatch.setattr(outcome, "multirun", False)  # and again after the test
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["audiobag-train", "-m", *arguments, "hydra.launcher.dry_run=true"])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 0
-    shown = capfd.readouterr().err
-    assert all(f" {job} " in shown for job in jobs)
+    plan = capfd.readouterr().err
+    assert all(f" {job} " in plan for job in jobs)
     assert [p.name for p in (tmp_path / "outputs" / "sweeps").iterdir()] == [folder]
     master = OmegaConf.load(tmp_path / "outputs" / "sweeps" / folder / "multirun.yaml")
     assert master.hydra.sweep.dir == f"outputs/sweeps/{folder}"

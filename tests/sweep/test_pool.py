@@ -1,4 +1,4 @@
-"""The pool with made-up jobs: processes that do in milliseconds what a training does in hours."""
+"""The pool with fake jobs, which take milliseconds instead of the hours of a training."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from audiobag.errors import Interrupted, UserError
-from audiobag.files import locked
+from audiobag.runs import RunConfig
 from audiobag.sweep import pool
 from audiobag.sweep.child import job_command, last_lines
 from audiobag.sweep.display import Display
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
+from audiobag.utils.errors import Interrupted
+from audiobag.utils.files import locked
 
-# What a made-up job does, by its first override; it notes what it saw and when.
+# A fake job: its first override says what it does. It records its environment, and when it started and ended.
 JOB = """
 import json, os, sys, time
 from pathlib import Path
@@ -31,6 +33,7 @@ folder, what = Path(sys.argv[1]), sys.argv[2]
 began = time.time()
 note = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ["OMP_NUM_THREADS"], "began": began}
 print("started", what, flush=True)
+(folder / "config.json").write_text(json.dumps({"schema": 2, "config": {"trainer": {"max_steps": 5}}}))
 if what == "crash":
     print("it broke", flush=True); sys.exit(1)
 if what == "killed":
@@ -39,12 +42,12 @@ if what == "silent":
     sys.exit(0)
 time.sleep(30 if what == "long" else 0.3)
 (folder / "note.json").write_text(json.dumps({**note, "ended": time.time()}))
-(folder / "metrics.json").write_text(json.dumps({"status": "done", "config_hash": "h", "val": {"mAP": 0.5}}))
+(folder / "metrics.json").write_text(json.dumps({"status": "done", "val": {"mAP": 0.5}}))
 """
 
 
 @pytest.fixture(autouse=True)
-def _made_up_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fake_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         pool, "job_command", lambda overrides, folder, flags: [sys.executable, "-c", JOB, str(folder), overrides[0]]
     )
@@ -52,7 +55,11 @@ def _made_up_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jobs(folder: Path, *what: str) -> list[Job]:
-    return [Job(f"{i}-{w}", (w,), folder / f"{i}-{w}", "h") for i, w in enumerate(what)]
+    return [Job(f"{i}-{w}", (w,), folder / f"{i}-{w}", config(5)) for i, w in enumerate(what)]
+
+
+def config(steps: int) -> dict[str, Any]:
+    return {"trainer": {"max_steps": steps}}
 
 
 def note(job: Job) -> dict[str, object]:
@@ -61,19 +68,19 @@ def note(job: Job) -> dict[str, object]:
     return read
 
 
-def test_each_job_sees_its_slot_alone(tmp_path: Path) -> None:
+def test_each_job_uses_the_devices_and_threads_of_its_slot(tmp_path: Path) -> None:
     todo = jobs(tmp_path, *["good"] * 5)
     pool.run_jobs(todo, [Slot(("GPU-8a2c",), 3), Slot(("0", "1"), 3)])
     notes = [note(job) for job in todo]
     assert {str(n["gpu"]) for n in notes} == {"GPU-8a2c", "0,1"}
     assert {n["threads"] for n in notes} == {"3"}
-    for gpu in ("GPU-8a2c", "0,1"):  # never two at once in a slot
+    for gpu in ("GPU-8a2c", "0,1"):  # one job at a time in each slot
         spans = sorted((n["began"], n["ended"]) for n in notes if n["gpu"] == gpu)
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))  # type: ignore[operator]
-    assert min(n["ended"] for n in notes) > sorted(n["began"] for n in notes)[1], "both slots work at once"  # type: ignore[type-var]
+    assert min(n["ended"] for n in notes) > sorted(n["began"] for n in notes)[1], "both slots are used at once"  # type: ignore[type-var]
 
 
-def test_a_job_that_fails_costs_only_itself(tmp_path: Path) -> None:
+def test_a_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:
     todo = jobs(tmp_path, "crash", "killed", "silent", "good")
     pool.run_jobs(todo, [Slot((), 1)])
     assert [(j.state, j.exit_code) for j in todo] == [
@@ -89,7 +96,7 @@ def test_a_job_that_fails_costs_only_itself(tmp_path: Path) -> None:
     assert "0-crash failed (exit code 1)" in shown
     assert "it broke" in shown
     assert "killed by signal 9" in shown
-    assert "ended without results" in shown
+    assert "it wrote no metrics.json" in shown
     assert "3 failed, 1 done" in shown
 
 
@@ -101,7 +108,7 @@ def test_fail_fast_stops_the_others(tmp_path: Path) -> None:
     assert [j.state for j in todo] == [State.INTERRUPTED, State.FAILED, State.WAITING]
 
 
-def test_interruption_stops_the_children(tmp_path: Path) -> None:
+def test_an_interruption_stops_the_jobs(tmp_path: Path) -> None:
     todo = jobs(tmp_path, "long", "good")
 
     def interrupt() -> None:
@@ -114,10 +121,10 @@ def test_interruption_stops_the_children(tmp_path: Path) -> None:
     assert todo[0].exit_code == -signal.SIGTERM
 
 
-def test_what_is_done_is_skipped_and_what_has_changed_is_refused(tmp_path: Path) -> None:
+def test_a_complete_job_is_skipped(tmp_path: Path) -> None:
     first, second = jobs(tmp_path, "good", "good")
     pool.run_jobs([first], [Slot((), 1)])
-    again = Job(first.name, first.overrides, first.folder, "h")
+    again = Job(first.name, first.overrides, first.folder, config(5))
     again.look()
     second.look()
     assert (again.state, second.state) == (State.SKIPPED, State.WAITING)
@@ -125,17 +132,19 @@ def test_what_is_done_is_skipped_and_what_has_changed_is_refused(tmp_path: Path)
     written = (first.folder / "metrics.json").stat().st_mtime_ns
     pool.run_jobs([again, second], [Slot((), 1)])
     assert (first.folder / "metrics.json").stat().st_mtime_ns == written
-    with pytest.raises(UserError, match="belongs to another configuration"):
-        Job(first.name, first.overrides, first.folder, "other").look()
-    second.run.write_metrics({"status": "done", "config_hash": "h"})
-    (second.folder / "metrics.json").unlink()
-    (second.folder / "run.json").write_text('{"config_hash": "begun"}')
-    with pytest.raises(UserError, match="its hash is begun"):
-        second.look()
 
 
-def test_children_die_with_their_parent(tmp_path: Path) -> None:
-    """kill -9 of the sweep: its job must not go on alone."""
+def test_a_folder_with_another_configuration_is_refused(tmp_path: Path) -> None:
+    complete, begun = jobs(tmp_path, "good", "good")
+    pool.run_jobs([complete], [Slot((), 1)])
+    with pytest.raises(ValueError, match=r"trainer\.max_steps was 5, is 9"):
+        Job(complete.name, complete.overrides, complete.folder, config(9)).look()
+    begun.run.begin(RunConfig(config(7)))
+    with pytest.raises(ValueError, match=r"trainer\.max_steps was 7, is 5"):
+        begun.look()
+
+
+def test_a_job_ends_when_its_sweep_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import sys
         from pathlib import Path
@@ -156,14 +165,14 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
         if not state.exists() or state.read_text().split()[2] == "Z":
             return
         time.sleep(0.05)
-    pytest.fail("the child outlived its parent")
+    pytest.fail("the job outlived its sweep")
 
 
 def test_two_copies_of_a_sweep_do_not_run_at_once(tmp_path: Path) -> None:
     holder = f"""
 import sys, time
 from pathlib import Path
-from audiobag.files import locked
+from audiobag.utils.files import locked
 with locked(Path({str(tmp_path / ".lock")!r}), ""):
     print("held", flush=True)
     time.sleep(60)
@@ -171,12 +180,12 @@ with locked(Path({str(tmp_path / ".lock")!r}), ""):
     other = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
-    with pytest.raises(UserError, match="is running"), locked(tmp_path / ".lock", "another copy is running"):
-        pytest.fail("two hold the lock")
+    with pytest.raises(ValueError, match="is running"), locked(tmp_path / ".lock", "another copy is running"):
+        pytest.fail("two processes hold the lock")
     other.kill()
     other.wait()
     other.stdout.close()
-    with locked(tmp_path / ".lock", "a dead process holds no lock"):
+    with locked(tmp_path / ".lock", "the lock is free again"):
         assert (tmp_path / ".lock").exists()
 
 
@@ -189,5 +198,6 @@ def test_command_of_a_job_is_a_single_run(tmp_path: Path) -> None:
         "mine",
         "pooling=max",
         "seed=0",
+        "hydra.mode=RUN",
         f"hydra.run.dir='{tmp_path}/it\\'s'",
     ]

@@ -1,4 +1,4 @@
-"""The launcher presets: what a job asks for of the cluster."""
+"""The launcher presets: the resources that a job requests of the cluster."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import audiobag.cli.command  # noqa: F401 - registers the resolvers
+from audiobag.cli import schema
 
 
 def launcher(name: str) -> dict[str, Any]:
+    schema.register("train")
     with initialize_config_module("audiobag.conf", version_base="1.3"):
         config = compose("train", overrides=[f"hydra/launcher={name}"], return_hydra_config=True)
     plain = OmegaConf.to_container(config.hydra.launcher, resolve=False)
@@ -23,16 +25,15 @@ def launcher(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "nodes", "gpus"), [("slurm_gpu", 1, 1), ("slurm_node", 1, 4), ("slurm_two_nodes", 2, 4)]
 )
-def test_slurm(name: str, nodes: int, gpus: int) -> None:
-    asked = launcher(name)
-    assert (asked["nodes"], asked["tasks_per_node"], asked["gpus_per_node"]) == (nodes, 1, gpus)
-    assert asked["max_num_timeout"] == 0, "submitit would requeue too"
-    more = asked["additional_parameters"]
+def test_slurm_presets_request_nodes_and_gpus(name: str, nodes: int, gpus: int) -> None:
+    requested = launcher(name)
+    assert (requested["nodes"], requested["tasks_per_node"], requested["gpus_per_node"]) == (nodes, 1, gpus)
+    assert requested["max_num_timeout"] == 0, "submitit must not requeue as well"
+    more = requested["additional_parameters"]
     assert (more["signal"], more["requeue"]) == ("USR1@120", True)
     assert more.get("exclusive", False) is (gpus == 4)
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra [ray]")
-def test_ray() -> None:
-    asked = launcher("ray_shared")["ray"]["remote"]
-    assert asked == {"num_gpus": 0.25, "num_cpus": 2, "max_retries": 0}
+def test_ray_preset_shares_a_gpu_among_four_jobs() -> None:
+    assert launcher("ray_shared")["ray"]["remote"] == {"num_gpus": 0.25, "num_cpus": 2, "max_retries": 0}

@@ -1,4 +1,4 @@
-"""Notice of SLURM's, and the way back into its queue, with a fake scontrol."""
+"""SLURM's signals and the way back into its queue, with a fake scontrol."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from audiobag.sweep.requeue import notice, requeue
 
 @pytest.fixture
 def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which a fake scontrol notes what it is asked for."""
-    fake, said = tmp_path / "scontrol", tmp_path / "said"
-    fake.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    """The file to which a fake scontrol appends its arguments."""
+    fake, calls = tmp_path / "scontrol", tmp_path / "calls"
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
     fake.chmod(0o755)
-    said.touch()
+    calls.touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    return said
+    return calls
 
 
 @pytest.mark.parametrize(("number", "came"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)])
-def test_within_a_job_both_signals_are_outlived_and_one_is_notice(
-    scontrol: Path, number: signal.Signals, came: bool
-) -> None:
+def test_a_job_survives_both_signals_and_sigusr1_is_notice(scontrol: Path, number: signal.Signals, came: bool) -> None:
     before = signal.getsignal(number)
     with notice() as noticed:
         assert not noticed()
@@ -37,7 +35,7 @@ def test_within_a_job_both_signals_are_outlived_and_one_is_notice(
     assert signal.getsignal(number) is before
 
 
-def test_outside_of_slurm_nothing_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_slurm_handlers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     before = signal.getsignal(signal.SIGUSR1)
     with notice() as noticed:
@@ -46,7 +44,7 @@ def test_outside_of_slurm_nothing_is_taken_over(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("task", "asked"), [("0", "requeue 7\n"), ("1", "")])
-def test_the_first_task_alone_asks_for_the_queue(
+def test_only_the_first_task_requeues_the_job(
     scontrol: Path, monkeypatch: pytest.MonkeyPatch, task: str, asked: str
 ) -> None:
     monkeypatch.setenv("SLURM_PROCID", task)
@@ -54,7 +52,7 @@ def test_the_first_task_alone_asks_for_the_queue(
     try:
         requeue()
         ignored = signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
-        assert ignored is (asked != ""), "SLURM ends what is left of the job, and this is to end by itself"
+        assert ignored is (asked != ""), "SLURM ends the other tasks, and this one exits by itself"
     finally:
         signal.signal(signal.SIGTERM, before)
     assert scontrol.read_text() == asked

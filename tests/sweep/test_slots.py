@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from audiobag.errors import UserError
 from audiobag.sweep.slots import make_slots, visible_gpus
 
 UUIDS = ["GPU-8a2c", "GPU-77f1", "MIG-0b3d"]
@@ -38,12 +37,12 @@ def test_slots_share_devices_and_cores(options: dict[str, Any], expected: list[A
 @pytest.mark.parametrize(
     "options", [{"jobs": 0}, {"jobs": "many"}, {"devices_per_job": 0}, {"devices": ["0"], "devices_per_job": 2}]
 )
-def test_impossible_numbers_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"jobs|devices_per_job|GPUs"):
+def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"jobs|devices_per_job|GPUs"):
         slots(**options)
 
 
-def test_visible_gpus_are_those_the_environment_names() -> None:
+def test_visible_gpus_come_from_the_environment() -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "GPU-8a2c, 3"}) == ["GPU-8a2c", "3"]
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []

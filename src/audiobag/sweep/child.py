@@ -1,4 +1,4 @@
-"""A job's process: one single run of audiobag-train, which dies with whoever started it."""
+"""The process of a job: one single run of audiobag-train, which ends when the process that started it ends."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from audiobag.processes import end_with
+from audiobag.utils.configs import quoted
+from audiobag.utils.processes import end_with
 
 LOG = "job.log"
-SWEEP = "AUDIOBAG_SWEEP"  # names a job's sweep to whoever tracks the job; conf/logger reads it
-PARENT = "AUDIOBAG_PARENT"
+SWEEP = "AUDIOBAG_SWEEP"  # name of the job's sweep, by which trackers group runs; conf/logger reads it
+PARENT = "AUDIOBAG_PARENT"  # number of the process that started this one
 
 
 def job_command(overrides: Sequence[str], folder: Path, flags: Sequence[str] = ()) -> list[str]:
-    """Return the command of a job: a single run, so that a process it starts for another rank is one too.
+    """Return the command of a job.
+
+    It is a single run even where a preset asks for a sweep, and so is every rank that the job starts.
 
     Args:
-        overrides: of this job, as Hydra takes them.
-        folder: the job's run directory.
+        overrides: Hydra overrides of the sweep and of this job.
+        folder: run directory of the job.
         flags: further options of the command, such as --config-dir.
     """
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [sys.executable, "-m", "audiobag.cli.train", *flags, *overrides, f"hydra.run.dir='{quoted}'"]
+    single = ("hydra.mode=RUN", f"hydra.run.dir={quoted(folder)}")
+    return [sys.executable, "-m", "audiobag.cli.train", *flags, *overrides, *single]
 
 
 def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a job; what it prints is appended to job.log in its folder.
+    """Start a job; its output is appended to job.log in its folder.
 
-    It leads a process group of its own: a Ctrl-C at the terminal reaches the sweep alone, which then stops the
-    whole group.
+    The job leads a process group of its own, so that Ctrl-C at the terminal reaches the sweep alone, which then stops
+    the whole group.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("ab") as log:
@@ -48,7 +51,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
-    """Ask jobs to end, and after `grace` seconds end them, with every process of their groups."""
+    """Send SIGTERM to the process groups of jobs, and SIGKILL to those that are still alive after `grace` seconds."""
     for process in processes:
         _signal_group(process, signal.SIGTERM)
     for process in processes:
@@ -61,7 +64,7 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
 
 @contextmanager
 def stopping(process: subprocess.Popen[bytes], grace: float = 20.0) -> Iterator[None]:
-    """Stop the job if this process is interrupted while it waits for it."""
+    """Stop a job if an exception, such as an interruption, ends this context."""
     try:
         yield
     except BaseException:
@@ -70,12 +73,12 @@ def stopping(process: subprocess.Popen[bytes], grace: float = 20.0) -> Iterator[
 
 
 def reap_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever an ended job has left in its process group: a rank that waits for one that died."""
+    """Kill what is left of the process group of a job that ended, such as a rank that waits for another one."""
     _signal_group(process, signal.SIGKILL)
 
 
 def last_lines(folder: Path, count: int = 10) -> list[str]:
-    """Return the end of a job's log."""
+    """Return the last lines of a job's log."""
     try:
         with (folder / LOG).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
@@ -85,13 +88,11 @@ def last_lines(folder: Path, count: int = 10) -> list[str]:
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it ends, however that ends; where a sweep or a rank started it."""
+    """End this process when the sweep or the rank that started it ends, for whatever reason."""
     parent, own = os.environ.get(PARENT), str(os.getpid())
-    if parent in (None, own):  # started by nobody of ours, or asked before
-        os.environ[PARENT] = own  # for the ranks that this one may start
-        return
-    end_with(int(parent))
-    os.environ[PARENT] = own  # for the processes that this one starts
+    os.environ[PARENT] = own  # for the ranks that this process starts
+    if parent not in (None, own):
+        end_with(int(parent))
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -1,4 +1,4 @@
-"""What a sweep shows: a live table on a terminal, a line a change elsewhere, the failures at the end."""
+"""The display of a sweep: a live table on a terminal, else a line per change, and the failures at the end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from audiobag.errors import ExitCode
 from audiobag.sweep.child import LOG, last_lines
 from audiobag.sweep.jobs import Job, State
+from audiobag.utils.errors import ExitCode
 
 _COLOURS = {State.RUNNING: "cyan", State.DONE: "green", State.FAILED: "red", State.INTERRUPTED: "yellow"}
+_REFRESH_SECONDS = 0.5
+_TABLE_LINES = 6  # lines of a table besides its rows
 
 
 class Display:
-    """Shows jobs; `update` is called whenever there may be news."""
+    """Shows the jobs of a sweep.
+
+    Args:
+        jobs: the jobs, whose states change while the sweep runs.
+        console: where to print.
+    """
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.jobs = jobs
@@ -30,7 +37,7 @@ class Display:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Keep the table on the screen, where there is one."""
+        """Keep the table on the screen if the console is a terminal."""
         if not self.console.is_terminal:
             yield
             return
@@ -43,52 +50,54 @@ class Display:
         if self._live is not None:
             if time.monotonic() >= self._next_refresh:
                 self._live.update(self.table(), refresh=True)
-                self._next_refresh = time.monotonic() + 0.5
+                self._next_refresh = time.monotonic() + _REFRESH_SECONDS
             return
         for job in self.jobs:
             if job.state is not self._shown[job.name]:
                 self._shown[job.name] = job.state
                 value = job.value() if job.state is State.DONE else None
                 score = "" if value is None else f"  val/mAP {value:.4f}"
-                self.console.print(f"{job.name}: {job.state.value}{score}", soft_wrap=True, highlight=False)
+                self._print(f"{job.name}: {job.state.value}{score}")
 
     def plan(self) -> None:
-        """Show what would run and what is done."""
-        table = Table("job", "plan", title=None)
+        """Show which jobs would run, continue or be skipped."""
+        table = Table("job", "plan")
         for job in self.jobs:
             todo = "continue" if job.begun else "run"
             table.add_row(job.name, "skip: done before" if job.state is State.SKIPPED else todo)
         self.console.print(table)
 
     def summary(self) -> None:
-        """Show the failures with their last lines of log, and how many jobs ended how."""
+        """Show the last lines of the log of each failed job, and how many jobs are in each state."""
         for job in self.jobs:
             if job.state is State.FAILED:
-                self.console.print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
+                self._print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
                 for line in last_lines(job.folder):
-                    self.console.print(f"  {line}", markup=False, highlight=False)
-        self.console.print(self._counts(), highlight=False)
-
-    def _counts(self) -> str:
-        counts = Counter(job.state.value for job in self.jobs)
-        return ", ".join(f"{n} {state}" for state, n in counts.items())
+                    self._print(f"  {line}")
+        self._print(self._counts())
 
     def table(self) -> Table:
-        """Return the table of the jobs as they stand; where the screen is too low for all, of those at work."""
-        table = Table("job", "state", title=None, caption=self._counts())
-        for name in ("step", "val/mAP", "left"):
+        """Return the table of the jobs; if the terminal is too low for all, of those that are running."""
+        table = Table("job", "state", caption=self._counts())
+        for name in ("step", "val/mAP", "time left"):
             table.add_column(name, justify="right")
-        room = self.console.height - 6  # what the table's own lines leave
-        shown = [j for j in self.jobs if j.state is State.RUNNING] if len(self.jobs) > room else self.jobs
-        for job in shown:
-            said = job.progress() if job.state is State.RUNNING else {}
-            step = f"{said['step']}/{said['max_steps']}" if said else ""
-            value = said.get("val_mAP") if said else job.value()
-            left = _duration(said["seconds_left"]) if said.get("seconds_left") is not None else ""
+        fits = len(self.jobs) <= self.console.height - _TABLE_LINES
+        for job in self.jobs if fits else [j for j in self.jobs if j.state is State.RUNNING]:
+            now = job.progress() if job.state is State.RUNNING else {}
+            step = f"{now['step']}/{now['max_steps']}" if now else ""
+            value = now.get("val_mAP") if now else job.value()
+            left = _duration(now["seconds_left"]) if now.get("seconds_left") is not None else ""
             colour = _COLOURS.get(job.state, "")
             state = f"[{colour}]{job.state.value}[/]" if colour else job.state.value
             table.add_row(job.name, state, step, "" if value is None else f"{value:.4f}", left)
         return table
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def _counts(self) -> str:
+        counts = Counter(job.state.value for job in self.jobs)
+        return ", ".join(f"{n} {state}" for state, n in counts.items())
 
 
 def _reason(exit_code: int | None) -> str:
@@ -97,7 +106,7 @@ def _reason(exit_code: int | None) -> str:
     if exit_code < 0:
         return f"killed by signal {-exit_code}"
     if exit_code == ExitCode.DONE:
-        return "ended without results"
+        return "it wrote no metrics.json"
     return f"exit code {exit_code}"
 
 

@@ -1,18 +1,19 @@
-"""A sweep's jobs: what each is, and how far it has come."""
+"""The jobs of a sweep and their progress."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from audiobag.runs import RunDirectory
+from audiobag.runs.directory import RunDirectory
 
 
 class State(Enum):
-    """Where a job stands."""
+    """State of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -27,18 +28,18 @@ class Job:
     """One combination of a sweep.
 
     Attributes:
-        name: its folder's name.
-        overrides: what its command gets.
+        name: path of its folder, relative to the folder of the sweep.
+        overrides: Hydra overrides of its command.
         folder: its run directory.
-        config_hash: of its configuration.
-        state: where it stands.
-        exit_code: of its process, once that has ended.
+        config: its resolved configuration.
+        state: its state.
+        exit_code: exit code of its process; None until the process has ended.
     """
 
     name: str
     overrides: tuple[str, ...]
     folder: Path
-    config_hash: str
+    config: Mapping[str, Any]
     state: State = State.WAITING
     exit_code: int | None = None
 
@@ -49,35 +50,33 @@ class Job:
 
     @property
     def sweep(self) -> str:
-        """The sweep's name: that of the folder in which its jobs' folders are."""
+        """Name of the sweep: that of the folder that holds the folders of its jobs."""
         return self.folder.parents[len(Path(self.name).parts) - 1].name
 
     def look(self) -> None:
-        """Find out whether it has been done before.
+        """Mark the job as skipped if its run is complete.
 
         Raises:
-            UserError: another configuration was run, or begun, in its folder.
+            OtherConfigurationError: a run of another configuration was started in its folder.
         """
-        if self.run.finished(self.config_hash) is not None:
+        self.run.check(self.config)
+        if self.run.metrics() is not None:
             self.state = State.SKIPPED
-        else:
-            self.run.check_begun(self.config_hash)
 
     @property
     def begun(self) -> bool:
         """Whether there is a checkpoint to continue from."""
-        return any(self.run.checkpoints.glob("step-*.ckpt"))
+        return bool(self.run.resumable())
 
     def value(self) -> float | None:
-        """Return its val/mAP, which a sweeper may maximise; None where it is not done or has no hold-out."""
-        record = self.run.metrics() or {}
-        value = record.get("val", {}).get("mAP")
+        """Return val/mAP, which a sweeper may maximise; None if the run is not complete or has no hold-out."""
+        value = (self.run.metrics() or {}).get("val", {}).get("mAP")
         return None if value is None else float(value)
 
     def progress(self) -> dict[str, Any]:
-        """Return what the job last said of itself; nothing where it has not spoken yet."""
+        """Return the content of progress.json; empty if the job has not written it yet."""
         try:
-            said = json.loads(self.run.progress.read_text(encoding="utf-8"))
+            content = json.loads(self.run.progress.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return said if isinstance(said, dict) else {}
+        return content if isinstance(content, dict) else {}

@@ -1,18 +1,17 @@
-"""The pool: runs jobs in the slots of this machine until none waits."""
+"""Run jobs in the slots of this machine until none is waiting."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from audiobag.errors import ExitCode, Interrupted
 from audiobag.sweep.child import SWEEP, job_command, reap_group, start, stop
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
+from audiobag.training.interruption import noted
+from audiobag.utils.errors import ExitCode, Interrupted
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 30.0
@@ -26,24 +25,24 @@ def run_jobs(
     fail_fast: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the waiting jobs, as many at once as there are slots; a job that fails costs only itself.
+    """Run the waiting jobs, one per slot at a time; a job that fails does not stop the others.
 
     Args:
-        jobs: their states are kept up to date.
-        slots: the places to run in.
-        flags: further options of every job's command.
-        fail_fast: stop all at the first failure.
-        watch: called a few times a second.
+        jobs: all jobs; their states are kept up to date.
+        slots: places to run in.
+        flags: further options of the command of each job.
+        fail_fast: stop all jobs at the first failure.
+        watch: called several times per second.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM came; the children are stopped, and the same command continues.
+        Interrupted: Ctrl-C or SIGTERM came; the jobs are stopped, and the same command continues them.
     """
     waiting = [job for job in jobs if job.state is State.WAITING]
     free = list(slots)
     running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]] = {}
     try:
-        with _interruptible() as interrupted:
-            while (waiting or running) and not interrupted():
+        with noted((signal.SIGINT, signal.SIGTERM), twice=True) as interrupted:
+            while (waiting or running) and not interrupted:
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
                     environment = {**slot.environment(), SWEEP: job.sweep}
@@ -59,9 +58,9 @@ def run_jobs(
                             return
                 watch()
                 time.sleep(POLL_SECONDS)
-            if interrupted():
+            if interrupted:
                 raise Interrupted
-    finally:  # nothing is left to stop unless something went wrong
+    finally:  # jobs are still running only after a failure or an interruption
         _stop_all(running)
         watch()
 
@@ -71,9 +70,9 @@ def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
     job.exit_code = process.returncode
     if process.returncode == ExitCode.INTERRUPTED:
         job.state = State.INTERRUPTED
-    elif process.returncode == ExitCode.DONE and job.run.finished(job.config_hash) is not None:
+    elif process.returncode == ExitCode.DONE and job.run.metrics() is not None:
         job.state = State.DONE
-    else:  # also a job that says 0 and has left no metrics.json
+    else:  # includes a job that exits with 0 and leaves no metrics.json
         job.state = State.FAILED
 
 
@@ -82,21 +81,3 @@ def _stop_all(running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]]) -> 
     for job, _, process in running.values():
         job.exit_code = process.returncode
         job.state = State.DONE if job.run.metrics() is not None else State.INTERRUPTED
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C or SIGTERM has come; a second one is KeyboardInterrupt at once."""
-    came: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

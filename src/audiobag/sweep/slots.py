@@ -1,4 +1,4 @@
-"""Slots: how many jobs run at once, and which devices and threads each of them sees."""
+"""Slots: how many jobs run at once, and the devices and threads of each."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audiobag.errors import UserError
-from audiobag.values import check_whole
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Slot:
     """A place for one job.
 
     Attributes:
-        devices: what the job's CUDA_VISIBLE_DEVICES names; empty on a CPU.
+        devices: GPUs for the job's CUDA_VISIBLE_DEVICES; empty on a CPU.
         threads: CPU threads of each of its processes.
     """
 
@@ -23,7 +23,7 @@ class Slot:
     threads: int
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that pin a job to the slot."""
+        """Return the environment variables that pin a job to the slot."""
         threads = str(self.threads)
         pinned = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         return {**pinned, "CUDA_VISIBLE_DEVICES": ",".join(self.devices)} if self.devices else pinned
@@ -35,26 +35,26 @@ def make_slots(
     """Return the slots of this machine.
 
     Args:
-        jobs: how many at once; "auto" for one per GPU (per `devices_per_job` GPUs), and on a CPU as many as its
-            cores bear at `threads` each, or one per core where that is not given. More jobs than GPUs share them
-            in turn.
-        devices: the GPUs to use, by number or UUID; none to compute on the CPU.
+        jobs: how many jobs run at once. "auto" means one per `devices_per_job` GPUs; on a CPU, as many as fit its
+            cores at `threads` each, or at one each if `threads` is None. If there are more jobs than GPUs, jobs share
+            GPUs.
+        devices: GPUs to use, by number or UUID; empty to compute on the CPU.
         devices_per_job: GPUs of one job; on a CPU, its processes.
         cores: CPU cores to share.
-        waiting: jobs to run: there are never more slots.
-        threads: CPU threads of each process, where the configuration says so.
+        waiting: number of jobs to run, an upper limit of the number of slots.
+        threads: CPU threads of each process; None to share the cores evenly.
 
     Raises:
-        UserError: the numbers cannot be.
+        ValueError: a number is out of range, or a job needs more GPUs than there are.
     """
-    check_whole("hydra.launcher.devices_per_job", devices_per_job)
+    check_whole("devices_per_job", devices_per_job)
     if jobs != "auto":
-        check_whole("hydra.launcher.jobs", jobs, otherwise=", or auto")
+        check_whole("jobs", jobs, otherwise=", or auto")
     groups = [tuple(devices[i : i + devices_per_job]) for i in range(0, len(devices), devices_per_job)]
     if devices and len(groups[-1]) < devices_per_job:
         groups.pop()
         if not groups:
-            raise UserError(f"a job wants {devices_per_job} GPUs, this machine shows {len(devices)}")
+            raise InputError(f"a job needs {devices_per_job} GPUs, but only {len(devices)} are visible")
     groups = groups or [()]
     if jobs == "auto":
         fit = len(groups) if devices else max(1, cores // (devices_per_job * (threads or 1)))
@@ -66,7 +66,7 @@ def make_slots(
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the GPUs this process may use: what CUDA_VISIBLE_DEVICES names, else all that torch finds."""
+    """Return the GPUs that this process may use: those in CUDA_VISIBLE_DEVICES, or else all that torch finds."""
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [d.strip() for d in named.split(",") if d.strip() and d.strip() != "-1"]
