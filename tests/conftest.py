@@ -15,7 +15,7 @@ import tests.typecheck
 
 install_import_hook("audiobag", f"{tests.typecheck.__name__}.typechecker")
 
-from audiobag.store import Columns, Description, Store, open_store, write_store  # noqa: E402
+from audiobag.data.store import Columns, DatasetInfo, Store, open_store, write_store  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def make_store(
         end_seconds=lengths.astype(np.float32),
     )
     names = tuple(f"class {k}" for k in range(classes))
-    description = Description(names, names, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source="random")
+    description = DatasetInfo(names, names, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source="random")
     frames = rng.integers(0, 256, (int(offsets[-1]), dim), dtype=np.uint8)
     write_store(path, frames=[frames], dim=dim, dtype=frames.dtype, columns=columns, description=description)
     return open_store(path)

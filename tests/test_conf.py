@@ -7,10 +7,12 @@ from pathlib import Path
 import audiobag.conf
 import pytest
 import torch
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from audiobag.experiment import build_system
-from audiobag.store import Store
+from audiobag.cli.assemble import build, model_of
+from audiobag.cli.options import options_of
+from audiobag.cli.schema import TrainOptions
+from audiobag.data.store import Store
 from tests.composing import composed
 
 CONF = Path(audiobag.conf.__file__).parent
@@ -26,19 +28,21 @@ def override(group: str, option: str) -> str:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda x: str(x))
 def test_option_composes_and_instantiates(group: str, option: str, store: Store, tmp_path: Path) -> None:
-    if (group, option) in [("data", "base"), ("experiment/paper", "recipe")]:
-        pytest.skip("what other options share: not one by itself")
-    config = composed("train", override(group, option), f"paths.run={tmp_path}")
-    system = build_system(config, store)
-    assert sum(p.numel() for p in system.parameters()) > 0
-    assert system.configure_optimizers() is not None
+    if (group, option) in [("data", "base"), ("experiment", "recipe")]:
+        pytest.skip("shared by other options and not one itself")
+    own = [f"data.root={tmp_path}"] if option == "own" else []
+    config = composed("train", override(group, option), f"paths.run={tmp_path}", *own)
+    options: TrainOptions = options_of("train", OmegaConf.create(config))
+    model = model_of(options, store)
+    optimizer = build("optimizer", options.optimizer)(model.parameters())
+    assert not options.lr_scheduler or build("lr_scheduler", options.lr_scheduler)(optimizer)
     for part in ("data", "sampler", "loss"):
-        assert instantiate(config[part]) is not None
+        assert build(part, config[part]) is not None
     for group_of_many in ("callbacks", "logger"):
-        for one in (config[group_of_many] or {}).values():
-            assert one is None or instantiate(one) is not None
+        for name, one in config[group_of_many].items():
+            assert one is None or build(f"{group_of_many}.{name}", one) is not None
     if config["trainer"]["accelerator"] == "cpu" or torch.cuda.is_available():
-        assert instantiate(config["trainer"], logger=False).max_steps == config["trainer"]["max_steps"]
+        assert build("trainer", config["trainer"], logger=False).max_steps == config["trainer"]["max_steps"]
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -59,12 +63,14 @@ PAPER = {
 
 
 def test_all_eight_systems_have_an_experiment() -> None:
-    assert {p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml")} - {"recipe"} == PAPER.keys()
+    assert {p.stem for p in (CONF / "experiment").glob("*.yaml")} - {"recipe"} == PAPER.keys()
+    assert {p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml")} == PAPER.keys()
 
 
+@pytest.mark.parametrize("folder", ["", "paper/"])
 @pytest.mark.parametrize("name", PAPER)
-def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
-    config = composed("train", f"experiment=paper/{name}", "data=full", f"paths.run={tmp_path}")
+def test_experiment_is_the_papers_recipe(name: str, folder: str, tmp_path: Path) -> None:
+    config = composed("train", f"experiment={folder}{name}", "data=full", f"paths.run={tmp_path}")
     targets = (config["sampler"], config["embedding"], config["pooling"]["measure"], config["loss"])
     assert tuple(t["_target_"].rsplit(".", 1)[1] for t in targets) == PAPER[name]
     assert config["data"]["batch_size"] == 500
@@ -80,5 +86,20 @@ def test_experiment_is_the_papers_recipe(name: str, tmp_path: Path) -> None:
 
 
 def test_a_smaller_data_set_has_a_shorter_schedule(tmp_path: Path) -> None:
-    config = composed("train", "experiment=paper/max", "data=longtail", f"paths.run={tmp_path}")
+    config = composed("train", "experiment=max", "data=longtail", f"paths.run={tmp_path}")
     assert config["trainer"]["max_steps"] == config["callbacks"]["averaging"]["last"] == 1200
+
+
+@pytest.mark.parametrize(("data", "steps"), [("synthetic", 300), ("balanced", 1200), ("full", 31_000), ("own", 1200)])
+def test_the_steps_are_those_of_the_data_set_with_any_trainer(data: str, steps: int, tmp_path: Path) -> None:
+    own = ["data.root=mine"] if data == "own" else []
+    for trainer in ("cpu", "gpu", "ddp"):
+        config = composed("train", f"data={data}", f"trainer={trainer}", f"paths.run={tmp_path}", *own)
+        assert config["trainer"]["max_steps"] == steps
+
+
+def test_a_data_set_without_a_schedule_has_the_default(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "theirs.yaml").write_text("defaults: [base]\nroot: x\ntrain: [a]\n")
+    config = composed("train", f"hydra.searchpath=[file://{tmp_path}]", "data=theirs", f"paths.run={tmp_path}")
+    assert config["trainer"]["max_steps"] == config["schedule"]["steps"] == 1200

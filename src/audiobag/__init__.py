@@ -1,7 +1,7 @@
 """Tag sound from frozen embeddings: bags of frames, poolings as expectations, and fair experiments.
 
-tagger = audiobag.load("exports/attention")
-prediction = audiobag.predict(tagger, frames, lengths)
+run = audiobag.train("pooling=attention_softmax", "trainer.max_steps=60", out="outputs/notebook")
+prediction = audiobag.predict(run.tagger, frames, lengths)
 audiobag.metrics.tagging_scores(prediction.clip, labels)
 """
 
@@ -10,12 +10,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from audiobag.utils.lazy import lazy_names
+
 if TYPE_CHECKING:
-    from audiobag import metrics
+    from audiobag import metrics, training
     from audiobag.bags import BagPrediction, Bags
-    from audiobag.export import Tagger, load, predict
-    from audiobag.model import BagClassifier
-    from audiobag.store import open_store
+    from audiobag.cli.python import TrainedRun, train
+    from audiobag.data.store import open_store
+    from audiobag.export.tagger import Tagger, load, predict
+    from audiobag.model import BagClassifier, build_model
 
     __version__: str
 
@@ -24,37 +27,43 @@ __all__ = [
     "BagPrediction",
     "Bags",
     "Tagger",
+    "TrainedRun",
     "__version__",
+    "build_model",
     "load",
     "metrics",
     "open_store",
     "predict",
+    "train",
+    "training",
 ]
 
-# The commands begin with this file, before they have taken over the signals: each name comes when it is asked for.
-_HOME = {
-    "BagClassifier": "audiobag.model",
-    "BagPrediction": "audiobag.bags",
-    "Bags": "audiobag.bags",
-    "Tagger": "audiobag.export",
-    "load": "audiobag.export",
-    "open_store": "audiobag.store",
-    "predict": "audiobag.export",
-}
+# The commands import this file before they install signal handlers, so names are imported when they are first used.
+_lazy = lazy_names(
+    __name__,
+    {
+        "BagClassifier": "model",
+        "BagPrediction": "bags",
+        "Bags": "bags",
+        "Tagger": "export.tagger",
+        "TrainedRun": "cli.python",
+        "build_model": "model",
+        "load": "export.tagger",
+        "open_store": "data.store",
+        "predict": "export.tagger",
+        "train": "cli.python",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "metrics":
-        return importlib.import_module("audiobag.metrics")
+    if name in ("metrics", "training"):
+        return importlib.import_module(f"audiobag.{name}")
     if name == "__version__":
         from importlib.metadata import version
 
         return version("audiobag")
-    if name not in _HOME:
-        raise AttributeError(f"module 'audiobag' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from audiobag.cli.folders import name_folders
+from tests.conftest import make_store
+from tests.report.fabricate import make_run
 
 
 def read_back(arguments: list[str]) -> object:
-    """What Hydra makes of `runs=...`."""
-    override = OverridesParser.create().parse_override(arguments[-1])
+    """Return the value that Hydra reads for `runs=...`."""
+    override = OverridesParser.create().parse_override(next(a for a in arguments if a.startswith("runs=")))
     return OmegaConf.to_container(OmegaConf.create({"runs": override.value()}), resolve=True)
 
 
@@ -33,16 +36,16 @@ def read_back(arguments: list[str]) -> object:
         "1",
     ],
 )
-def test_a_folder_reaches_the_command_as_it_stands(folder: str) -> None:
+def test_a_folder_reaches_the_command_unchanged(folder: str) -> None:
     assert read_back(name_folders([folder])) == {"runs": [folder]}
 
 
-def test_overrides_and_flags_stay_hydras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_and_flags_are_left_to_hydra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pooling=max,seed=0").mkdir()
     given = ["a", "baseline=average", "--cfg", "job", "pooling=max,seed=0", "out=docs/x", "b"]
     named = name_folders(given)
-    assert named[:-1] == ["baseline=average", "--cfg", "job", "out=docs/x"]
+    assert named[1:] == ["baseline=average", "--cfg", "job", "out=docs/x"]
     assert read_back(named) == {"runs": ["a", "pooling=max,seed=0", "b"]}
     assert name_folders(["--help"]) == ["--help"]
 
@@ -50,3 +53,37 @@ def test_overrides_and_flags_stay_hydras(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_report_starts_without_torch() -> None:
     code = "import sys, audiobag.report; assert 'torch' not in sys.modules, 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("audiobag-report")), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_command_reports_a_sweep(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "data" / "eval.h5", clips=60, classes=5)
+    for pooling in ("average", "max"):
+        make_run(tmp_path / "sweep" / f"pooling={pooling}", store, pooling=pooling)
+    done = run_command(tmp_path, "sweep", "classes=class 1", "out=page", "replicates=2", "baseline=max")
+    assert done.returncode == 0, done.stderr
+    assert "Warning: max has no pictures of clips: no checkpoint at" in done.stdout
+    assert "difference to max" in done.stdout
+    assert "Report: page/report.html" in done.stdout
+    assert (tmp_path / "page" / "precision_recall.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sweep", "dashboard=x"), "dashboard must be one of wandb, or null for none, got x"),
+        (("runs=[]",), "runs must have at least one folder, of a run or of a sweep"),
+        ((), "runs has no value and needs one"),
+        (("sweep", "replicates=many"), "replicates"),
+    ],
+)
+def test_wrong_values_end_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    done = run_command(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"audiobag: {sentence}")
+    assert len(done.stderr.splitlines()) == 1

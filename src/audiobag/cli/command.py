@@ -1,4 +1,4 @@
-"""What all commands share: a Hydra root, the exit codes, one sentence for the user's mistakes."""
+"""What all commands share: a Hydra root with a schema, the exit codes, one sentence for errors that a user can mend."""
 
 from __future__ import annotations
 
@@ -6,55 +6,94 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from audiobag import interruption
-from audiobag.errors import ExitCode, Interrupted, UserError
-from audiobag.sweep import some_failed
+from audiobag.cli import help, messages, schema  # noqa: A004 - the module
+from audiobag.cli.options import options_of
+from audiobag.sweep import outcome
 from audiobag.sweep.child import PARENT, die_with_parent
-from hydra_plugins.audiobag_launcher import PoolLauncher
+from audiobag.training import interruption
+from audiobag.utils.configs import resolved
+from audiobag.utils.errors import ExitCode, InputError, Interrupted
+from hydra_plugins.audiobag_launcher import PoolLauncher, WorkingDirectorySearchPath
 
-# Hydra copies this singleton, which it only reads, for every configuration group that --help lists.
-setattr(ConfigStore, "__deepcopy__", lambda self, memo: self)  # noqa: B010 - it has no such attribute to assign to
-# Run directories named by the second alone collide.
+T = TypeVar("T")
+_TRACEBACK = "AUDIOBAG_TRACEBACK"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_REMEDY = "use the options that it was started with, or choose another folder: {}=..."
+
+# Run directories that are named by the second alone collide.
 OmegaConf.register_new_resolver("unique", lambda: uuid4().hex[:6], use_cache=True, replace=True)
 
 
-def command(root: str, run: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
+@dataclass(frozen=True, slots=True)
+class Invocation(Generic[T]):
+    """What a command was called with.
+
+    Attributes:
+        options: of the command.
+        composed: the configuration as Hydra composed it, without Hydra's own part and with its references.
+    """
+
+    options: T
+    composed: DictConfig
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, in plain containers."""
+        return resolved(self.composed)
+
+
+def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[], None]:
     """Return a command's `main`.
 
     Args:
-        root: the root configuration, `train` for conf/train.yaml.
-        run: does the work, given the resolved configuration in plain containers.
+        root: name of the root configuration, `train` for conf/train.yaml.
+        run: does the work.
     """
 
     def task(config: DictConfig) -> object:
-        return _guarded(run, config)
+        return guarded(root, run, config)
 
-    Plugins.instance().register(PoolLauncher)  # Hydra finds it by itself in a wheel, not in an editable install
+    schema.register(root)
+    # Hydra finds plugins by itself in a wheel, and not in an editable install.
+    for plugin in (PoolLauncher, WorkingDirectorySearchPath):
+        Plugins.instance().register(plugin)
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
     def entry() -> None:
         interruption.install()
         die_with_parent()
-        _refuse_no_option(sys.argv[1:])
+        arguments = sys.argv[1:]
+        if "--version" in arguments:
+            sys.stdout.write(f"audiobag {version('audiobag')}\n")
+            return
         try:
-            main()
-        except SystemExit as end:
-            raise SystemExit(_hydras_exit_code(end)) from None
+            with _hydra_raises():
+                _refuse_null_options(arguments)
+                if help.wanted(arguments):
+                    help.show(root, [a for a in arguments if not a.startswith("-")])
+                else:
+                    main()
+        except Exception as error:
+            code = _report(error, _defaults(root))
+            # What a launcher raises under -m is a job of its own that failed.
+            failed = code == ExitCode.CRASH and outcome.multirun
+            raise SystemExit(ExitCode.SOME_JOBS_FAILED if failed else code) from None
         finally:
-            os.environ.pop(PARENT, None)  # what this process starts from now on is not the command's
-        if some_failed:
+            os.environ.pop(PARENT, None)  # processes that are started from now on are not the command's
+        if outcome.failed:
             raise SystemExit(ExitCode.SOME_JOBS_FAILED)
 
     return entry
@@ -65,79 +104,70 @@ def run_directory() -> str:
     return str(HydraConfig.get().runtime.output_dir)
 
 
-def choices() -> dict[str, str]:
-    """Return the option chosen of each configuration group, Hydra's own left out."""
-    return {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v and "hydra" not in k}
-
-
-def _refuse_no_option(arguments: list[str]) -> None:
-    """Refuse `group=null`, with which Hydra ends in a traceback."""
+def _refuse_null_options(arguments: list[str]) -> None:
+    """Refuse `group=null`, on which Hydra crashes."""
     for argument in arguments:
-        group, _, options = argument.lstrip("+").partition("=")
-        if "null" in options.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
-            _say(f"{argument}; expected an option of that group, --help lists them, or leave {group}= out")
-            raise SystemExit(ExitCode.USER)
+        group, _, chosen = argument.lstrip("+").partition("=")
+        if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
+            raise InputError(f"{argument}; expected an option of that group: --help lists them, or leave {group}= out")
 
 
-def _hydras_exit_code(end: SystemExit) -> int | str | None:
-    """Return the exit code for what ended the command outside of its work, by the exception Hydra reported."""
-    reported = end.__context__
-    if end.code != 1 or reported is None:
-        return end.code
-    if isinstance(reported, hydra.errors.HydraException | OmegaConfBaseException):
-        return ExitCode.USER  # it refuses an override, an option or a file
-    # What else Hydra reports comes from a launcher: a job of its own that failed.
-    return ExitCode.SOME_JOBS_FAILED if {"-m", "--multirun"} & set(sys.argv) else ExitCode.CRASH
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Have Hydra raise its errors, which it otherwise prints and turns into exit code 1.
+
+    The variable that does so is the user's way to ask for tracebacks too, and child processes inherit it: what the
+    user asked for is kept in a variable of our own.
+    """
+    before = {name: os.environ.get(name) for name in (_FULL_ERROR, _TRACEBACK)}
+    os.environ.setdefault(_TRACEBACK, "1" if before[_FULL_ERROR] == "1" else "0")
+    os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
-def _guarded(run: Callable[[dict[str, Any]], object], config: DictConfig) -> object:
-    """Run, and end the process with the exit code of whatever went wrong.
+def guarded(root: str, run: Callable[[Invocation[Any]], object], config: DictConfig) -> object:
+    """Run the work of a command; whatever ends it becomes an exit code.
 
-    By SystemExit, which Hydra lets pass: any exception would become exit code 1.
+    The exit code travels as SystemExit, which Hydra and its launchers let pass.
     """
     interruption.begin()
     try:
-        return run(_plain(config))
+        return run(Invocation(options_of(root, config), config))
     except Interrupted:
-        # A rank that another process started leaves the verdict to that one, which would take it for a crash.
+        # The process that started this rank reports the interruption, and takes a non-zero exit code for a crash.
         started_by_a_rank = os.environ.get("LOCAL_RANK", "0") != "0"
         if not started_by_a_rank:
             _say(f"interrupted; continue with the same command and hydra.run.dir={run_directory()}")
         raise SystemExit(ExitCode.DONE if started_by_a_rank else ExitCode.INTERRUPTED) from None
     except Exception as error:
-        mistake = _users_mistake(error)
-        if mistake is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        if mistake is None:
-            raise SystemExit(ExitCode.CRASH) from None
+        raise SystemExit(_report(error, OmegaConf.to_container(config))) from None
+
+
+def _defaults(root: str) -> Any:
+    """Return a root configuration without overrides, with Hydra's own part, for the keys that it has."""
+    with suppress(Exception), hydra.initialize_config_module("audiobag.conf", version_base="1.3"):
+        return OmegaConf.to_container(hydra.compose(root, return_hydra_config=True))
+    return {}
+
+
+def _report(error: Exception, config: Any) -> int:
+    """Print what ended the command and return its exit code."""
+    remedy = _REMEDY.format("hydra.sweep.dir" if outcome.multirun else "hydra.run.dir")
+    sentence = messages.message(error, config, remedy)
+    if sentence is None or os.environ.get(_TRACEBACK, os.environ.get(_FULL_ERROR)) == "1":
+        traceback.print_exception(error)
+    if sentence is not None:
         logging.getLogger(__name__).debug("refused", exc_info=error)
-        _say(mistake)
-        raise SystemExit(ExitCode.USER) from None
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
-
-
-def _users_mistake(error: BaseException) -> str | None:
-    """Return the sentence for an error that is the user's, None for one that is ours.
-
-    Hydra wraps what a constructor raises, so the chain of causes is searched.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return str(cause)
-        if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
-        if isinstance(cause, OmegaConfBaseException):
-            return f"{cause.full_key}: {str(cause).splitlines()[0]}" if cause.full_key else str(cause)
-        cause = cause.__cause__
-    if isinstance(error, hydra.errors.HydraException):
-        return str(error).replace("\n", " ")
-    return None
+        _say(sentence)
+        return ExitCode.USER
+    return ExitCode.CRASH
 
 
 def _say(sentence: str) -> None:

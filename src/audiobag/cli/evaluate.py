@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from audiobag.cli.command import command, run_directory
+from audiobag.cli.command import Invocation, command, run_directory
+from audiobag.cli.schema import EvaluateOptions
 
 
-def _evaluate(config: dict[str, Any]) -> None:
+def _evaluate(called: Invocation[EvaluateOptions]) -> None:
+    from audiobag.cli.assemble import score
     from audiobag.cli.tables import show_scores
-    from audiobag.experiment import evaluate
-    from audiobag.runs import RunDirectory
 
-    run = RunDirectory(Path(run_directory()))
-    show_scores(evaluate(config, run), run.path)
+    out = Path(run_directory())
+    show_scores(score(called.options, out), out)
 
 
 main = command("evaluate", _evaluate)

@@ -1,39 +1,44 @@
-"""audiobag-explore: a local page over a run, or two."""
+"""audiobag-explore: a local page for one run or two."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audiobag.cli.command import command
+from audiobag.cli.command import Invocation, command
 from audiobag.cli.folders import name_folders
-from audiobag.errors import UserError
+from audiobag.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from audiobag.cli.schema import ExploreOptions
 
 
 def main() -> None:
-    """Run the command; folders may stand on the command line as they are."""
+    """Run the command. Folders may be given without a key."""
     sys.argv[1:] = name_folders(sys.argv[1:])
     _main()
 
 
-def _explore(config: dict[str, Any]) -> None:
+def _explore(called: Invocation[ExploreOptions]) -> None:
     if importlib.util.find_spec("dash") is None:
-        raise UserError("audiobag-explore needs dash: pip install 'audiobag[explore]'")
+        raise InputError("audiobag-explore needs dash: pip install 'audiobag[explore]'")
     from audiobag.explore import open_runs
     from audiobag.explore.app import make_app
     from audiobag.explore.serve import check_loopback, serve
     from audiobag.export import load
-    from audiobag.interruption import deferred, requested
-    from audiobag.values import check_whole, paths
+    from audiobag.training.interruption import deferred, requested
+    from audiobag.utils.values import check_whole, listed
 
-    check_loopback(config["host"])
-    check_whole("port", config["port"], 0, ", 0 for any that is free")
-    opened = open_runs(paths("runs", config["runs"]), partial(load, allow=config["allow"]))
-    app = make_app(opened)
-    with deferred():  # Ctrl-C is how one ends it, and no interruption
-        serve(app.server, config["host"], config["port"], _say, requested)
+    options = called.options
+    check_loopback(options.host)
+    check_whole("port", options.port, 0, ", or 0 for any free port")
+    folders = [Path(str(folder)) for folder in listed(options.runs)]
+    app = make_app(open_runs(folders, partial(load, allow=options.allow)))
+    with deferred():  # Ctrl-C is the normal way to end the command, not an interruption
+        serve(app.server, options.host, options.port, _say, requested)
 
 
 def _say(address: str) -> None:

@@ -1,18 +1,22 @@
-"""audiobag-export: a checkpoint to a folder that can be shared."""
+"""audiobag-export: write a checkpoint to a folder that can be shared."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from audiobag.cli.command import command
+from audiobag.cli.command import Invocation, command
+
+if TYPE_CHECKING:
+    from audiobag.cli.schema import ExportOptions
 
 
-def _export(config: dict[str, Any]) -> None:
+def _export(called: Invocation[ExportOptions]) -> None:
     from rich.console import Console
 
-    from audiobag.export import export
+    from audiobag.export import write_export
 
-    written = export(config)
+    written = write_export(**asdict(called.options))
     console = Console(highlight=False)
     if written.difference is not None:
         console.print(f"Checked on clips of the store: within {written.difference:.2g} of PyTorch", markup=False)

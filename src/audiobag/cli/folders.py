@@ -1,32 +1,36 @@
-"""Bare folders on the command line, which Hydra does not know."""
+"""Folders on the command line without a key, which Hydra does not support."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# Hydra's own flags that take the next argument as their value.
+from audiobag.utils.configs import quoted
+
+# Hydra's flags whose value is the next argument.
 _WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 
 
 def name_folders(arguments: Sequence[str]) -> list[str]:
-    """Gather bare folders into Hydra's `runs=[...]`: `table2 out=docs` becomes `out=docs runs=['table2']`.
+    """Return command line arguments with the folders in one override `runs=[...]`.
 
-    What has a `=` is an override, unless it exists: a job's folder may be called `pooling=max,seed=0`.
+    An argument with a `=` is an override unless a folder of that name exists, such as `pooling=max,seed=0` of a sweep.
+
+    Args:
+        arguments: as given.
+
+    Example:
+        >>> name_folders(["table2", "out=docs"])
+        ["runs=['table2']", 'out=docs']
     """
     kept: list[str] = []
     folders: list[str] = []
+    place = 0
     for argument in arguments:
         override = "=" in argument and not Path(argument).exists()
         value_of_flag = bool(kept) and kept[-1] in _WITH_VALUE
-        hydras = override or value_of_flag or argument.startswith(("-", "~"))
-        (kept if hydras else folders).append(argument)
-    return [*kept, f"runs=[{','.join(map(_quoted, folders))}]"] if folders else kept
-
-
-def _quoted(text: str) -> str:
-    """Return `text` as Hydra reads it back: `${` begins no reference, and a backslash counts where it escapes."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
+        for_hydra = override or value_of_flag or argument.startswith(("-", "~"))
+        if not for_hydra and not folders:
+            place = len(kept)  # an override after the value of a flag is refused by Hydra's parser
+        (kept if for_hydra else folders).append(argument)
+    return [*kept[:place], f"runs=[{','.join(map(quoted, folders))}]", *kept[place:]] if folders else kept

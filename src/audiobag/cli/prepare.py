@@ -1,28 +1,24 @@
-"""audiobag-prepare: published records, packed features or a user's own embeddings to stores."""
+"""audiobag-prepare: published records, packed features or your own embeddings to stores."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from audiobag.cli.command import command
+from audiobag.cli.command import Invocation, command
+from audiobag.cli.schema import PrepareOptions
 
 
-def _prepare(config: dict[str, Any]) -> None:
+def _prepare(called: Invocation[PrepareOptions]) -> None:
     from rich.console import Console
 
     from audiobag.prepare import default_out, prepare
-    from audiobag.processes import available_cores
-    from audiobag.values import check_path
 
-    out = config.pop("out")
-    check_path("source", config["source"])
-    check_path("out", out, optional=True)
-    if config["processes"] is None:
-        config["processes"] = available_cores()
-    where = default_out(config["source"], config["size"]) if out is None else Path(out)
-    console = Console(stderr=True)
-    console.print(prepare(**config, out=where, console=console))
+    options, console = called.options, Console(stderr=True)
+    out = default_out(options.source, options.size) if options.out is None else Path(options.out)
+    summary = prepare(
+        options.source, out, size=options.size, force=options.force, on_error=options.on_error, console=console
+    )
+    console.print(summary)
 
 
 main = command("prepare", _prepare)

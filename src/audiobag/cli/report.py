@@ -1,49 +1,53 @@
-"""audiobag-report: tables, pictures and a page of the runs that are complete."""
+"""audiobag-report: tables, figures and a page over complete runs."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiobag.cli.command import command
+from audiobag.cli.command import Invocation, command
 from audiobag.cli.folders import name_folders
-from audiobag.errors import UserError
+from audiobag.utils.values import check_choice, listed
 
 if TYPE_CHECKING:
     from audiobag.export import Tagger
     from audiobag.report import Report
-    from audiobag.report.dashboard import Dashboard
 
 
 def main() -> None:
-    """Run the command; folders may stand on the command line as they are."""
+    """Run the command. Folders may be given without a key."""
     sys.argv[1:] = name_folders(sys.argv[1:])
     _main()
 
 
-def _report(config: dict[str, Any]) -> None:
+def _report(called: Invocation[Any]) -> None:
     from audiobag.report import report
     from audiobag.report.collect import unsent
-    from audiobag.values import paths
 
-    wanted = config.pop("dashboard")
-    config["runs"] = paths("runs", config["runs"])
-    if wanted not in (None, "wandb"):
-        raise UserError(f"dashboard={wanted} is not known: take dashboard=wandb, or leave it out")
-    _show(report(**config, load=_load))
-    if wanted:
-        from audiobag.report.dashboard import dashboard
+    options = called.options
+    if options.dashboard is not None:
+        check_choice("dashboard", options.dashboard, ("wandb",), ", or null for none")
+    runs = [Path(str(folder)) for folder in listed(options.runs)]
+    classes = None if options.classes is None else [str(name) for name in listed(options.classes)]
+    out = None if options.out is None else Path(options.out)
+    _show(report(runs, out, options.baseline, classes, options.replicates, _load))
+    if options.dashboard:
+        from audiobag.report.dashboard import publish
 
-        _show_dashboard(dashboard(config["runs"], config["out"], config["baseline"]))
-    if starts := unsent(config["runs"]):
-        # Those of one run, which was interrupted and continued, W&B takes in the order of their starts.
+        urls, notices = publish(runs, options.baseline)
+        _warn(notices)
+        for url in urls:
+            _say(f"Dashboard: {url}")
+    if starts := unsent(runs):
+        # W&B needs the starts of an interrupted and continued run in their order.
         _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
 
 
 def _load(path: Path) -> Tagger:
-    """Load a model; torch comes when there is one to load."""
+    """Load a model. torch is imported only if there is a model to load."""
     from audiobag.export import load
 
     return load(path)
@@ -52,21 +56,8 @@ def _load(path: Path) -> Tagger:
 _main = command("report", _report)
 
 
-def _show_dashboard(made: Dashboard) -> None:
-    for notice in made.notices:
-        _say(f"Mind: {notice}", style="yellow")
-    for where in (*made.urls, *made.files):
-        _say(f"Dashboard: {where}")
-
-
-def _say(text: str, style: str | None = None) -> None:
-    from rich.console import Console
-
-    Console().print(text, style=style, soft_wrap=True, markup=False, highlight=False)
-
-
 def _show(written: Report) -> None:
-    """Print the tables, what to mind, what was left out, and where the page lies."""
+    """Print the tables, the warnings, the folders left out, and where the page is."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -80,11 +71,21 @@ def _show(written: Report) -> None:
         for row in table.rows:
             shown.add_row(*map(Text, row[: table.essential]))
         console.print(shown)
-    for notice in written.notices:
-        console.print(f"Mind: {notice}", style="yellow", markup=False, highlight=False)
+    _warn(written.notices)
     for each in written.left_out:
-        console.print(f"Left out: {each.path}: {each.reason}", style="yellow", markup=False, highlight=False)
-    console.print(f"Report: {written.page}", soft_wrap=True, markup=False, highlight=False)
+        _say(f"Left out: {each.path}: {each.reason}", style="yellow")
+    _say(f"Report: {written.page}")
+
+
+def _warn(notices: Sequence[str]) -> None:
+    for notice in notices:
+        _say(f"Warning: {notice}", style="yellow")
+
+
+def _say(text: str, style: str | None = None) -> None:
+    from rich.console import Console
+
+    Console().print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

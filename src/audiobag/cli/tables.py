@@ -1,4 +1,4 @@
-"""What a command shows at its end."""
+"""The table of scores that a command prints at its end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from audiobag.cluster import is_first
+from audiobag.training.cluster import is_first
 
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
 
 
 def show_scores(record: Mapping[str, Any], run: Path) -> None:
-    """Print mAP, AUC and d-prime of a run, and where it is; on the first of several processes only."""
+    """Print mAP, AUC and d-prime of a run and the path of its folder. Only the first of several processes prints."""
     if not is_first():
         return
     table = Table(title=None)

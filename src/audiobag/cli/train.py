@@ -5,72 +5,67 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiobag import interruption
-from audiobag.cli.imports import without_signal_processing
-from audiobag.cluster import is_first
-from audiobag.errors import UserError
-from audiobag.files import locked
+from audiobag.training import interruption
+from audiobag.training.cluster import is_first
+from audiobag.utils.files import locked
+
+if TYPE_CHECKING:
+    from audiobag.cli.command import Invocation
 
 _LOG = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run the command: first take over the signals, then import Hydra, which takes half a second."""
+    """Run the command. Signal handlers are installed before Hydra, which takes half a second to import."""
     interruption.install()
     from audiobag.cli.command import command
 
     command("train", _train)()
 
 
-def _train(config: dict[str, Any]) -> float | None:
+def _train(called: Invocation[Any]) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from audiobag.cli.command import choices, run_directory
+    from audiobag.cli.command import run_directory
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return _run_as_process()
-    if preset := choices().get("sweep"):
-        raise UserError(f"sweep={preset} is a sweep of several runs: give -m too")
-    from audiobag.cli.tables import show_scores
-    from audiobag.runs import RunDirectory, config_hash
+    hydra = HydraConfig.get()
+    out = Path(run_directory())
+    if hydra.mode == RunMode.MULTIRUN:
+        from audiobag.sweep.launch import run_one
 
-    run = RunDirectory(Path(run_directory()))
-    record = run.finished(config_hash(config))
-    if record is None:
-        with _alone(run.path):
-            # Torch and Lightning take seconds to import: only once there is something to train.
-            with without_signal_processing():
-                from audiobag.experiment import train
-
-            record = train(config, run, choices())
-    else:
-        _LOG.info("complete already, so there was nothing to do")
-    show_scores(record, run.path)
+        return run_one(hydra, called.config, out)
+    record = run(called, out, [o for o in hydra.overrides.task if not o.startswith("sweep=")])
     value = record.get("val", {}).get("mAP")
     return None if value is None else float(value)
 
 
-def _alone(folder: Path) -> AbstractContextManager[None]:
-    """Keep other runs out of the run directory; the first rank does, for all of them."""
+def run(called: Invocation[Any], out: Path, overrides: list[str]) -> dict[str, Any]:
+    """Train one run unless it is complete, print its scores and return metrics.json."""
+    from audiobag.cli.options import choices
+    from audiobag.cli.tables import show_scores
+    from audiobag.runs import RunDirectory
+
+    record = RunDirectory(out).finished(called.config)
+    if record is None:
+        with _exclusive(out):
+            # torch and Lightning take seconds to import: only if there is something to train.
+            from audiobag.cli.assemble import record_of, train
+
+            record = train(called.options, record_of(called.composed, choices(), overrides), out)
+    else:
+        _LOG.info("the run is complete: nothing to do")
+    show_scores(record, out)
+    return record
+
+
+def _exclusive(folder: Path) -> AbstractContextManager[None]:
+    """Keep other runs out of the folder; the first rank does so for all of them."""
     if not is_first():
         return nullcontext()
-    return locked(folder / ".lock", f"another audiobag-train is at work in {folder}: let it end, or stop it")
-
-
-def _run_as_process() -> float | None:
-    """Run this job of another launcher's sweep as `pool` would: as a single run, in a process of its own.
-
-    Whatever process that run starts for another rank then runs it again, and not the launcher's own command.
-    """
-    from hydra.core.hydra_config import HydraConfig
-
-    from audiobag.cli.command import run_directory
-    from audiobag.sweep.launch import run_one
-
-    return run_one(HydraConfig.get(), Path(run_directory()))
+    return locked(folder / ".lock", f"another audiobag-train is running in {folder}: wait for it, or stop it")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""From the options of audiobag-train to objects, and from these to a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from audiobag.cli.messages import component_error
+from audiobag.cli.quiet import quiet_libraries
+from audiobag.cli.schema import EvaluateOptions, TrainOptions
+from audiobag.data import BagDataModule
+from audiobag.data.store import Store
+from audiobag.model import BagClassifier, build_model
+from audiobag.runs import RunConfig
+from audiobag.training import evaluate, fit
+from audiobag.utils.configs import flatten, resolved
+
+
+def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
+    """Build what the options describe, train it, and return metrics.json.
+
+    Args:
+        options: of audiobag-train.
+        config: the configuration to record.
+        out: folder of the run.
+
+    Raises:
+        ValueError: a component refuses its arguments, or the run cannot start.
+    """
+    quiet_libraries()
+    data: BagDataModule = build("data", options.data)
+    data.setup("fit")
+    seed_everything(options.seed, verbose=False)
+    return fit(
+        model_of(options, data.test_store),
+        data,
+        out,
+        loss=build("loss", options.loss),
+        optimizer=build("optimizer", options.optimizer),
+        lr_scheduler=build("lr_scheduler", options.lr_scheduler) if options.lr_scheduler else None,
+        callbacks=_built("callbacks", options.callbacks),
+        loggers=_built("logger", options.logger),
+        seed=options.seed,
+        select=options.select,
+        compile=options.compile,
+        threads=options.threads,
+        ckpt_path=options.ckpt_path,
+        init_from=options.init_from,
+        config=config,
+        **_trainer(options.trainer),
+    )
+
+
+def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
+    """Score the checkpoint that the options name, and return metrics.json.
+
+    Args:
+        options: of audiobag-evaluate.
+        out: folder of the results.
+
+    Raises:
+        ValueError: the checkpoint or the eval set cannot be used.
+    """
+    quiet_libraries()
+    data = build("data", options.data) if options.data else None
+    return evaluate(
+        options.checkpoint,
+        out,
+        data=data,
+        allow=options.allow,
+        threads=options.threads,
+        **_trainer(options.trainer),
+    )
+
+
+def model_of(options: TrainOptions, store: Store) -> BagClassifier:
+    """Return the model of some options, for frames and classes like those of a store."""
+    return build_model(
+        partial(build, "embedding", options.embedding),
+        partial(build, "pooling", options.pooling),
+        dim=store.dim,
+        classes=store.classes,
+        scale=store.description.scale,
+        offset=store.description.offset,
+    )
+
+
+def record_of(composed: DictConfig, choices: dict[str, str], overrides: list[str]) -> RunConfig:
+    """Return the configuration to record: resolved, with the keys that follow the seed.
+
+    Args:
+        composed: as Hydra composed it, with its references.
+        choices: the option chosen of each configuration group.
+        overrides: given on the command line.
+    """
+    config = resolved(composed)
+    other = resolved(OmegaConf.merge(composed, {"seed": config["seed"] + 1}))  # type: ignore[arg-type]
+    before, after = flatten(config), flatten(other)
+    return RunConfig(config, overrides, choices, [key for key in before if before[key] != after[key]])
+
+
+def build(key: str, config: Any, **arguments: Any) -> Any:
+    """Build a component.
+
+    Args:
+        key: of the component in the configuration, for messages.
+        config: its `_target_` and arguments.
+        arguments: further arguments.
+
+    Raises:
+        ValueError: the component refuses its arguments; names their keys.
+    """
+    try:
+        return instantiate(config, **arguments)
+    except InstantiationException as error:
+        raise component_error(key, error) from error
+
+
+def _built(group: str, configs: dict[str, Any]) -> list[Any]:
+    return [build(f"{group}.{name}", config) for name, config in configs.items() if config is not None]
+
+
+def _trainer(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the Trainer's class and options as `fit` takes them."""
+    made = build("trainer", config, _partial_=True)
+    return {"trainer": made.func, **made.keywords} if made.func is not Trainer else dict(made.keywords)

@@ -1,0 +1,106 @@
+"""One sentence for each error that a user can mend: the key, what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hydra.errors import HydraException, InstantiationException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from audiobag.cli.schema import KEYWORDS
+from audiobag.runs import OtherConfigurationError
+from audiobag.utils.configs import flatten
+from audiobag.utils.errors import InputError, causes
+
+_RENAMED = {"scheduler": "lr_scheduler"}
+_FULL_KEY = re.compile(r"full_key: (\S+)")
+_ARGUMENT = re.compile(r"(\w+) (?:must|needs|has|cannot|reaches)\b")
+
+
+def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str | None:
+    """Return the sentence for an error that the user can mend; None for a crash.
+
+    Args:
+        error: what ended the command.
+        config: the composed configuration, in which the key of a refused argument is looked up.
+        remedy: what to do where another configuration is in the run's folder.
+    """
+    for cause in causes(error):
+        if isinstance(cause, OtherConfigurationError):
+            return f"{cause}; {remedy}"
+        if isinstance(cause, InputError):
+            return with_key(str(cause), config)
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
+        if isinstance(cause, OmegaConfBaseException):
+            return _omegaconf(cause, config)
+    if isinstance(error, HydraException):
+        return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
+    return None
+
+
+def component_error(key: str, error: InstantiationException) -> InputError:
+    """Return what is wrong with a component: its constructor's own words, with the component's key.
+
+    Args:
+        key: of the component in the configuration, such as `embedding`.
+        error: what Hydra raised when it built the component.
+    """
+    inner = _FULL_KEY.search(str(error))
+    path = f"{key}.{inner[1]}" if inner else key
+    chain = list(causes(error))
+    cause = next((one for one in chain if isinstance(one, InputError)), chain[-1])
+    text = " ".join(str(cause).split())
+    if _ARGUMENT.match(text):
+        return InputError(f"{path}.{text}")
+    return InputError(text if isinstance(cause, InputError) else f"{path}: {text}")
+
+
+def with_key(text: str, config: Mapping[str, Any]) -> str:
+    """Return a message that starts with the name of an argument with the whole key of that argument instead.
+
+    Only where exactly one key of the configuration ends in that name.
+    """
+    for key, attribute in KEYWORDS.items():
+        if key in config:
+            text = re.sub(rf"\b{attribute}\b", key, text)
+    argument = _ARGUMENT.match(text)
+    if argument is None or argument[1] in config:
+        return text
+    keys = [key for key in flatten(config) if key.rpartition(".")[2] == argument[1]]
+    return text.replace(argument[1], keys[0], 1) if len(keys) == 1 else text
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return the sentence for a key that nothing reads.
+
+    Args:
+        key: dotted.
+        known: the keys that there are, dotted.
+    """
+    top, dot, rest = key.partition(".")
+    if top in _RENAMED:
+        return f"{key} is not a key: {top} is now {_RENAMED[top]}, so write {_RENAMED[top]}{dot}{rest}"
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
+    return f"{key} is not a key that anything reads: {hint}"
+
+
+def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
+    first = str(error).splitlines()[0]
+    key = error.full_key
+    if not key:
+        return _renamed(first)
+    if "not in" in first:
+        return unknown_key(str(key), flatten(config))
+    return f"{key}: {first}"
+
+
+def _renamed(text: str) -> str:
+    for old, new in _RENAMED.items():
+        if f"'{old}" in text or f"'/{old}" in text:
+            return f"{text} ({old} is now {new})"
+    return text

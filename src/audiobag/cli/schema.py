@@ -1,0 +1,229 @@
+"""The options of each command, with their types: the schemas of the root configurations in `conf/`.
+
+OmegaConf checks what is composed against them. The values and what they mean are in the YAML files. Components such as
+`embedding` are plain YAML with a `_target_`, whose constructor checks its own arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf, open_dict
+
+
+class Select(StrEnum):
+    """Which weights are scored."""
+
+    last = "last"
+    best = "best"
+
+
+class OnError(StrEnum):
+    """What to do at a bad record."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+class PredictionFormat(StrEnum):
+    """File formats of predictions."""
+
+    h5 = "h5"
+    csv = "csv"
+    jsonl = "jsonl"
+    audacity = "audacity"
+
+
+class Times(StrEnum):
+    """Where seconds are counted from."""
+
+    video = "video"
+    clip = "clip"
+
+
+class ExportFormat(StrEnum):
+    """Formats of an export."""
+
+    safetensors = "safetensors"
+    onnx = "onnx"
+    torch_export = "torch_export"
+
+
+class Size(StrEnum):
+    """Sizes of the synthetic data set."""
+
+    tiny = "tiny"
+    small = "small"
+    full = "full"
+
+
+@dataclass
+class Schedule:
+    """Training steps of a data set, and the window of steps over which eval predictions are averaged."""
+
+    steps: int = 1200
+    first: int = 1000
+    last: int = 1200
+    every: int = 100
+
+
+@dataclass
+class Paths:
+    """Folders that other keys refer to."""
+
+    data: str = MISSING
+    run: str = MISSING
+
+
+@dataclass
+class TrainOptions:
+    """Options of audiobag-train, see conf/train.yaml."""
+
+    seed: int = MISSING
+    select: Select = MISSING
+    threads: int | None = MISSING
+    compile: str | None = MISSING
+    ckpt_path: str | None = MISSING
+    init_from: str | None = MISSING
+    tags: list[str] = MISSING
+    data: dict[str, Any] = MISSING
+    schedule: Schedule = field(default_factory=Schedule)
+    sampler: dict[str, Any] = MISSING
+    embedding: dict[str, Any] = MISSING
+    pooling: dict[str, Any] = MISSING
+    loss: dict[str, Any] = MISSING
+    optimizer: dict[str, Any] = MISSING
+    lr_scheduler: dict[str, Any] = MISSING
+    trainer: dict[str, Any] = MISSING
+    callbacks: dict[str, Any] = MISSING
+    logger: dict[str, Any] = MISSING
+    paths: Paths = MISSING
+
+
+@dataclass
+class EvaluateOptions:
+    """Options of audiobag-evaluate, see conf/evaluate.yaml."""
+
+    checkpoint: str = MISSING
+    data: dict[str, Any] | None = None
+    allow: Any = MISSING
+    threads: int | None = MISSING
+    trainer: dict[str, Any] = MISSING
+    seed: int = MISSING
+    sampler: dict[str, Any] | None = MISSING
+    paths: Paths = MISSING
+
+
+@dataclass
+class PrepareOptions:
+    """Options of audiobag-prepare, see conf/prepare.yaml."""
+
+    source: str = MISSING
+    out: str | None = MISSING
+    on_error: OnError = MISSING
+    force: bool = MISSING
+    size: Size = MISSING
+
+
+@dataclass
+class PredictOptions:
+    """Options of audiobag-predict, see conf/predict.yaml."""
+
+    checkpoint: str = MISSING
+    source: str = MISSING
+    out: str | None = MISSING
+    format: PredictionFormat | None = MISSING
+    force: bool = MISSING
+    top_k: int | None = MISSING
+    frames: bool = MISSING
+    segments: bool = MISSING
+    threshold: float = MISSING
+    median: int = MISSING
+    picture: bool = MISSING
+    clips: Any = MISSING
+    class_name: str | None = None
+    most_wrong: bool = MISSING
+    at_most: int = MISSING
+    times: Times = MISSING
+    batch_size: int = MISSING
+    threads: int | None = MISSING
+    on_error: OnError = MISSING
+    allow: Any = MISSING
+
+
+@dataclass
+class ReportOptions:
+    """Options of audiobag-report, see conf/report.yaml."""
+
+    runs: Any = MISSING
+    out: str | None = MISSING
+    baseline: str | None = MISSING
+    classes: Any = MISSING
+    replicates: int = MISSING
+    dashboard: str | None = MISSING
+
+
+@dataclass
+class ExploreOptions:
+    """Options of audiobag-explore, see conf/explore.yaml."""
+
+    runs: Any = MISSING
+    host: str = MISSING
+    port: int = MISSING
+    allow: Any = MISSING
+
+
+@dataclass
+class ExportOptions:
+    """Options of audiobag-export, see conf/export.yaml."""
+
+    checkpoint: str = MISSING
+    format: ExportFormat = MISSING
+    out: str = MISSING
+    store: str | None = MISSING
+    replicates: int = MISSING
+    allow: Any = MISSING
+
+
+@dataclass
+class PoolOptions:
+    """Options of the `pool` launcher, see conf/hydra/launcher/pool.yaml."""
+
+    _target_: str = MISSING
+    jobs: int | str = MISSING
+    devices_per_job: int | None = MISSING
+    fail_fast: bool = MISSING
+    dry_run: bool = MISSING
+
+
+SCHEMAS = {
+    "train": TrainOptions,
+    "evaluate": EvaluateOptions,
+    "prepare": PrepareOptions,
+    "predict": PredictOptions,
+    "report": ReportOptions,
+    "explore": ExploreOptions,
+    "export": ExportOptions,
+}
+# Keys that are keywords of Python, and the attribute that stands for each.
+KEYWORDS = {"class": "class_name"}
+
+
+def register(name: str) -> None:
+    """Store the schemas of a command and of the launcher in Hydra's ConfigStore, `train_schema` for conf/train.yaml.
+
+    The schemas are open, so that a YAML file can define a key of its own for other keys to refer to; `options_of`
+    refuses keys that nothing refers to.
+    """
+    node = OmegaConf.structured(SCHEMAS[name])
+    with open_dict(node):
+        for key, attribute in KEYWORDS.items():
+            if attribute in node:
+                node[key] = node.pop(attribute)
+    OmegaConf.set_struct(node, False)
+    store = ConfigStore.instance()
+    store.store(f"{name}_schema", node, provider="audiobag")
+    store.store("pool_schema", PoolOptions, group="hydra/launcher", provider="audiobag")
