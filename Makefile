@@ -2,18 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check acceptance docs constraints clean
+.PHONY: help train check test lowest acceptance docs bench constraints clean
 .DEFAULT_GOAL := help
 
-.PHONY: help
 help:
-	@echo "make train       set up, prepare the embedded data set, train, evaluate, print the table"
-	@echo "make test        set up, then lint, types, import contracts and all tests"
-	@echo "make docs        the documentation, to build/site"
-	@echo "make acceptance  the tests that need system packages or hours"
-	@echo "make bench       peers and audiobag side by side, into docs/benchmarks.md"
+	@echo "make train       set up, prepare the synthetic data set, train, evaluate, print the scores"
+	@echo "make test        set up, then run linter, type checker, import contract and all tests"
+	@echo "make lowest      run all tests with the lowest versions that pyproject.toml promises"
+	@echo "make docs        build the documentation in build/site"
+	@echo "make acceptance  run the tests that need system packages or hours"
+	@echo "make bench       compare audiobag with other packages, into docs/benchmarks.md"
 
-# The environment is made anew when what it is made from changes.
+# Create the environment again when its inputs change.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools wheel
@@ -30,9 +30,12 @@ check: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# As many processes as cores, one thread each: the tests' tensors are small.
+# One process per core with one thread each, because the tensors of the tests are small.
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
+
+lowest:
+	.ci/lowest
 
 acceptance: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m acceptance
@@ -40,12 +43,12 @@ acceptance: .venv/.ready
 docs: .venv/.ready
 	$(BIN)/mkdocs build --strict
 
-# Where nothing else is at work: the peers take turns, but the seconds are the machine's.
+# Run it on an idle machine: the packages are timed in turns, but other work changes the times.
 bench: .venv/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# Write the versions in use to constraints.txt, after a deliberate upgrade.
+# Write the installed versions to constraints.txt, after an intended upgrade.
 constraints: .venv/.ready
 	{ head -n 1 constraints.txt; $(BIN)/pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	mv constraints.new constraints.txt

@@ -1,10 +1,10 @@
 """Measure, and write docs/benchmarks.json and docs/benchmarks.md.
 
 python -m benchmarks                 all but the large ones
-python -m benchmarks step metrics    these alone; the others' figures stay
+python -m benchmarks step metrics    only these
 python -m benchmarks large           two million clips: ten minutes, 8 GB of disk
 
-A group that is not run keeps its earlier figures; the page says where another machine took them.
+Benchmarks that do not run keep their earlier results, and the page says if another machine measured them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from audiobag.files import write_text
-from audiobag.hardware import cpu_multiplies_bf16
+from audiobag.training.devices import cpu_multiplies_bf16
+from audiobag.utils.files import write_text
 from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -32,7 +32,7 @@ USUAL = ("loader", "prepare", "metrics", "step", "pooling", "training", "startup
 
 
 def machine() -> dict[str, Any]:
-    """Return what was measured on."""
+    """Describe the machine."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -50,7 +50,7 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Run the benchmarks that are named on the command line."""
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -60,9 +60,9 @@ def main() -> None:
         choices=[*USUAL, "large", []],
         default=[],
         metavar="NAME",
-        help=f"of {', '.join([*USUAL, 'large'])}",
+        help=f"one of {', '.join([*USUAL, 'large'])}",
     )
-    parser.add_argument("--work", type=Path, help="a folder to keep the generated stores in; default a temporary one")
+    parser.add_argument("--work", type=Path, help="folder that keeps the generated stores; by default a temporary one")
     options = parser.parse_args()
     console = Console(stderr=True)
     path = DOCS / "benchmarks.json"
@@ -75,7 +75,7 @@ def main() -> None:
             about, began = (module.__doc__ or "").strip(), time.monotonic()
             console.print(f"{name}: {about}")
             rows = [row.as_dict() for row in module.run(work)]
-            console.print(f"{name}: {len(rows)} figures in {time.monotonic() - began:.0f} s")
+            console.print(f"{name}: {len(rows)} results in {time.monotonic() - began:.0f} s")
             if rows:
                 when = datetime.now(UTC).isoformat(timespec="seconds")
                 kept[name] = {"about": about, "machine": machine(), "when": when, "rows": rows}

@@ -1,4 +1,4 @@
-"""What a training step asks of a GPU, counted without one: operators on torch's device that computes nothing."""
+"""Operators of a training step on a GPU, counted without one, on torch's meta device."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from audiobag.bags import Bags
-from audiobag.experiment import build_system
+from audiobag.loss import ClipBCE
 from benchmarks.measure import Row
-from benchmarks.stores import random_store
-from benchmarks.training import configuration
-
-B, T = 500, 10
+from benchmarks.step import CLASSES, CLIPS, DIM, FRAMES, paper_model
 
 
-class _Operators(TorchDispatchMode):
-    """Counts operators that compute something: no views, no new memory."""
+class Operators(TorchDispatchMode):
+    """Counts operators that compute something: neither views nor allocations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,20 +31,16 @@ class _Operators(TorchDispatchMode):
 
 def run(work: Path) -> list[Row]:
     """Count."""
-    folder = work / "launches"
-    store = random_store(folder / "bal_train.h5", 1000)
-    random_store(folder / "eval.h5", 500, seed=1)
-    system = build_system(configuration(folder, 1, "experiment=paper/attention_softmax"), store).to("meta")
-    system.model.train()
+    model, loss = paper_model().to("meta"), ClipBCE()
     bags = Bags(
-        frames=torch.empty(B, T, store.dim, dtype=torch.uint8, device="meta"),
-        lengths=torch.empty(B, dtype=torch.int64, device="meta"),
-        labels=torch.empty(B, store.classes, dtype=torch.bool, device="meta"),
-        index=torch.empty(B, dtype=torch.int64, device="meta"),
+        frames=torch.empty(CLIPS, FRAMES, DIM, dtype=torch.uint8, device="meta"),
+        lengths=torch.empty(CLIPS, dtype=torch.int64, device="meta"),
+        labels=torch.empty(CLIPS, CLASSES, dtype=torch.bool, device="meta"),
+        index=torch.empty(CLIPS, dtype=torch.int64, device="meta"),
     )
-    no_autocast = patch("torch.autocast", lambda *_, **__: nullcontext())  # the meta device has none
-    with no_autocast, _Operators() as operators:
+    no_autocast = patch("torch.autocast", lambda *_, **__: nullcontext())  # The meta device has no autocast.
+    with no_autocast, Operators() as operators:
         mask = bags.mask
-        system.loss(system.model(bags.frames, mask), bags.labels, mask).backward()
-    what = "operators of a step of the paper's network, forward and backward, in fp32; views and new memory left out"
+        loss(model(bags.frames, mask), bags.labels, mask).backward()
+    what = "operators of a step of the paper's network, forward and backward, in fp32, without views and allocations"
     return [Row(what, float(operators.count), "")]

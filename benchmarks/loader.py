@@ -1,4 +1,4 @@
-"""Batches of 500 clips, labels included: one gather against the per-sample ways of the public trainers."""
+"""Batches of 500 clips with their labels: one gather per batch against loaders that read each sample by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH, BATCHES = 500, 8
 
 
 class PerSample(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """x and y by clip, from an open HDF5 file of the authors' layout or from memory."""
+    """Frames and labels of single clips, from an open HDF5 file in the layout of the paper's code or from memory."""
 
     def __init__(self, x: h5py.Dataset | np.ndarray, y: h5py.Dataset | np.ndarray) -> None:
         self.x, self.y = x, y

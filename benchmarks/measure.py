@@ -1,4 +1,4 @@
-"""Measuring candidates in turns, so that whatever else the machine does meets all of them alike."""
+"""Timing of candidates in turns, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure.
+    """One result.
 
     Attributes:
-        what: was measured.
+        what: what was measured.
         value: the median.
-        unit: of the value.
-        spread: (max - min) / median over the repeats, or that of the quartiles of many; 0 where there was one.
-        against: the peer's name and its median, where there is one.
-        ratio: how many times the peer, in the sense of `goal`.
-        goal: in words, empty where there is none.
+        unit: unit of the value.
+        spread: `spread` or `quartiles` of the repeats; 0 for a single measurement.
+        against: what the ratio says, up to its number: "audiobag takes".
+        ratio: ratio of two values, in the sense of `against`.
+        goal: the goal in words; empty for none.
     """
 
     what: str
@@ -39,7 +39,7 @@ class Row:
 def seconds(
     candidates: Mapping[str, Callable[[], object]], repeats: int = 7, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Return the wall-clock seconds of each call, the candidates taking turns."""
+    """Return the wall-clock seconds of each call; the candidates take turns, and the warm-up is left out."""
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(warm_up + repeats):
         for name, run in candidates.items():
@@ -61,7 +61,7 @@ def spread(values: list[float]) -> float:
 
 
 def quartiles(values: list[float]) -> float:
-    """Return the spread of many values, of which the machine disturbs a few: (third quartile - first) / median."""
+    """Return (third quartile - first) / median: a spread that a few disturbed values do not change."""
     first, middle, third = statistics.quantiles(values)
     return (third - first) / middle
 
@@ -69,14 +69,14 @@ def quartiles(values: list[float]) -> float:
 def rates(
     taken: dict[str, list[float]], items: Mapping[str, int], ours: str, unit: str, goals: Mapping[str, str]
 ) -> list[Row]:
-    """Return rows of items a second, ours against each peer.
+    """Return rows of items per second, with the ratio of ours to each peer's.
 
     Args:
         taken: from `seconds`.
-        items: how many each call handled.
-        ours: the name of audiobag's candidate.
-        unit: of the rows.
-        goals: of the ratio to each peer, in words.
+        items: number of items that each call handles.
+        ours: name of audiobag's candidate.
+        unit: unit of the rows.
+        goals: goal of the ratio to each peer, in words.
     """
     rate = {name: items[name] / median(values) for name, values in taken.items()}
     rows = [Row(ours, rate[ours], unit, spread(taken[ours]))]
@@ -88,12 +88,12 @@ def rates(
 
 
 def milliseconds(taken: dict[str, list[float]], ours: str, goals: Mapping[str, str]) -> list[Row]:
-    """Return rows of milliseconds, ours as a multiple of each peer's.
+    """Return rows of milliseconds, with the ratio of ours to each peer's.
 
     Args:
         taken: from `seconds`.
-        ours: the name of audiobag's candidate.
-        goals: of the ratio to each peer, in words.
+        ours: name of audiobag's candidate.
+        goals: goal of the ratio to each peer, in words.
     """
     ms = {name: 1e3 * median(values) for name, values in taken.items()}
     rows = [Row(ours, ms[ours], "ms", spread(taken[ours]))]

@@ -1,4 +1,4 @@
-"""The figures as a page."""
+"""The results as a page."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 
 _HEAD = """# Benchmarks
 
-Peers and audiobag measured in turns, in one run: `make bench` writes this page and `benchmarks.json` beside it;
-`python -m benchmarks large` adds two million clips. Medians; the spread is (largest - smallest) / median over the
-repeats, and for the framework's cost (third quartile - first) / median over hundreds of steps. Ratios carry over to
-other machines better than seconds do.
+audiobag and its peers are measured in turns, in one run. `make bench` writes this page and `benchmarks.json`;
+`python -m benchmarks large` adds two million clips. Values are medians. The spread is (largest - smallest) / median
+over the repeats. Ratios carry over to other machines better than seconds.
 """
 _TITLES = {
     "loader": "Loading",
-    "prepare": "Preparing",
+    "prepare": "Preparation",
     "metrics": "Metrics",
     "step": "The training step",
     "pooling": "Pooling",
-    "training": "The framework's cost",
-    "startup": "Starting",
+    "training": "Framework overhead",
+    "startup": "Start",
     "growth": "Growth",
-    "ranks": "Ranks",
+    "ranks": "Two ranks",
     "large": "Two million clips",
     "launches": "A step's operators",
     "gpu": "One GPU",
@@ -29,7 +28,7 @@ _TITLES = {
 
 
 def page(measured: Mapping[str, Any]) -> str:
-    """Return docs/benchmarks.md for the content of docs/benchmarks.json."""
+    """Return docs/benchmarks.md from the content of docs/benchmarks.json."""
     parts = [_HEAD]
     latest = max(measured.values(), key=lambda part: part.get("when", ""), default={"machine": None})["machine"]
     for name, title in _TITLES.items():
@@ -39,7 +38,7 @@ def page(measured: Mapping[str, Any]) -> str:
         machine = part["machine"]
         where = f"{machine['cores']} cores ({machine['cpu']}, {machine['instructions']}), torch {machine['torch']}"
         if machine != latest:
-            where = f"another machine than the latest figures here, earlier: {where}"
+            where = f"an earlier machine than that of the latest results: {where}"
         if machine["gpu"]:
             where += f", {machine['gpu']}"
         parts.append(f"## {title}\n\n{part['about']}\n\nOn {where}.\n")
@@ -47,7 +46,7 @@ def page(measured: Mapping[str, Any]) -> str:
         parts += [_line(row) for row in part["rows"]]
         parts.append("")
     if "gpu" not in measured:
-        parts.append("No GPU was at hand: what one does is unmeasured.\n")
+        parts.append("There are no GPU results: none was available.\n")
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Mean and maximum over 500 ragged bags of 1 to 10 frames, 527 classes, forward and backward; audiobag gives p too."""
+"""Mean and maximum over 500 bags of 1 to 10 frames, 527 classes, forward and backward; audiobag also returns p."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 from torchmil.nn import MaxPool, MeanPool
 
-from audiobag.hardware import keep_freed_memory
-from audiobag.pooling.mean import weighted_mean
-from audiobag.pooling.measure import Average, Max
+from audiobag.kernels.weighted_mean import weighted_mean
+from audiobag.pooling import Average, Max
+from audiobag.training.devices import keep_freed_memory
 from benchmarks.measure import Row, milliseconds, seconds
 from benchmarks.step import CLASSES, CLIPS, FRAMES
 
 
 def both_ways(pool: Callable[[Tensor], Tensor], f: Tensor) -> Callable[[], None]:
-    """Return a call that pools f [B, T, K] and goes back to it."""
+    """Return a forward and backward pass of a pooling on f [B, T, K]."""
 
-    def there_and_back() -> None:
+    def forward_and_backward() -> None:
         f.grad = None
         pool(f).sum().backward()
 
-    return there_and_back
+    return forward_and_backward
 
 
 def run(work: Path) -> list[Row]:
@@ -43,7 +43,7 @@ def run(work: Path) -> list[Row]:
             return pooled
 
         if not torch.allclose(ours(f), peer(f), atol=1e-5):
-            raise RuntimeError(f"torchmil's {what} is another")
+            raise RuntimeError(f"torchmil's {what} has other values")
         name = f"audiobag, {what}"
         candidates = {name: both_ways(ours, f), f"torchmil, {what}": both_ways(peer, f)}
         rows += milliseconds(seconds(candidates, repeats=15, warm_up=3), name, {})

@@ -1,4 +1,4 @@
-"""Published shards to stores, both checksums of every record checked, against the tfrecord package without checks."""
+"""Published shards to stores, all checksums checked, against the tfrecord package without checks, on one core."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from tfrecord.reader import sequence_loader
 
 from audiobag.prepare import prepare
 from audiobag.prepare.records import Clip, frame_record, write_shard
-from audiobag.processes import available_cores
-from benchmarks.measure import Row, median, seconds, spread
+from benchmarks.measure import Row, rates, seconds
 
 CLIPS, SHARDS = 204_800, 40
 _PER_SHARD = 512
@@ -24,7 +23,7 @@ CONTEXT = {"video_id": "byte", "start_time_seconds": "float", "end_time_seconds"
 
 
 def write_release(folder: Path, clips: int = CLIPS // 10, shards: int = SHARDS) -> Path:
-    """Write (once) published records of random frames."""
+    """Write published records of random frames, unless the folder exists."""
     if folder.exists():
         return folder
     rng = np.random.default_rng(0)
@@ -41,7 +40,7 @@ def write_release(folder: Path, clips: int = CLIPS // 10, shards: int = SHARDS) 
 
 
 def multiply_release(source: Path, folder: Path, clips: int) -> Path:
-    """Write (once) shards of so many clips: those of `source`, by `write_release`, again and again under other ids."""
+    """Write shards that repeat the clips of `write_release` under other ids, unless the folder exists."""
     if folder.exists():
         return folder
     payloads = []
@@ -65,12 +64,12 @@ def multiply_release(source: Path, folder: Path, clips: int) -> Path:
 
 
 def video_id(i: int) -> bytes:
-    """Return the id of clip i of a release, 11 letters as on YouTube."""
+    """Return the id of clip i of a release, 11 characters as on YouTube."""
     return b"%011d" % i
 
 
 def by_tfrecord(folder: Path) -> int:
-    """Read every clip with the tfrecord package, its frames left as the bytes it gives."""
+    """Read every clip with the tfrecord package, its frames as bytes."""
     read = 0
     for shard in sorted(folder.rglob("*.tfrecord")):
         read += sum(1 for _ in sequence_loader(str(shard), None, CONTEXT, {"audio_embedding": "byte"}))
@@ -78,7 +77,7 @@ def by_tfrecord(folder: Path) -> int:
 
 
 def on_one_core(work: Callable[[], object]) -> Callable[[], None]:
-    """Return the same work, done by threads that share one core."""
+    """Return a function that does the same work, all threads on one core."""
 
     def pinned() -> None:
         allowed = os.sched_getaffinity(0)
@@ -98,34 +97,15 @@ def run(work: Path) -> list[Row]:
     if not archive.exists():
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
             tar.add(release, "features")
-    out, quiet, cores = work / "prepared", Console(quiet=True), available_cores()
+    out, quiet = work / "prepared", Console(quiet=True)
 
-    def ours(source: Path, processes: int) -> None:
+    def ours(source: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
-        prepare(str(source), out, processes=processes, console=quiet)
+        prepare(str(source), out, console=quiet)
 
-    one, all_ = "audiobag, shards to finished stores, one core", f"audiobag, shards to finished stores, {cores} cores"
-    one_packed = "audiobag, tar.gz to finished stores, one core"
-    all_packed = f"audiobag, tar.gz to finished stores, {cores} cores"
-    peer = "tfrecord, shards to clips, no checks, one core"
-    taken = seconds(
-        {
-            one: on_one_core(lambda: ours(release, 1)),
-            peer: on_one_core(lambda: by_tfrecord(release)),
-            all_: lambda: ours(release, cores),
-            one_packed: on_one_core(lambda: ours(archive, 1)),
-            all_packed: lambda: ours(archive, cores),
-        },
-        repeats=3,
-    )
-    rate = {name: CLIPS / median(values) for name, values in taken.items()}
-    wide = {name: spread(values) for name, values in taken.items()}
-    return [
-        Row(one, rate[one], "clips/s", wide[one]),
-        Row(peer, rate[peer], "clips/s", wide[peer], one, rate[one] / rate[peer], "3 x"),
-        Row(all_, rate[all_], "clips/s", wide[all_], "one core's", rate[all_] / rate[one]),
-        Row(one_packed, rate[one_packed], "clips/s", wide[one_packed]),
-        Row(
-            all_packed, rate[all_packed], "clips/s", wide[all_packed], "one core's", rate[all_packed] / rate[one_packed]
-        ),
-    ]
+    shards = "audiobag, shards to finished stores"
+    packed = "audiobag, tar.gz to finished stores"
+    peer = "tfrecord, shards to clips, no checks"
+    candidates = {shards: lambda: ours(release), peer: lambda: by_tfrecord(release), packed: lambda: ours(archive)}
+    taken = seconds({name: on_one_core(call) for name, call in candidates.items()}, repeats=3)
+    return rates(taken, dict.fromkeys(taken, CLIPS), shards, "clips/s", {peer: "3 x"})

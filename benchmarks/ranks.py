@@ -9,16 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from audiobag.experiment import build_system
 from benchmarks.measure import Row
+from benchmarks.step import paper_model
 from benchmarks.stores import BALANCED, random_store
-from benchmarks.training import configuration
 
 _LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
 
 
 def bytes_a_step(work: Path, steps: int = 40) -> float:
-    """Return what each of two ranks sends over the loopback device in a step: the rest of a run's traffic cancels."""
+    """Return the bytes that each of two ranks sends in a step.
+
+    It is the difference of two runs on the loopback device, in which the traffic outside of steps cancels.
+    """
 
     def sent(total: int) -> int:
         before = int(_LOOPBACK.read_text())
@@ -29,7 +31,7 @@ def bytes_a_step(work: Path, steps: int = 40) -> float:
 
 
 def clips_per_second(work: Path, *overrides: str) -> float:
-    """Return audiobag-train's own figure for 20 steps."""
+    """Return the speed that audiobag-train reports for 20 steps."""
     run = work / "ranks"
     shutil.rmtree(run, ignore_errors=True)
     command = [sys.executable, "-m", "audiobag.cli.train", f"data.root={work}", "trainer.max_steps=20"]
@@ -41,23 +43,28 @@ def clips_per_second(work: Path, *overrides: str) -> float:
 
 def run(work: Path) -> list[Row]:
     """Measure."""
-    store = random_store(work / "bal_train.h5", BALANCED)
+    random_store(work / "bal_train.h5", BALANCED)
     random_store(work / "eval.h5", 500, seed=1)
     one = clips_per_second(work, "threads=2")
     strong = clips_per_second(work, "trainer=ddp_cpu", "threads=1")
     weak = clips_per_second(work, "trainer=ddp_cpu", "threads=1", "data.batch_size=1000")
-    system = build_system(configuration(work, 1), store)
-    gradient = 4 * sum(p.numel() for p in system.parameters())
+    gradient = 4 * sum(p.numel() for p in paper_model().parameters())
     rows = [
         Row("one process, two threads, batch 500", one, "clips/s"),
         Row(
-            "two ranks, one thread each, batch 500 in all", strong, "clips/s", against="one process", ratio=strong / one
+            "two ranks, one thread each, batch 500 in total",
+            strong,
+            "clips/s",
+            against="one process",
+            ratio=strong / one,
         ),
         Row("two ranks, one thread each, batch 500 each", weak, "clips/s", against="one process", ratio=weak / one),
-        Row("gradient a step, the paper's network in fp32", gradient / 1e6, "MB"),
+        Row("gradient per step, the paper's network in fp32", gradient / 1e6, "MB"),
     ]
     if _LOOPBACK.exists():
         rows.append(
-            Row("sent a step by each of two ranks, all traffic of the loopback device", bytes_a_step(work) / 1e6, "MB")
+            Row(
+                "sent per step by each of two ranks, all traffic of the loopback device", bytes_a_step(work) / 1e6, "MB"
+            )
         )
     return rows

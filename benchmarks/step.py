@@ -1,4 +1,4 @@
-"""The paper's training step, batch 500, against the bare matrix products of its forward and backward pass."""
+"""The paper's training step, batch 500, against the matrix products alone of its forward and backward pass."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from audiobag.embedding import MLP
-from audiobag.hardware import cpu_multiplies_bf16, keep_freed_memory
 from audiobag.loss import ClipBCE
 from audiobag.model import BagClassifier
 from audiobag.pooling import Expectation, SoftmaxAttention
+from audiobag.training.devices import cpu_multiplies_bf16, keep_freed_memory
 from benchmarks.measure import Row, milliseconds, seconds
 
 CLIPS, FRAMES, DIM, WIDTH, CLASSES = 500, 10, 128, 500, 527
@@ -22,7 +22,7 @@ LAYERS = [(DIM, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, CLASSES), (WIDTH
 
 
 class PlainExpectation(nn.Module):
-    """Eq. 4 to 9 as one would write them down, with autograd's own backward pass and torch's dropout."""
+    """Equations 4 to 9 of the paper in plain torch, with autograd's backward pass and torch's dropout."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +38,13 @@ class PlainExpectation(nn.Module):
         return ((v / v.sum(1, keepdim=True)) * f).sum(1)
 
 
+def paper_model(classes: int = CLASSES) -> BagClassifier:
+    """Return the paper's network."""
+    return BagClassifier(MLP(DIM), Expectation(WIDTH, classes, SoftmaxAttention), 1 / 128, -1.0)
+
+
 def train_step(forward: Callable[[], Tensor], parameters: list[nn.Parameter], bf16: bool) -> Callable[[], None]:
-    """Return a step: forward, backward, Adam."""
+    """Return a training step: forward, backward, Adam."""
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
     autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
 
@@ -54,7 +59,7 @@ def train_step(forward: Callable[[], Tensor], parameters: list[nn.Parameter], bf
 
 
 def matmuls(dtype: torch.dtype) -> Callable[[], None]:
-    """Return the products of one step, on matrices that are there already."""
+    """Return the matrix products of one step, on matrices that exist already."""
     rows = CLIPS * FRAMES
     x = [torch.randn(rows, a).to(dtype) for a, _ in LAYERS]
     w = [torch.randn(b, a).to(dtype) for a, b in LAYERS]
@@ -64,7 +69,7 @@ def matmuls(dtype: torch.dtype) -> Callable[[], None]:
         for i in range(len(LAYERS)):
             x[i] @ w[i].T
             g[i].T @ x[i]
-            if i:  # nobody needs the gradient of the frames
+            if i:  # The gradient of the frames is not needed.
                 g[i] @ w[i]
 
     return products
@@ -72,17 +77,17 @@ def matmuls(dtype: torch.dtype) -> Callable[[], None]:
 
 def run(work: Path) -> list[Row]:
     """Measure."""
-    keep_freed_memory()  # as audiobag-train does; it serves all three
+    keep_freed_memory()  # as audiobag-train does; it speeds up all candidates
     torch.manual_seed(0)
     frames = torch.randint(0, 256, (CLIPS, FRAMES, DIM), dtype=torch.uint8)
     mask, labels = torch.ones(CLIPS, FRAMES, dtype=torch.bool), torch.rand(CLIPS, CLASSES) < 0.004
     criterion, hot, rows = ClipBCE(), labels.float(), []
     for bf16 in (False, True) if cpu_multiplies_bf16() else (False,):
         precision = "bf16-mixed" if bf16 else "32-true"
-        model = BagClassifier(MLP(DIM), Expectation(WIDTH, CLASSES, SoftmaxAttention), 1 / 128, -1.0)
+        model = paper_model()
         plain, compiled = PlainExpectation(), deepcopy(model)
         compiled.compile()
-        ours, products = f"audiobag, {precision}", f"bare matrix products, {precision}"
+        ours, products = f"audiobag, {precision}", f"matrix products alone, {precision}"
         candidates = {
             ours: train_step(
                 lambda model=model: criterion(model(frames, mask), labels, mask), list(model.parameters()), bf16

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.store import Columns, Description, Store, open_store, write_store
+from audiobag.data.store import Columns, DatasetInfo, Store, open_store, write_store
 
 BALANCED, EVAL, FULL = 22_160, 20_371, 2_084_320
 
 
 def random_store(path: Path, clips: int, classes: int = 527, dim: int = 128, seed: int = 0) -> Store:
-    """Write (once) and open a store of clips with ten uint8 frames and 1 to 4 labels."""
+    """Open a store of clips with ten uint8 frames and 1 to 4 labels; write it first if it does not exist."""
     if path.exists():
         return open_store(path)
     rng = np.random.default_rng(seed)
     count = rng.integers(1, 5, clips)
     offsets = np.concatenate([[0], np.cumsum(count)])
-    # Distinct within a clip: one draw, then steps that do not come round to it.
+    # One draw per clip, then steps too few to return to it, give distinct labels.
     first = np.repeat(rng.integers(0, classes, clips), count)
     place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], count)
     labels = (first + place * max(1, classes // 5)) % classes
@@ -33,7 +33,7 @@ def random_store(path: Path, clips: int, classes: int = 527, dim: int = 128, see
         end_seconds=np.full(clips, 10, np.float32),
     )
     names = tuple(f"class {k}" for k in range(classes))
-    about = Description(names, names, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source="random")
+    about = DatasetInfo(names, names, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source="random")
 
     def pieces(block: int = 20_000) -> Iterator[NDArray[np.uint8]]:
         for begin in range(0, clips, block):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         licences = {Path(n).name for n in archive.namelist() if "/licenses/" in n}
     assert packed == {n for n in expected if "__pycache__" not in n}
     assert licences == {"LICENSE", "NOTICE"}
+
+
+def test_citation_has_the_version_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## {version} - " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_installed_wheel_sweeps_from_another_directory(wheel: Path, tmp_path: Path) -> None:
