@@ -1,4 +1,4 @@
-"""What audiobag needs to run, and under which licences: licences.md, from the installed packages.
+"""Write licences.md: the packages that audiobag needs to run and their licences, as installed.
 
 python docs/licences.py
 """
@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """# Licences
 
-audiobag is Apache-2.0; AudioSet's class list, which it carries, is CC BY 4.0. These are the packages that it needs to
-run, without extras, as their authors declare them; `python docs/licences.py` makes this page of what is installed.
+audiobag is licensed under Apache-2.0. It includes AudioSet's class list, which is licensed under CC BY 4.0. The table
+lists the packages that audiobag needs to run, without extras, with the licences that their authors declare.
+`python docs/licences.py` writes this page from the installed packages.
 
 | package | version | licence |
 | --- | --- | --- |
@@ -24,7 +25,7 @@ run, without extras, as their authors declare them; `python docs/licences.py` ma
 
 
 def needed(name: str, found: dict[str, Distribution] | None = None) -> dict[str, Distribution]:
-    """Return the package and all it needs on this platform, by name."""
+    """Return the package and everything it requires on this platform, by name."""
     found = {} if found is None else found
     if (key := canonicalize_name(name)) in found:
         return found
@@ -40,7 +41,7 @@ def needed(name: str, found: dict[str, Distribution] | None = None) -> dict[str,
 
 
 def licence(package: Distribution) -> str:
-    """Return what the package declares: its expression, else its classifiers, else the first line of its licence."""
+    """Return the declared licence: the expression, else the classifiers, else the first line of the licence field."""
     about = package.metadata
     classifiers = [c.split(" :: ")[-1] for c in about.get_all("Classifier", []) if c.startswith("License")]
     declared = (about.get("License") or "").strip().splitlines()
@@ -48,7 +49,7 @@ def licence(package: Distribution) -> str:
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the content of the page."""
     packages = {name: package for name, package in needed("audiobag").items() if name != "audiobag"}
     rows = (f"| {n} | {p.version.split('+')[0]} | {licence(p)} |" for n, p in sorted(packages.items()))
     return _HEAD + "\n".join(rows) + "\n"
