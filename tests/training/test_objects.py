@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_fine_tuning_on_other_classes_trains_a_new_pooling(
     assert {name for name in first if "embedding" in name} <= same
     assert second["model.pooling.classifier.weight"].shape[0] == 9
     assert "its classes differ, so the pooling is trained from scratch" in caplog.text
+
+
+def test_an_interrupted_fine_tuning_continues_without_the_checkpoint_that_it_started_with(
+    data: Path, tmp_path: Path
+) -> None:
+    trained(data, tmp_path / "first")
+    whole = trained(data, tmp_path / "second", f"init_from={tmp_path}/first")
+    for name in ("metrics.json", "checkpoints/step-00000008.ckpt"):
+        (tmp_path / "second" / name).unlink()
+    shutil.rmtree(tmp_path / "first")
+    assert trained(data, tmp_path / "second", f"init_from={tmp_path}/first").metrics["test"] == whole.metrics["test"]
 
 
 def test_fine_tuning_needs_the_same_embedding(data: Path, tmp_path: Path) -> None:

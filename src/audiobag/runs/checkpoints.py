@@ -58,6 +58,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return {**content, "audiobag": {**metadata, **kind, "config": config}}
 
 
+def model_weights(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint, with the names of `BagClassifier.state_dict()`.
+
+    Args:
+        path: the checkpoint, for messages.
+        content: what `load_checkpoint` returned.
+
+    Raises:
+        ValueError: the weights are not tensors.
+    """
+    weights = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
+    if not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise InputError(f"{path} is damaged: its weights are not tensors")
+    return weights
+
+
 def checkpoint_model(path: Path, content: Mapping[str, Any], allow: Sequence[str] = ()) -> BagClassifier:
     """Build the model of a checkpoint, with its weights.
 
@@ -73,9 +89,7 @@ def checkpoint_model(path: Path, content: Mapping[str, Any], allow: Sequence[str
     config = metadata["config"]
     if not all(isinstance(config.get(part), Mapping) for part in ("embedding", "pooling")):
         raise InputError(f"{path} was trained from Python objects: build its model again and load its state_dict")
-    weights = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
-    if not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise InputError(f"{path} is damaged: its weights are not tensors")
+    weights = model_weights(path, content)
     return restore_model(
         path,
         config["embedding"],

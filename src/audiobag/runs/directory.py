@@ -50,15 +50,15 @@ class RunDirectory:
     @property
     def best_checkpoint(self) -> Path:
         """The weights with the highest mAP on the hold-out, where there is a hold-out."""
-        return self.checkpoints / "best.ckpt"
+        return best_checkpoint(self.checkpoints)
 
     def step_checkpoint(self, step: int) -> Path:
         """Return the path of the checkpoint after `step` training steps."""
-        return self.checkpoints / f"step-{step:08d}.ckpt"
+        return step_checkpoint(self.checkpoints, step)
 
     def resumable(self) -> list[Path]:
         """Return the checkpoints that the run can continue from, newest first."""
-        return sorted(self.checkpoints.glob("step-*.ckpt"), reverse=True)
+        return step_checkpoints(self.checkpoints)
 
     def scored_checkpoint(self) -> Path:
         """Return the checkpoint with the weights that the run's scores belong to.
@@ -230,6 +230,21 @@ class RunDirectory:
         if not isinstance(content, dict) or key not in content:
             raise InputError(f"{path} has no {key}, so it was not written by audiobag: choose another folder")
         return content
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """Return the path of the best weights in a folder of checkpoints."""
+    return folder / "best.ckpt"
+
+
+def step_checkpoint(folder: Path, step: int) -> Path:
+    """Return the path of the checkpoint after `step` training steps in a folder of checkpoints."""
+    return folder / f"step-{step:08d}.ckpt"
+
+
+def step_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of steps in a folder of checkpoints, newest first."""
+    return sorted(folder.glob("step-*.ckpt"), reverse=True)
 
 
 def resolve_checkpoint(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier
 from audiobag.runs import resolve_checkpoint
-from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.runs.checkpoints import load_checkpoint, model_weights
 from audiobag.utils.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -30,18 +30,16 @@ def initialise(model: BagClassifier, checkpoint: Path, store: Store) -> None:
     """
     path = resolve_checkpoint(checkpoint)
     content = load_checkpoint(path)
-    weights = {k.removeprefix("model."): v for k, v in content["state_dict"].items() if k.startswith("model.")}
-    own = model.state_dict()
+    weights, own = model_weights(path, content), model.state_dict()
     same_classes = list(content["audiobag"]["class_names"]) == list(store.description.class_names)
-    taken = {k: v for k, v in weights.items() if k.startswith("embedding.") or same_classes}
-    for name in own:
-        if name.startswith("embedding.") or same_classes:
-            if name not in taken:
-                raise InputError(f"init_from={path} has no weights {name}: use the components of that run")
-            if taken[name].shape != own[name].shape:
-                shapes = f"{list(taken[name].shape)} instead of {list(own[name].shape)}"
-                raise InputError(f"init_from={path} has {name} of shape {shapes}: use the embedding it was made with")
-    model.load_state_dict({k: v for k, v in taken.items() if k in own}, strict=False)
+    copied = [name for name in own if name.startswith("embedding.") or same_classes]
+    for name in copied:
+        if name not in weights:
+            raise InputError(f"init_from={path} has no weights {name}: use the components of that run")
+        if weights[name].shape != own[name].shape:
+            shapes = f"{list(weights[name].shape)} instead of {list(own[name].shape)}"
+            raise InputError(f"init_from={path} has {name} of shape {shapes}: use the embedding it was made with")
+    model.load_state_dict({name: weights[name] for name in copied}, strict=False)
     if same_classes:
         _LOG.info("starting with the weights of %s", path)
     else:

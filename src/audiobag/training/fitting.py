@@ -115,7 +115,8 @@ def fit(
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
     seed_everything(seed, verbose=False)
-    if init_from is not None:
+    resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
+    if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
     module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata)
@@ -127,7 +128,6 @@ def fit(
     clock = Timer(dict(limit) if isinstance(limit, Mapping) else limit)
     callbacks = [*_with_defaults(callbacks, run), clock, Observer()]
     made = make_trainer(trainer, callbacks, loggers or [CSVLogger(run.path, name="csv")], options, data)
-    resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)
     stores = (*data.train_stores, data.test_store)

@@ -11,6 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
+from audiobag.runs.directory import best_checkpoint, step_checkpoint, step_checkpoints
 from audiobag.training.interruption import install, requested
 from audiobag.utils.errors import Interrupted
 from audiobag.utils.files import atomic, remove_leftovers
@@ -90,7 +91,7 @@ class RunCheckpoints(Checkpoint):
         score = trainer.callback_metrics.get("val/mAP")
         if score is not None and float(score) > self.best_score:
             self.best_score = float(score)
-            trainer.save_checkpoint(self.folder / "best.ckpt")
+            trainer.save_checkpoint(best_checkpoint(self.folder))
         self._step_done(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,9 +109,9 @@ class RunCheckpoints(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         """Save the present state, then remove the checkpoints that are no longer needed."""
         self._saved = trainer.global_step
-        trainer.save_checkpoint(self.folder / f"step-{trainer.global_step:08d}.ckpt")
+        trainer.save_checkpoint(step_checkpoint(self.folder, trainer.global_step))
         if trainer.is_global_zero:
-            for old in sorted(self.folder.glob("step-*.ckpt"))[: -self.KEEP]:
+            for old in step_checkpoints(self.folder)[self.KEEP :]:
                 old.unlink()
 
     def state_dict(self) -> dict[str, Any]:
