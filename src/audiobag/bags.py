@@ -20,13 +20,13 @@ class Bags:
     Attributes:
         frames: frames [B, T, D] in the dtype of the store (uint8 for AudioSet), zero on padding.
         lengths: number of real frames [B] of each bag, 1 to T.
-        labels: [B, K], true where the bag has the class.
+        labels: [B, K], true where the bag has the class. In training an augmentation may make them numbers in [0, 1].
         index: number [B] of each clip in its data set.
     """
 
     frames: Shaped[Tensor, "B T D"]
     lengths: Int64[Tensor, " B"]
-    labels: Bool[Tensor, "B K"]
+    labels: Bool[Tensor, "B K"] | Float[Tensor, "B K"]
     index: Int64[Tensor, " B"]
 
     def __len__(self) -> int:
@@ -59,11 +59,12 @@ class BagPrediction:
 
     Attributes:
         clip: F [B, K], the probability that the bag has the class.
-        frame: f [B, T, K], the probability that the frame shows the class.
+        frame: f [B, T, K], the probability that the frame shows the class. A pooling without a classifier of frames
+            gives the probability of the bag that holds this frame alone.
         measure: p [B, T, K], how much the frame counts for the class: non-negative, 1 when summed over the real frames
-            of a bag, exactly 0 on padding.
+            of a bag, exactly 0 on padding. None for a pooling without a measure.
     """
 
     clip: Float[Tensor, "B K"]
     frame: Float[Tensor, "B T K"]
-    measure: Float[Tensor, "B T K"]
+    measure: Float[Tensor, "B T K"] | None
