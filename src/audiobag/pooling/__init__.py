@@ -3,6 +3,7 @@
 from audiobag.pooling.attention import Attention, ReLUAttention, SigmoidAttention, SoftmaxAttention
 from audiobag.pooling.average import Average
 from audiobag.pooling.expectation import Expectation
+from audiobag.pooling.feature_attention import FeatureAttention
 from audiobag.pooling.max import Max
 from audiobag.pooling.measure import Measure
 
@@ -10,6 +11,7 @@ __all__ = [
     "Attention",
     "Average",
     "Expectation",
+    "FeatureAttention",
     "Max",
     "Measure",
     "ReLUAttention",
