@@ -38,7 +38,7 @@ def test_option_composes_and_instantiates(group: str, option: str, store: Store,
     assert not options.lr_scheduler or build("lr_scheduler", options.lr_scheduler)(optimizer)
     for part in ("data", "sampler", "loss"):
         assert build(part, config[part]) is not None
-    for group_of_many in ("callbacks", "logger"):
+    for group_of_many in ("augment", "callbacks", "logger"):
         for name, one in config[group_of_many].items():
             assert one is None or build(f"{group_of_many}.{name}", one) is not None
     if config["trainer"]["accelerator"] == "cpu" or torch.cuda.is_available():

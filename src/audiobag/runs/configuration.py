@@ -35,7 +35,7 @@ _NOT_HASHED: Final[Mapping[str, frozenset[str]]] = {
 }
 # Keys added after the first schema, with the value that means what earlier versions did: a key with that value is not
 # hashed, so a run that was made before the key existed has the same hash.
-_ADDED: Final[Mapping[str, Any]] = {"ckpt_path": None, "init_from": None}
+_ADDED: Final[Mapping[str, Any]] = {"ckpt_path": None, "init_from": None, "augment": {}}
 _SHOWN: Final = 6  # differences in a message
 
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import torch
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ProgressBar, Timer
+from lightning.pytorch.callbacks import ProgressBar, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import nn
 
+from audiobag.augment import Augmentation, TrainingClips
 from audiobag.data import BagDataModule
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging
@@ -56,6 +57,7 @@ def fit(
     out: str | Path,
     *,
     loss: nn.Module | None = None,
+    augment: Sequence[nn.Module] = (),
     optimizer: OptimizerFactory | None = None,
     lr_scheduler: SchedulerFactory | None = None,
     callbacks: Sequence[Callback] = (),
@@ -77,11 +79,13 @@ def fit(
         data: stores to train on, to validate on and to score.
         out: folder of the run; see `audiobag.runs.directory` for its content. A complete run there is not repeated.
         loss: maps (prediction, labels, mask) to a scalar; `ClipBCE` by default.
+        augment: modules that each map training bags to training bags, such as `audiobag.augment.Mixup`, applied one
+            after another on the device. An `Augmentation` is told of the training clips first.
         optimizer: makes the optimizer from the parameters; Adam with a rate of 0.001 by default.
         lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch.
         callbacks: further Lightning callbacks. Scoring, checkpoints and the record of progress are added if missing.
         loggers: Lightning loggers and trackers, beside the CSV files in the run's folder.
-        seed: seed of dropout and of whatever else is random while training.
+        seed: seed of dropout, of augmentations and of whatever else is random while training.
         select: weights that are scored: those after the "last" step, or the "best" on the hold-out.
         compile: mode of torch.compile for the training steps; None for none.
         threads: CPU threads of each process; None for torch's choice.
@@ -108,18 +112,19 @@ def fit(
     if select == "best" and not data.val_fraction:
         raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, or last")
     run = RunDirectory(Path(out))
-    config = config or _described(model, data, seed, select, options)
+    config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
         return record
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
+    _set_up(augment, data)
     seed_everything(seed, verbose=False)
     resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata)
+    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata, augment)
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
     if compile:
@@ -171,6 +176,15 @@ def make_trainer(
     )
 
 
+def _set_up(augment: Sequence[nn.Module], data: BagDataModule) -> None:
+    """Tell the augmentations of the training clips."""
+    info = data.test_store.description
+    clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
+    for part in augment:
+        if isinstance(part, Augmentation):
+            part.setup(clips)
+
+
 def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
     """Return callbacks with those added that every run needs."""
     needed: dict[type[Callback], Callable[[], Callback]] = {
@@ -180,11 +194,17 @@ def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Cal
         ProgressBar: Progress,
     }
     missing = [make() for kind, make in needed.items() if not any(isinstance(c, kind) for c in callbacks)]
-    return [*callbacks, *missing]
+    # Other callbacks see the averaged weights of the step.
+    return sorted([*callbacks, *missing], key=lambda callback: not isinstance(callback, WeightAveraging))
 
 
 def _described(
-    model: BagClassifier, data: BagDataModule, seed: int, select: str, options: Mapping[str, Any]
+    model: BagClassifier,
+    data: BagDataModule,
+    augment: Sequence[nn.Module],
+    seed: int,
+    select: str,
+    options: Mapping[str, Any],
 ) -> RunConfig:
     """Return a configuration that tells runs of different objects apart, in words."""
     config = {
@@ -200,6 +220,8 @@ def _described(
         },
         "trainer": {k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in options.items()},
     }
+    if augment:
+        config["augment"] = [repr(part) for part in augment]
     return RunConfig(config)
 
 

@@ -17,6 +17,7 @@ from audiobag.bags import BagPrediction
 from audiobag.pictures.classes import heat_maps
 from audiobag.pictures.clips import ClipPicture
 from audiobag.tracking.tracker import Tracker
+from audiobag.training.callbacks.weights import averaged_weights
 
 CLIPS = 4
 _CLASSES = 6
@@ -82,7 +83,7 @@ class Observer(Callback):
         cpu_bags = dataset.batch(self._clips)
         bags = trainer.strategy.batch_to_device(cpu_bags)
         pl_module.eval()
-        with trainer.precision_plugin.forward_context():
+        with averaged_weights(trainer, pl_module), trainer.precision_plugin.forward_context():
             prediction: BagPrediction = pl_module(bags)
         pl_module.train()
         info = dataset.stores[0].description
