@@ -31,7 +31,7 @@ from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
 from audiobag.training.options import check_clipping, check_compile, check_options
-from audiobag.training.scoring import callback_of, write_test
+from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
 from audiobag.utils.errors import InputError, Interrupted
 from audiobag.utils.values import check_choice, check_whole
@@ -109,8 +109,8 @@ def fit(
     check_compile(compile)
     check_whole("seed", seed, 0)
     check_choice("select", select, ("last", "best"))
-    if select == "best" and not data.val_fraction:
-        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, or last")
+    if select == "best" and not data.holds_out:
+        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
     run = RunDirectory(Path(out))
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
@@ -166,7 +166,7 @@ def make_trainer(
     shown = sys.stderr.isatty() and options.get("enable_progress_bar", True)
     if not shown:  # in a log file a bar is noise
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    if not data.val_fraction:
+    if not data.holds_out:
         options = {**options, "limit_val_batches": 0}
     return trainer(
         **{**options, "enable_progress_bar": shown},
@@ -217,6 +217,8 @@ def _described(
             "test": data.test_name,
             "batch_size": data.batch_size,
             "val_fraction": data.val_fraction,
+            "fold": data.fold,
+            "folds": data.folds,
         },
         "trainer": {k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in options.items()},
     }
@@ -240,9 +242,9 @@ def _score(
     if select == "best":
         module.load_state_dict(load_checkpoint(run.best_checkpoint)["state_dict"])
     val = {}
-    if data.val_fraction:
+    if data.holds_out:
         trainer.validate(module, data, verbose=False)
-        val = {"val": callback_of(trainer, TaggingScore).scores["val"].summary()}
+        val = {"val": write_hold_out(trainer, data.val_set.video_id, run)}
     trainer.test(module, data, verbose=False)
     return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
 

@@ -77,7 +77,7 @@ class Observer(Callback):
     @torch.no_grad()
     def _predict(self, trainer: Trainer, pl_module: LightningModule) -> list[ClipPicture]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        dataset = data.val_set if data.val_fraction else data.test_set
+        dataset = data.val_set if data.holds_out else data.test_set
         if self._clips is None:
             self._clips = choose(dataset.lengths, np.diff(dataset.labels.offsets))
         cpu_bags = dataset.batch(self._clips)
