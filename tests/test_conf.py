@@ -30,8 +30,12 @@ def override(group: str, option: str) -> str:
 def test_option_composes_and_instantiates(group: str, option: str, store: Store, tmp_path: Path) -> None:
     if (group, option) in [("data", "base"), ("experiment", "recipe")]:
         pytest.skip("shared by other options and not one itself")
-    own = [f"data.root={tmp_path}"] if option == "own" else []
-    config = composed("train", override(group, option), f"paths.run={tmp_path}", *own)
+    missing = {
+        "own": ["data.root=mine"],
+        "distillation": ["augment.distillation.teacher.paths=[mine]"],
+        "label_enhancement": ["augment.label_enhancement.teacher.paths=[mine]"],
+    }
+    config = composed("train", override(group, option), f"paths.run={tmp_path}", *missing.get(option, []))
     options: TrainOptions = options_of("train", OmegaConf.create(config))
     model = model_of(options, store)
     optimizer = build("optimizer", options.optimizer)(model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from audiobag.augment import Mixup
 from audiobag.data.store import open_store
 from audiobag.runs.checkpoints import load_checkpoint
 from audiobag.runs.configuration import config_hash
@@ -146,6 +148,39 @@ def test_augmentation_changes_training_and_not_scoring(data: Path, tmp_path: Pat
     assert mixed["test"] != plain["test"]
 
 
+@pytest.fixture(scope="module")
+def folds(data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folders of two runs, each of which holds one half of the training clips out, as a list for Hydra."""
+    folder = tmp_path_factory.mktemp("folds")
+    for fold in (0, 1):
+        trained(data, folder / str(fold), "data.folds=2", f"data.fold={fold}")
+    return f"[{folder}/0,{folder}/1]"
+
+
+@pytest.mark.parametrize("part", ["distillation", "label_enhancement"])
+def test_folds_teach_all_clips_and_mixing_comes_later(data: Path, tmp_path: Path, folds: str, part: str) -> None:
+    whole = ("data.val_fraction=0", f"augment.{part}.teacher.paths={folds}")
+    before = trained(data, tmp_path / "before", f"augment=[{part},mixup]", *whole).metrics
+    after = trained(data, tmp_path / "after", f"augment=[mixup,{part}]", *whole).metrics
+    plain = trained(data, tmp_path / "plain", "augment=mixup", "data.val_fraction=0").metrics
+    assert before["test"] == after["test"] != plain["test"]
+
+
+def test_a_clip_that_no_fold_held_out_is_refused(data: Path, tmp_path: Path, folds: str) -> None:
+    options = ("augment=distillation", f"augment.distillation.teacher.paths={folds[1:-1].split(',')[0]}")
+    with pytest.raises(ValueError, match=r"paths have no prediction of .* clips, the first is clip.*of each fold"):
+        trained(data, tmp_path, *options)
+
+
+def test_parents_are_added_while_training(data: Path, tmp_path: Path) -> None:
+    mids = open_store(data / "eval.h5").description.class_mids
+    chain = [{"id": mid, "child_ids": [*mids[k + 1 : k + 2]]} for k, mid in enumerate(mids)]
+    (tmp_path / "ontology.json").write_text(json.dumps(chain))
+    options = ("augment=ontology_parents", f"augment.ontology_parents.path={tmp_path}/ontology.json")
+    record = trained(data, tmp_path / "run", *options).metrics
+    assert record["test"] != trained(data, tmp_path / "plain").metrics["test"]
+
+
 def test_no_augmentation_is_the_configuration_of_older_runs(tmp_path: Path) -> None:
     config = small_training(tmp_path, tmp_path)
     assert config["augment"] == {}
@@ -155,12 +190,12 @@ def test_no_augmentation_is_the_configuration_of_older_runs(tmp_path: Path) -> N
 
 
 def test_objects_are_augmented_and_told_apart(data: Path, tmp_path: Path) -> None:
-    from audiobag.augment import Mixup
-
     record = fitted(data, tmp_path / "run", augment=[Mixup(1.0)])
     assert record["test"] == trained(data, tmp_path / "options", "augment=mixup").metrics["test"]
     with pytest.raises(ValueError, match="another configuration: augment was"):
         fitted(data, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"another configuration: augment was .*Mixup\(alpha=1\.0\)"):
+        fitted(data, tmp_path / "run", augment=[Mixup(0.5)])
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -187,6 +222,7 @@ def test_warmup_cosine_is_the_equation() -> None:
         (("augment=mixup", "augment.mixup.alpha=0"), r"augment\.mixup\.alpha must be a number in \(0, inf\), got 0"),
         (("callbacks=[default,ema]", "callbacks.ema.decay=1"), r"callbacks\.ema\.decay must be a number in \[0, 1\)"),
         (("callbacks=[default,swa]", "callbacks.swa.every=0"), r"callbacks\.swa\.every must be"),
+        (("loss=focal", "loss.gamma=0.5"), r"loss\.gamma must be 0 or at least 1, got 0\.5"),
         (("lr_scheduler=warmup_cosine",), "warmup must be less than steps=8, got 100"),
     ],
 )

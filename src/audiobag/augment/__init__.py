@@ -9,13 +9,18 @@ from audiobag.augment.frames import FrameDropout, FrameShuffle
 from audiobag.augment.mixup import Mixup
 from audiobag.augment.noise import GaussianNoise
 from audiobag.augment.smoothing import LabelSmoothing
+from audiobag.augment.targets import Distillation, LabelEnhancement, OntologyParents, Teacher
 
 __all__ = [
     "Augmentation",
+    "Distillation",
     "FrameDropout",
     "FrameShuffle",
     "GaussianNoise",
+    "LabelEnhancement",
     "LabelSmoothing",
     "Mixup",
+    "OntologyParents",
+    "Teacher",
     "TrainingClips",
 ]

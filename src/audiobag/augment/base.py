@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class Augmentation(nn.Module):
     parameters and no buffers, so it adds nothing to checkpoints.
     """
 
+    before_others: ClassVar[bool] = False
+    """Whether it must be applied before other augmentations, which may mix clips."""
+
     def setup(self, clips: TrainingClips) -> None:
         """Learn about the training clips, before the first step. Most augmentations need not.
 
@@ -47,3 +51,8 @@ class Augmentation(nn.Module):
     def forward(self, bags: Bags) -> Bags:
         """Return the augmented bags; the given bags stay as they are."""
         raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """Return the arguments, which tell augmentations apart where a run is described in words."""
+        own = {name: value for name, value in vars(self).items() if name != "training" and not name.startswith("_")}
+        return ", ".join(f"{name}={value}" for name, value in own.items())

@@ -80,7 +80,7 @@ def fit(
         out: folder of the run; see `audiobag.runs.directory` for its content. A complete run there is not repeated.
         loss: maps (prediction, labels, mask) to a scalar; `ClipBCE` by default.
         augment: modules that each map training bags to training bags, such as `audiobag.augment.Mixup`, applied one
-            after another on the device. An `Augmentation` is told of the training clips first.
+            after another on the device, those of single clips' labels first (see `Augmentation.before_others`).
         optimizer: makes the optimizer from the parameters; Adam with a rate of 0.001 by default.
         lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch.
         callbacks: further Lightning callbacks. Scoring, checkpoints and the record of progress are added if missing.
@@ -118,7 +118,7 @@ def fit(
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
-    _set_up(augment, data)
+    augment = _set_up(augment, data)
     seed_everything(seed, verbose=False)
     resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
@@ -176,13 +176,14 @@ def make_trainer(
     )
 
 
-def _set_up(augment: Sequence[nn.Module], data: BagDataModule) -> None:
-    """Tell the augmentations of the training clips."""
+def _set_up(augment: Sequence[nn.Module], data: BagDataModule) -> list[nn.Module]:
+    """Tell the augmentations of the training clips, and return them in the order in which they are applied."""
     info = data.test_store.description
     clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
     for part in augment:
         if isinstance(part, Augmentation):
             part.setup(clips)
+    return sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
 
 
 def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
