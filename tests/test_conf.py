@@ -30,15 +30,19 @@ def override(group: str, option: str) -> str:
 def test_option_composes_and_instantiates(group: str, option: str, store: Store, tmp_path: Path) -> None:
     if (group, option) in [("data", "base"), ("experiment", "recipe")]:
         pytest.skip("shared by other options and not one itself")
-    own = [f"data.root={tmp_path}"] if option == "own" else []
-    config = composed("train", override(group, option), f"paths.run={tmp_path}", *own)
+    missing = {
+        "own": ["data.root=mine"],
+        "distillation": ["augment.distillation.teacher.paths=[mine]"],
+        "label_enhancement": ["augment.label_enhancement.teacher.paths=[mine]"],
+    }
+    config = composed("train", override(group, option), f"paths.run={tmp_path}", *missing.get(option, []))
     options: TrainOptions = options_of("train", OmegaConf.create(config))
     model = model_of(options, store)
     optimizer = build("optimizer", options.optimizer)(model.parameters())
     assert not options.lr_scheduler or build("lr_scheduler", options.lr_scheduler)(optimizer)
     for part in ("data", "sampler", "loss"):
         assert build(part, config[part]) is not None
-    for group_of_many in ("callbacks", "logger"):
+    for group_of_many in ("augment", "callbacks", "logger"):
         for name, one in config[group_of_many].items():
             assert one is None or build(f"{group_of_many}.{name}", one) is not None
     if config["trainer"]["accelerator"] == "cpu" or torch.cuda.is_available():

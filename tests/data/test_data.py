@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 
-from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, TrainingBatches, held_out
+from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, TrainingBatches, held_out, in_fold
 from audiobag.data.store import Store
 from audiobag.sampler import Uniform
 from tests.conftest import make_store
@@ -181,3 +181,38 @@ def test_data_module_refuses_wrong_stores_and_arguments(tmp_path: Path) -> None:
     data.trainer.world_size = 5  # type: ignore[misc, union-attr]
     with pytest.raises(ValueError, match=r"^batch_size must be divisible by the number of processes, 5, got 12"):
         data.train_dataloader()
+
+
+def test_folds_share_out_the_clips_by_the_hash() -> None:
+    ids = np.array([f"{i:x}" for i in range(20_000)], np.bytes_)
+    folds = np.stack([in_fold(ids, fold, 5) for fold in range(5)])
+    assert (folds.sum(0) == 1).all(), "each clip is in one fold"
+    np.testing.assert_allclose(folds.mean(1), 0.2, atol=0.01)
+    np.testing.assert_array_equal(folds[0], held_out(ids, 0.2))
+    known = np.array([b"--PJHxphWEs", b"ZZ", b"video", b"b"])  # hashes 0.1335, 0.0870, 0.0804, 0.2430
+    assert [in_fold(known, fold, 8).tolist() for fold in (0, 1)] == [
+        [False, True, True, False],
+        [True, False, False, True],
+    ]
+
+
+def test_a_fold_replaces_the_fraction(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "bal_train.h5")
+    make_store(tmp_path / "eval.h5", 25, seed=1)
+    held = []
+    for fold in range(3):
+        data = module(tmp_path, fold=fold, folds=3, val_fraction=0)
+        data.setup("fit")
+        assert not set(data.train_set.video_id) & set(data.val_set.video_id)
+        assert len(data.train_set) + len(data.val_set) == 60
+        assert sum(len(b) for b in data.val_dataloader()) == len(data.val_set)
+        held += list(data.val_set.video_id)
+    assert sorted(held) == sorted(store.columns.video_id)
+    with pytest.raises(ValueError, match=r"^fold must be less than folds, 5, got 5"):
+        module(tmp_path, fold=5)
+    with pytest.raises(
+        ValueError, match=r"^fold must be a whole number of at least 0, or null for val_fraction, got -1"
+    ):
+        module(tmp_path, fold=-1)
+    with pytest.raises(ValueError, match=r"^fold=9999 splits the training clips into 60 to train on and 0 held out"):
+        module(tmp_path, fold=9999, folds=10**6).setup("fit")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from audiobag.bags import BagPrediction
-from audiobag.loss import ClipBCE, FrameBCE
+from audiobag.loss import AsymmetricBCE, ClipBCE, FocalBCE, FrameBCE
 from audiobag.testing import LossSuite
 from tests.oracles import loss as oracle
 
@@ -24,6 +28,46 @@ class TestFrameBCE(LossSuite):
 
     def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
         return oracle.frame_bce(frame, labels, lengths)
+
+
+class TestFocalBCE(LossSuite):
+    loss = FocalBCE
+
+    def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
+        return oracle.focal_bce(clip, labels, gamma=2.0)
+
+
+class TestAsymmetricBCE(LossSuite):
+    loss = partial(AsymmetricBCE, gamma_positive=1.0, margin=0.2)
+
+    def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
+        return oracle.asymmetric_bce(clip, labels, positive=1.0, negative=4.0, margin=0.2)
+
+
+@pytest.mark.parametrize("loss", [FocalBCE(0.0), AsymmetricBCE(0.0, 0.0, 0.0)])
+def test_without_an_exponent_it_is_cross_entropy(loss: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clip, labels = torch.rand(2, 50, 3, generator=generator)
+    prediction = BagPrediction(clip, clip[:, None], None)
+    mask = torch.ones(50, 1, dtype=torch.bool)
+    torch.testing.assert_close(loss(prediction, labels, mask), ClipBCE()(prediction, labels, mask))
+
+
+def test_an_exponent_without_finite_gradients_is_refused() -> None:
+    for make in (partial(FocalBCE, 0.5), partial(AsymmetricBCE, 0.5), partial(AsymmetricBCE, 0, 0.5)):
+        with pytest.raises(ValueError, match=r"gamma.* must be 0 or at least 1, got 0\.5"):
+            make()
+
+
+@pytest.mark.parametrize("loss", [ClipBCE(), FrameBCE()])
+def test_labels_between_0_and_1_are_those_of_torch(loss: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clip, labels = torch.rand(2, 50, 3, generator=generator)
+    clip.requires_grad_()
+    found = loss(BagPrediction(clip, clip[:, None], None), labels, torch.ones(50, 1, dtype=torch.bool))
+    expected = nn.functional.binary_cross_entropy(clip, labels)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, clip)[0] for x in (found, expected)))
 
 
 def test_a_certain_and_wrong_clip_costs_100() -> None:

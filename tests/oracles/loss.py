@@ -26,3 +26,25 @@ def frame_bce(frame: Array, labels: Labels, lengths: NDArray[np.int64]) -> float
         for n, length in enumerate(lengths)
     ]
     return float(np.mean(of_clips))
+
+
+def focal_bce(clip: Array, labels: Labels, gamma: float) -> float:
+    """Cross-entropy of each clip and class, by how far the probability is from the label to the power of gamma."""
+    losses = []
+    for n, k in np.ndindex(clip.shape):
+        right = clip[n, k] if labels[n, k] else 1 - clip[n, k]
+        losses.append(-((1 - right) ** gamma) * np.log(right))
+    return float(np.mean(losses))
+
+
+def asymmetric_bce(clip: Array, labels: Labels, positive: float, negative: float, margin: float) -> float:
+    """Focal loss with exponents of its own for present and absent classes; an absent one is shifted by the margin."""
+    losses = []
+    for n, k in np.ndindex(clip.shape):
+        p = clip[n, k]
+        if labels[n, k]:
+            losses.append(-((1 - p) ** positive) * np.log(p))
+        else:
+            shifted = max(p - margin, 0.0)
+            losses.append(-(shifted**negative) * np.log(1 - shifted))
+    return float(np.mean(losses))

@@ -69,6 +69,9 @@ def test_the_hash_is_stable_over_releases() -> None:
 def test_a_key_that_means_what_happened_before_does_not_change_the_hash() -> None:
     assert config_hash({**CONFIG, "ckpt_path": None, "init_from": None}) == config_hash(CONFIG)
     assert config_hash({**CONFIG, "init_from": "other.ckpt"}) != config_hash(CONFIG)
+    assert config_hash(changed("data", "fold", None)) == config_hash(CONFIG)
+    assert config_hash(changed("data", "folds", 5)) == config_hash(CONFIG)
+    assert config_hash(changed("data", "fold", 0)) != config_hash(CONFIG)
 
 
 def test_a_record_reads_back_as_written(tmp_path: Path) -> None:

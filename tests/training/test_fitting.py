@@ -12,9 +12,11 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+import audiobag
 from audiobag.cli.messages import message
-from audiobag.data import BagDataModule
+from audiobag.data import BagDataModule, BagDataset, in_fold
 from audiobag.data.store import open_store
+from audiobag.metrics import tagging_scores
 from audiobag.runs.checkpoints import load_checkpoint, newest_whole
 from audiobag.runs.directory import RunDirectory
 from audiobag.training import evaluate
@@ -70,6 +72,22 @@ def test_same_seed_same_numbers_other_seed_others(data: Path, tmp_path: Path) ->
     first, again, other = (run(data, tmp_path / name, f"seed={seed}") for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert results(first) == results(again)
     assert results(first)["test"] != results(other)["test"]
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_the_held_out_clips_are_predicted_with_the_weights_that_are_scored(
+    data: Path, tmp_path: Path, select: str
+) -> None:
+    record = run(data, tmp_path, "data.fold=1", "data.folds=3", f"select={select}")
+    video_id, probability = RunDirectory(tmp_path).read_hold_out()
+    store = open_store(data / "bal_train.h5")
+    held = in_fold(store.columns.video_id, 1, 3)
+    np.testing.assert_array_equal(video_id, store.columns.video_id[held])
+    scores = tagging_scores(torch.from_numpy(probability), torch.from_numpy(store.labels.dense()[held]))
+    assert scores.summary() == record["val"]
+    held_frames = BagDataset([store], np.flatnonzero(held)).batch(np.arange(held.sum()))
+    again = audiobag.load(tmp_path).predict(held_frames.frames, held_frames.lengths)
+    np.testing.assert_allclose(probability, again.clip.numpy(), atol=1e-6)
 
 
 def test_averaged_predictions_are_the_mean_over_the_window(data: Path, tmp_path: Path) -> None:

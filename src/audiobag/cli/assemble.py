@@ -42,6 +42,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
         data,
         out,
         loss=build("loss", options.loss),
+        augment=_built("augment", options.augment),
         optimizer=build("optimizer", options.optimizer),
         lr_scheduler=build("lr_scheduler", options.lr_scheduler) if options.lr_scheduler else None,
         callbacks=_built("callbacks", options.callbacks),

@@ -95,6 +95,7 @@ class TrainOptions:
     embedding: dict[str, Any] = MISSING
     pooling: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
+    augment: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = MISSING
     lr_scheduler: dict[str, Any] = MISSING
     trainer: dict[str, Any] = MISSING

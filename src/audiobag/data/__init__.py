@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from audiobag.data.first_clips import FirstClips
     from audiobag.data.loader import EvaluationBatches, TrainingBatches
     from audiobag.data.longtail import LongTail
-    from audiobag.data.split import held_out
+    from audiobag.data.split import held_out, in_fold
 
 __all__ = [
     "BagDataModule",
@@ -21,6 +21,7 @@ __all__ = [
     "TrainingBatches",
     "check_alike",
     "held_out",
+    "in_fold",
 ]
 
 # Reading a store needs neither torch nor Lightning, so each name is imported on first use.
@@ -35,5 +36,6 @@ __getattr__ = lazy_names(
         "TrainingBatches": "loader",
         "check_alike": "dataset",
         "held_out": "split",
+        "in_fold": "split",
     },
 )

@@ -16,7 +16,7 @@ from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset, check_alike
 from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
 from audiobag.data.placement import Placement
-from audiobag.data.split import held_out
+from audiobag.data.split import held_out, in_fold
 from audiobag.data.store import Store, open_store
 from audiobag.labels import LabelTable
 from audiobag.utils.errors import InputError
@@ -32,11 +32,15 @@ class BagDataModule(LightningDataModule):
         test: name of the store to score.
         sampler: makes the training sampler from (labels, batch_size, seed); not needed for scoring.
         batch_size: clips of a global batch, over all ranks.
-        val_fraction: share of the training clips that is held out for validation (see `held_out`); 0 for none.
+        val_fraction: share of the training clips that is held out for validation (see `held_out`); 0 for none. Not used
+            with `fold`.
         seed: seed of the sampler.
         placement: where the frames are kept: mapped, memory or device (see `Placement`).
         subset: chooses the training clips among those that are not held out, by a function from (labels, video_id [N])
             to booleans [N] such as `LongTail`; all of them by default.
+        fold: number of the fold of the training clips that is held out (see `in_fold`), from 0 to `folds` - 1; None for
+            `val_fraction`.
+        folds: number of folds.
 
     Raises:
         ValueError: an argument is out of range.
@@ -53,18 +57,31 @@ class BagDataModule(LightningDataModule):
         seed: int = 0,
         placement: str = "mapped",
         subset: Callable[[LabelTable, NDArray[np.character]], NDArray[np.bool_]] | None = None,
+        fold: int | None = None,
+        folds: int = 5,
     ) -> None:
         super().__init__()
         check_whole("batch_size", batch_size)
         check_number("val_fraction", val_fraction, "[0, 1)", ", 0 for no hold-out")
+        check_whole("folds", folds, 2)
+        if fold is not None:
+            check_whole("fold", fold, 0, ", or null for val_fraction")
+            if fold >= folds:
+                raise InputError(f"fold must be less than folds, {folds}, got {fold}")
         if not isinstance(root, str | PathLike) or not str(root):
             raise InputError(f"root must be a folder, got {'null' if root is None else root}")
         self.root = Path(root)
         self.train_names, self.test_name = tuple(map(str, listed(train))), test
         self.batch_size, self.val_fraction, self.seed = batch_size, val_fraction, seed
+        self.fold, self.folds = fold, folds
         self._sampler, self._subset = sampler, subset
         self.placement = placement
         self._placement = Placement(placement)
+
+    @property
+    def holds_out(self) -> bool:
+        """True if some training clips are held out for validation."""
+        return self.fold is not None or self.val_fraction > 0
 
     @cached_property
     def train_stores(self) -> tuple[Store, ...]:
@@ -95,14 +112,17 @@ class BagDataModule(LightningDataModule):
         """Open the stores to train on and to score, so that errors in them appear before training starts.
 
         Raises:
-            ValueError: a store is missing or differs from another, or `val_fraction` leaves a part without clips.
+            ValueError: a store is missing or differs from another, or the hold-out leaves a part without clips.
         """
         if stage == "fit":
             check_alike(self.train_stores[0], self.test_store)
-            if not len(self.train_set) or (self.val_fraction and not len(self.val_set)):
+            if not len(self.train_set) or (self.holds_out and not len(self.val_set)):
+                split, remedy = f"val_fraction={self.val_fraction}", "choose another fraction, or 0 for no hold-out"
+                if self.fold is not None:
+                    split, remedy = f"fold={self.fold}", f"choose fewer folds than {self.folds}"
                 raise InputError(
-                    f"val_fraction={self.val_fraction} splits the training clips into {len(self.train_set)} to train on"
-                    f" and {len(self.val_set)} held out: choose another fraction, or 0 for no hold-out"
+                    f"{split} splits the training clips into {len(self.train_set)} to train on and {len(self.val_set)}"
+                    f" held out: {remedy}"
                 )
 
     def train_dataloader(self) -> TrainingBatches:
@@ -121,7 +141,7 @@ class BagDataModule(LightningDataModule):
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
         """Return this rank's share of the hold-out, or an empty list without one."""
-        if not self.val_fraction:
+        if not self.holds_out:
             return []
         return self._evaluation(self.val_set)
 
@@ -156,7 +176,11 @@ class BagDataModule(LightningDataModule):
 
     def _training_part(self, *, held: bool) -> BagDataset:
         video_id = np.concatenate([s.columns.video_id for s in self.train_stores])
-        rows = np.flatnonzero(held_out(video_id, self.val_fraction) == held)
+        if self.fold is None:
+            of_hold_out = held_out(video_id, self.val_fraction)
+        else:
+            of_hold_out = in_fold(video_id, self.fold, self.folds)
+        rows = np.flatnonzero(of_hold_out == held)
         if self._subset is not None and not held:
             labels = LabelTable.concatenate([s.labels for s in self.train_stores])
             rows = rows[self._subset(labels.take(rows), video_id[rows])]

@@ -20,6 +20,22 @@ def held_out(video_id: NDArray[np.character], fraction: float) -> NDArray[np.boo
     return uniform_hash(video_id) < fraction
 
 
+def in_fold(video_id: NDArray[np.character], fold: int, folds: int) -> NDArray[np.bool_]:
+    r"""Return [N], true for the clips of one fold, where the folds share out all clips.
+
+    $$\mathrm{fold}(i) = \lfloor u(i) \cdot \mathrm{folds} \rfloor$$
+
+    with u the `uniform_hash`. The fold of a clip depends only on its own id.
+
+    Args:
+        video_id: id [N] of each clip.
+        fold: number of the fold, from 0 to `folds` - 1.
+        folds: number of folds.
+    """
+    of_clip = np.minimum(np.floor(uniform_hash(video_id) * folds), folds - 1)  # a hash can be rounded up to 1
+    return of_clip == fold
+
+
 def uniform_hash(video_id: NDArray[np.character]) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each id [N].
 

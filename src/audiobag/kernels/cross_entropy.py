@@ -11,7 +11,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def cross_entropy(p: Float[Tensor, "*shape"], y: Bool[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
+def cross_entropy(
+    p: Float[Tensor, "*shape"], y: Bool[Tensor, "*shape"] | Float[Tensor, "*shape"]
+) -> Float32[Tensor, "*shape"]:
     r"""Return the binary cross-entropy of each element, in fp32 and outside of autocast.
 
     $$-y \log p - (1 - y) \log(1 - p)$$
@@ -21,7 +23,7 @@ def cross_entropy(p: Float[Tensor, "*shape"], y: Bool[Tensor, "*shape"]) -> Floa
 
     Args:
         p: probabilities in [0, 1].
-        y: labels.
+        y: labels, or numbers in [0, 1].
     """
     with torch.autocast(p.device.type, enabled=False):
         p, target = p.float(), y.float()

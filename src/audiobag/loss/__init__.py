@@ -1,5 +1,6 @@
 """Losses: modules that map a `BagPrediction`, labels [B, K] and a mask [B, T] to a number."""
 
 from audiobag.loss.bce import ClipBCE, FrameBCE
+from audiobag.loss.focusing import AsymmetricBCE, FocalBCE
 
-__all__ = ["ClipBCE", "FrameBCE"]
+__all__ = ["AsymmetricBCE", "ClipBCE", "FocalBCE", "FrameBCE"]

@@ -8,18 +8,19 @@ from torch import Tensor, nn
 from audiobag.bags import BagPrediction
 from audiobag.kernels.cross_entropy import cross_entropy
 
+Labels = Bool[Tensor, "B K"] | Float[Tensor, "B K"]
+
 
 class ClipBCE(nn.Module):
     r"""Binary cross-entropy of the clip's probabilities, the loss of the paper.
 
     $$L = -\frac{1}{BK} \sum_{n, k} \left[ y_{nk} \log F_{nk} + (1 - y_{nk}) \log(1 - F_{nk}) \right]$$
 
-    It is in fp32 under any precision, and logarithms are clamped to at least -100.
+    Labels y may be numbers in [0, 1]. The loss is in fp32 under any precision, and logarithms are clamped to at least
+    -100.
     """
 
-    def forward(
-        self, prediction: BagPrediction, labels: Bool[Tensor, "B K"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, prediction: BagPrediction, labels: Labels, mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Return L."""
         return cross_entropy(prediction.clip, labels).mean()
 
@@ -34,9 +35,7 @@ class FrameBCE(nn.Module):
     loss of the batch.
     """
 
-    def forward(
-        self, prediction: BagPrediction, labels: Bool[Tensor, "B K"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, prediction: BagPrediction, labels: Labels, mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Return L."""
         frame = prediction.frame
         losses = cross_entropy(frame, labels[:, None].expand_as(frame)).mean(2)

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from audiobag.runs.configuration import OtherConfigurationError, RunConfig, config_hash, hashed_config
     from audiobag.runs.directory import RunDirectory, resolve_checkpoint
     from audiobag.runs.per_class import ClassScores
+    from audiobag.runs.teacher import SavedPredictions
 
 __all__ = [
     "ClassScores",
     "OtherConfigurationError",
     "RunConfig",
     "RunDirectory",
+    "SavedPredictions",
     "config_hash",
     "hashed_config",
     "resolve_checkpoint",
@@ -27,6 +29,7 @@ __getattr__ = lazy_names(
         "OtherConfigurationError": "configuration",
         "RunConfig": "configuration",
         "RunDirectory": "directory",
+        "SavedPredictions": "teacher",
         "config_hash": "configuration",
         "hashed_config": "configuration",
         "resolve_checkpoint": "directory",

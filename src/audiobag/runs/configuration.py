@@ -35,7 +35,13 @@ _NOT_HASHED: Final[Mapping[str, frozenset[str]]] = {
 }
 # Keys added after the first schema, with the value that means what earlier versions did: a key with that value is not
 # hashed, so a run that was made before the key existed has the same hash.
-_ADDED: Final[Mapping[str, Any]] = {"ckpt_path": None, "init_from": None}
+_ADDED: Final[Mapping[str, Any]] = {
+    "ckpt_path": None,
+    "init_from": None,
+    "augment": {},
+    "data.fold": None,
+    "data.folds": 5,
+}
 _SHOWN: Final = 6  # differences in a message
 
 
@@ -170,12 +176,17 @@ def config_hash(config: Mapping[str, Any]) -> str:
 def hashed_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that `config_hash` covers."""
     return {
-        key: {k: v for k, v in value.items() if k not in _NOT_HASHED.get(key, ())}
+        key: {k: v for k, v in value.items() if k not in _NOT_HASHED.get(key, ()) and not _as_before(f"{key}.{k}", v)}
         if isinstance(value, Mapping)
         else value
         for key, value in config.items()
-        if key not in _NOT_HASHED[""] and not (key in _ADDED and value == _ADDED[key])
+        if key not in _NOT_HASHED[""] and not _as_before(key, value)
     }
+
+
+def _as_before(key: str, value: Any) -> bool:
+    """Return whether a key was added after the first schema and its value means what happened before."""
+    return key in _ADDED and value == _ADDED[key]
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

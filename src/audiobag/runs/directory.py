@@ -12,6 +12,7 @@
 | `wandb/`, `tensorboard/`, `mlruns/` | the trackers' own files |
 | `checkpoints/` | `step-*.ckpt` to continue from, `best.ckpt` if there is a hold-out |
 | `predictions.h5` | of the eval set: video_id [N], probability [N, K], optionally probability_averaged [N, K] |
+| `holdout.h5` | the same arrays for the training clips that were held out, if there are any; the same weights |
 | `per_class.csv` | index, name, positives, training_clips, AP, AUC, d_prime of each class |
 | `metrics.json` | written last: the run is complete if it says `"status": "done"` |
 """
@@ -162,6 +163,19 @@ class RunDirectory:
     def read_predictions(self, averaged: bool = False) -> tuple[NDArray[np.character], NDArray[np.float32]]:
         """Read predictions.h5, see `runs.predictions`."""
         return read_predictions(self.predictions, averaged)
+
+    @property
+    def hold_out(self) -> Path:
+        """The file of clip probabilities of the hold-out."""
+        return self.path / "holdout.h5"
+
+    def write_hold_out(self, video_id: NDArray[np.character], probability: NDArray[np.float32]) -> None:
+        """Write holdout.h5, see `runs.predictions`."""
+        write_predictions(self.hold_out, video_id, probability)
+
+    def read_hold_out(self) -> tuple[NDArray[np.character], NDArray[np.float32]]:
+        """Read holdout.h5, see `runs.predictions`."""
+        return read_predictions(self.hold_out)
 
     def write_per_class(
         self,

@@ -65,7 +65,7 @@ class LossSuite:
         prediction, labels, mask = _batch()
         parts = []
         for rows in (slice(0, 2), slice(2, 4)):
-            share = BagPrediction(prediction.clip[rows], prediction.frame[rows], prediction.measure[rows])
+            share = BagPrediction(prediction.clip[rows], prediction.frame[rows], None)
             parts.append(self.make()(share, labels[rows], mask[rows]))
         assert_close((parts[0] + parts[1]) / 2, self.make()(prediction, labels, mask))
 
@@ -74,6 +74,18 @@ class LossSuite:
         frame = torch.where(mask[..., None], prediction.frame, 1.0)
         other = BagPrediction(prediction.clip, frame, prediction.measure)
         assert_close(self.make()(other, labels, mask), self.make()(prediction, labels, mask))
+
+    def test_labels_may_be_numbers(self) -> None:
+        """Augmentations make them so: 0 and 1 mean the same as booleans, and numbers between have finite gradients."""
+        prediction, labels, mask = _batch()
+        loss = self.make()
+        assert_close(loss(prediction, labels.float(), mask), loss(prediction, labels, mask))
+        clip, frame = (x.requires_grad_() for x in (prediction.clip, prediction.frame))
+        soft = 0.2 + 0.5 * labels.float()
+        loss(BagPrediction(clip, frame, prediction.measure), soft, mask).backward()
+        gradients = [x.grad for x in (clip, frame) if x.grad is not None]
+        assert gradients
+        assert all(x.isfinite().all() for x in gradients)
 
     def test_certain_and_wrong_predictions_have_a_finite_loss_in_fp32(self) -> None:
         """Probabilities of exactly 0 and 1, under bf16 autocast."""
@@ -91,7 +103,7 @@ class LossSuite:
         loss = self.make()
 
         def value(clip: Tensor, frame: Tensor) -> Tensor:
-            result: Tensor = loss(BagPrediction(clip, frame, prediction.measure.double()), labels, mask)
+            result: Tensor = loss(BagPrediction(clip, frame, None), labels, mask)
             return result
 
         inputs = [x.double().requires_grad_() for x in (prediction.clip, prediction.frame)]

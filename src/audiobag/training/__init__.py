@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from audiobag.training.evaluation import evaluate
     from audiobag.training.fitting import fit
     from audiobag.training.module import TaggingModule
+    from audiobag.training.schedules import WarmupCosine
 
-__all__ = ["TaggingModule", "evaluate", "fit"]
+__all__ = ["TaggingModule", "WarmupCosine", "evaluate", "fit"]
 
 # The commands import `training.interruption` before anything that takes seconds to import.
-__getattr__ = lazy_names(__name__, {"TaggingModule": "module", "evaluate": "evaluation", "fit": "fitting"})
+__getattr__ = lazy_names(
+    __name__, {"TaggingModule": "module", "WarmupCosine": "schedules", "evaluate": "evaluation", "fit": "fitting"}
+)

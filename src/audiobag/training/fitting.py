@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import torch
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ProgressBar, Timer
+from lightning.pytorch.callbacks import ProgressBar, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import nn
 
+from audiobag.augment import Augmentation, TrainingClips
 from audiobag.data import BagDataModule
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging
@@ -30,7 +31,7 @@ from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
 from audiobag.training.options import check_clipping, check_compile, check_options
-from audiobag.training.scoring import callback_of, write_test
+from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
 from audiobag.utils.errors import InputError, Interrupted
 from audiobag.utils.values import check_choice, check_whole
@@ -56,6 +57,7 @@ def fit(
     out: str | Path,
     *,
     loss: nn.Module | None = None,
+    augment: Sequence[nn.Module] = (),
     optimizer: OptimizerFactory | None = None,
     lr_scheduler: SchedulerFactory | None = None,
     callbacks: Sequence[Callback] = (),
@@ -77,11 +79,13 @@ def fit(
         data: stores to train on, to validate on and to score.
         out: folder of the run; see `audiobag.runs.directory` for its content. A complete run there is not repeated.
         loss: maps (prediction, labels, mask) to a scalar; `ClipBCE` by default.
+        augment: modules that each map training bags to training bags, such as `audiobag.augment.Mixup`, applied one
+            after another on the device, those of single clips' labels first (see `Augmentation.before_others`).
         optimizer: makes the optimizer from the parameters; Adam with a rate of 0.001 by default.
         lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch.
         callbacks: further Lightning callbacks. Scoring, checkpoints and the record of progress are added if missing.
         loggers: Lightning loggers and trackers, beside the CSV files in the run's folder.
-        seed: seed of dropout and of whatever else is random while training.
+        seed: seed of dropout, of augmentations and of whatever else is random while training.
         select: weights that are scored: those after the "last" step, or the "best" on the hold-out.
         compile: mode of torch.compile for the training steps; None for none.
         threads: CPU threads of each process; None for torch's choice.
@@ -105,21 +109,22 @@ def fit(
     check_compile(compile)
     check_whole("seed", seed, 0)
     check_choice("select", select, ("last", "best"))
-    if select == "best" and not data.val_fraction:
-        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, or last")
+    if select == "best" and not data.holds_out:
+        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
     run = RunDirectory(Path(out))
-    config = config or _described(model, data, seed, select, options)
+    config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
         return record
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
+    augment = _set_up(augment, data)
     seed_everything(seed, verbose=False)
     resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata)
+    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata, augment)
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
     if compile:
@@ -161,7 +166,7 @@ def make_trainer(
     shown = sys.stderr.isatty() and options.get("enable_progress_bar", True)
     if not shown:  # in a log file a bar is noise
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    if not data.val_fraction:
+    if not data.holds_out:
         options = {**options, "limit_val_batches": 0}
     return trainer(
         **{**options, "enable_progress_bar": shown},
@@ -169,6 +174,16 @@ def make_trainer(
         logger=list(loggers),
         plugins=[AtomicCheckpointIO(), *([cluster] if cluster else [])],
     )
+
+
+def _set_up(augment: Sequence[nn.Module], data: BagDataModule) -> list[nn.Module]:
+    """Tell the augmentations of the training clips, and return them in the order in which they are applied."""
+    info = data.test_store.description
+    clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
+    for part in augment:
+        if isinstance(part, Augmentation):
+            part.setup(clips)
+    return sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
 
 
 def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
@@ -180,11 +195,17 @@ def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Cal
         ProgressBar: Progress,
     }
     missing = [make() for kind, make in needed.items() if not any(isinstance(c, kind) for c in callbacks)]
-    return [*callbacks, *missing]
+    # Other callbacks see the averaged weights of the step.
+    return sorted([*callbacks, *missing], key=lambda callback: not isinstance(callback, WeightAveraging))
 
 
 def _described(
-    model: BagClassifier, data: BagDataModule, seed: int, select: str, options: Mapping[str, Any]
+    model: BagClassifier,
+    data: BagDataModule,
+    augment: Sequence[nn.Module],
+    seed: int,
+    select: str,
+    options: Mapping[str, Any],
 ) -> RunConfig:
     """Return a configuration that tells runs of different objects apart, in words."""
     config = {
@@ -197,9 +218,13 @@ def _described(
             "test": data.test_name,
             "batch_size": data.batch_size,
             "val_fraction": data.val_fraction,
+            "fold": data.fold,
+            "folds": data.folds,
         },
         "trainer": {k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in options.items()},
     }
+    if augment:
+        config["augment"] = [repr(part) for part in augment]
     return RunConfig(config)
 
 
@@ -218,9 +243,9 @@ def _score(
     if select == "best":
         module.load_state_dict(load_checkpoint(run.best_checkpoint)["state_dict"])
     val = {}
-    if data.val_fraction:
+    if data.holds_out:
         trainer.validate(module, data, verbose=False)
-        val = {"val": callback_of(trainer, TaggingScore).scores["val"].summary()}
+        val = {"val": write_hold_out(trainer, data.val_set.video_id, run)}
     trainer.test(module, data, verbose=False)
     return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
 

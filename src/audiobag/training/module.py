@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -22,8 +22,8 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 class TaggingModule(LightningModule):
     """Trains a `BagClassifier` on `Bags`. Callbacks score the predictions that its evaluation steps return.
 
-    Dropout draws from a generator that is seeded in each step from (seed, step, rank). An interrupted run therefore
-    continues with the numbers it would have drawn, and no generator state is saved.
+    Dropout and augmentations draw from a generator that is seeded in each step from (seed, step, rank). An interrupted
+    run therefore continues with the numbers it would have drawn, and no generator state is saved.
 
     Args:
         model: the classifier.
@@ -31,8 +31,9 @@ class TaggingModule(LightningModule):
         optimizer: makes the optimizer from the parameters.
         lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch. None for a
             constant rate.
-        seed: seed of dropout.
+        seed: seed of dropout and augmentations.
         metadata: entry `audiobag` of each checkpoint, in plain containers; see `runs.checkpoints`.
+        augment: modules that each map training bags to training bags, applied in this order on the device.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class TaggingModule(LightningModule):
         lr_scheduler: SchedulerFactory | None = None,
         seed: int = 0,
         metadata: dict[str, Any] | None = None,
+        augment: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
+        self.augment = nn.Sequential(*augment)
         self._make_optimizer, self._make_scheduler = optimizer, lr_scheduler
         self._seed = seed
         self._metadata = metadata or {}
@@ -66,9 +69,14 @@ class TaggingModule(LightningModule):
 
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
         """Return the loss."""
-        self._seed_dropout()
-        mask = batch.mask
-        loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
+        self.seed_dropout()
+        return self.loss_of(batch)
+
+    def loss_of(self, batch: Bags) -> Tensor:
+        """Return the loss of a training batch, which is augmented first."""
+        bags: Bags = self.augment(batch)
+        mask = bags.mask
+        loss: Tensor = self.loss(self.model(bags.frames, mask), bags.labels, mask)
         return loss
 
     def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
@@ -95,7 +103,8 @@ class TaggingModule(LightningModule):
         """Add what the weights alone do not tell."""
         checkpoint["audiobag"] = self._metadata
 
-    def _seed_dropout(self) -> None:
+    def seed_dropout(self) -> None:
+        """Seed the generators of the CPU and of this device from (seed, step, rank)."""
         seed = ((self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank) % 2**63
         # torch.manual_seed also seeds device types that are absent, which takes a millisecond.
         torch.default_generator.manual_seed(seed)

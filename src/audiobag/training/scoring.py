@@ -28,6 +28,21 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
     return callbacks
 
 
+def write_hold_out(trainer: Trainer, video_id: NDArray[np.character], run: RunDirectory) -> dict[str, Any]:
+    """Write holdout.h5 of a validation after the training; return its scores as metrics.json has them.
+
+    Args:
+        trainer: it has validated.
+        video_id: id [N] of each clip of the hold-out.
+        run: where to write.
+    """
+    score = callback_of(trainer, TaggingScore)
+    if trainer.is_global_zero:
+        run.write_hold_out(video_id, score.predictions["val"][1].numpy())
+    summary: dict[str, Any] = score.scores["val"].summary()
+    return summary
+
+
 def write_test(
     trainer: Trainer, store: Store, run: RunDirectory, training_clips: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
@@ -40,9 +55,9 @@ def write_test(
         training_clips: [K], how many clips of each class the model was trained on; None if unknown.
     """
     score = callback_of(trainer, TaggingScore)
-    if score.predictions is None:
+    if "test" not in score.predictions:
         raise RuntimeError("the eval set was not scored")
-    probability = score.predictions[1].numpy()
+    probability = score.predictions["test"][1].numpy()
     scores: TaggingScores = score.scores["test"]
     record = {"test": scores.summary()}
     averaged = None

@@ -18,7 +18,7 @@ def training_summary(module: TaggingModule, data: BagDataModule) -> list[str]:
     """Return one sentence each on the clips, on the place of their frames, and on the work of a step."""
     train, test = data.train_set, data.test_set
     parts = f"{len(train):,} clips to train on"
-    if data.val_fraction:
+    if data.holds_out:
         parts += f", {len(data.val_set):,} held out"
     frames = sum(store.frames.nbytes for store in (*data.train_stores, data.test_store))
     parameters = sum(p.numel() for p in module.model.parameters())

@@ -7,8 +7,11 @@ from audiobag.training.callbacks.observer import Observer
 from audiobag.training.callbacks.predictions import ClipPredictions
 from audiobag.training.callbacks.progress import Progress
 from audiobag.training.callbacks.scoring import TaggingScore
+from audiobag.training.callbacks.weights import EMA, SWA, averaged_weights
 
 __all__ = [
+    "EMA",
+    "SWA",
     "AtomicCheckpointIO",
     "ClipPredictions",
     "Heartbeat",
@@ -17,4 +20,5 @@ __all__ = [
     "Progress",
     "RunCheckpoints",
     "TaggingScore",
+    "averaged_weights",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiobag.bags import Bags
 from audiobag.training.callbacks.predictions import ClipPredictions
+from audiobag.training.callbacks.weights import averaged_weights
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_whole
 
@@ -23,7 +24,7 @@ class PredictionAveraging(Callback):
       S = \{\mathrm{first}, \mathrm{first} + \mathrm{every}, \dots, \mathrm{last}\}$$
 
     The paper averages steps 20,000, 21,000, ..., 30,000 of 31,000. Nothing is scored while training, so the eval set
-    has no influence on when training stops.
+    has no influence on when training stops. With averaged weights (`EMA`, `SWA`), these predict.
 
     Args:
         first: first step of the window.
@@ -90,13 +91,14 @@ class PredictionAveraging(Callback):
 
 @torch.no_grad()
 def predict_test_set(trainer: Trainer, pl_module: LightningModule) -> Float[Tensor, "N K"]:
-    """Return the probabilities of all eval clips under the present weights, in order, while training."""
+    """Return the probabilities of all eval clips, in order, while training, under the weights that are validated."""
     collected = ClipPredictions().to(trainer.strategy.root_device)
     pl_module.eval()
-    for cpu_bags in trainer.datamodule.test_dataloader():  # type: ignore[attr-defined]
-        bags = trainer.strategy.batch_to_device(cpu_bags)
-        with trainer.precision_plugin.forward_context():
-            collected.update(bags, pl_module(bags).clip)
+    with averaged_weights(trainer, pl_module):
+        for cpu_bags in trainer.datamodule.test_dataloader():  # type: ignore[attr-defined]
+            bags = trainer.strategy.batch_to_device(cpu_bags)
+            with trainer.precision_plugin.forward_context():
+                collected.update(bags, pl_module(bags).clip)
     pl_module.train()
     probability: Tensor = collected.compute()[1]
     return probability

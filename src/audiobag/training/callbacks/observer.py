@@ -17,6 +17,7 @@ from audiobag.bags import BagPrediction
 from audiobag.pictures.classes import heat_maps
 from audiobag.pictures.clips import ClipPicture
 from audiobag.tracking.tracker import Tracker
+from audiobag.training.callbacks.weights import averaged_weights
 
 CLIPS = 4
 _CLASSES = 6
@@ -77,13 +78,13 @@ class Observer(Callback):
     @torch.no_grad()
     def _predict(self, trainer: Trainer, pl_module: LightningModule) -> list[ClipPicture]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        dataset = data.val_set if data.val_fraction else data.test_set
+        dataset = data.val_set if data.holds_out else data.test_set
         if self._clips is None:
             self._clips = choose(dataset.lengths, np.diff(dataset.labels.offsets))
         cpu_bags = dataset.batch(self._clips)
         bags = trainer.strategy.batch_to_device(cpu_bags)
         pl_module.eval()
-        with trainer.precision_plugin.forward_context():
+        with averaged_weights(trainer, pl_module), trainer.precision_plugin.forward_context():
             prediction: BagPrediction = pl_module(bags)
         pl_module.train()
         p = prediction.measure

@@ -19,8 +19,8 @@ LOGGED = ("mAP", "AUC", "d_prime")
 class TaggingScore(Callback):
     """Logs `val/mAP`, `val/AUC`, `val/d_prime` and the same under `test/`, ranked once over all clips and ranks.
 
-    After a validation `scores["val"]` holds the metric's result. After a test `scores["test"]` holds it, and
-    `predictions` the clip probabilities.
+    After a validation `scores["val"]` holds the metric's result, and after a test `scores["test"]`. `predictions` has
+    the clip probabilities under the same names; those of validations while training are not kept.
 
     Args:
         metric: makes a metric whose `update` takes (probabilities [B, K], labels [B, K]) and whose result has
@@ -29,13 +29,13 @@ class TaggingScore(Callback):
 
     def __init__(self, metric: Callable[[], Metric]) -> None:
         self._metrics = {"val": metric(), "test": metric()}
-        self._predictions = ClipPredictions()
-        self.predictions: tuple[Int64[Tensor, " N"], Float[Tensor, "N K"]] | None = None
+        self._predictions = {"val": ClipPredictions(), "test": ClipPredictions()}
+        self.predictions: dict[str, tuple[Int64[Tensor, " N"], Float[Tensor, "N K"]]] = {}
         self.scores: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Move the metrics to the device of the predictions."""
-        for metric in (*self._metrics.values(), self._predictions):
+        for metric in (*self._metrics.values(), *self._predictions.values()):
             metric.to(trainer.strategy.root_device)
 
     def on_validation_batch_end(self, *hook: Any) -> None:
@@ -44,31 +44,32 @@ class TaggingScore(Callback):
 
     def on_test_batch_end(self, *hook: Any) -> None:
         """Add a batch of the eval set."""
-        batch, probability = self._take("test", *hook)
-        self._predictions.update(batch, probability)
+        self._take("test", *hook)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the hold-out."""
-        self._score("val", pl_module)
+        self._score("val", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the eval set."""
-        self._score("test", pl_module)
-        self.predictions = self._predictions.compute()
-        self._predictions.reset()
+        self._score("test", trainer, pl_module)
 
     def _take(
         self, stage: str, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Bags, *_: Any
-    ) -> tuple[Bags, Float[Tensor, "B K"]]:
-        """Add a batch to the metric; return the batch and its clip probabilities."""
+    ) -> None:
+        """Add a batch."""
         probability = outputs["prediction"].clip
         self._metrics[stage].update(probability, batch.labels)
-        return batch, probability
+        if trainer.state.fn != "fit":
+            self._predictions[stage].update(batch, probability)
 
-    def _score(self, stage: str, pl_module: LightningModule) -> None:
+    def _score(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
         metric = self._metrics[stage]
         self.scores[stage] = metric.compute()
         metric.reset()
+        if trainer.state.fn != "fit":
+            self.predictions[stage] = self._predictions[stage].compute()
+            self._predictions[stage].reset()
         summary = self.scores[stage].summary()
         logged = {f"{stage}/{k}": float(summary[k]) for k in LOGGED if summary[k] is not None}
         # Every rank has computed the same numbers from all clips, so their mean over ranks is the same number.

@@ -1,0 +1,58 @@
+"""What all augmentations share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from audiobag.bags import Bags
+from audiobag.labels import LabelTable
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingClips:
+    """What an augmentation may know of the N clips that a model is trained on.
+
+    Attributes:
+        video_id: [N]; `Bags.index` counts the clips in this order.
+        labels: their labels.
+        mids: machine id of each of the K classes.
+        scale: factor that dequantises a stored frame.
+    """
+
+    video_id: NDArray[np.character]
+    labels: LabelTable
+    mids: Sequence[str]
+    scale: float = 1.0
+
+
+class Augmentation(nn.Module):
+    """An augmentation of training bags. A subclass implements `forward(bags) -> Bags`.
+
+    Frames stay zero on padding, bags keep one frame or more, and the shape of the batch stays. An augmentation has no
+    parameters and no buffers, so it adds nothing to checkpoints.
+    """
+
+    before_others: ClassVar[bool] = False
+    """Whether it must be applied before other augmentations, which may mix clips."""
+
+    def setup(self, clips: TrainingClips) -> None:
+        """Learn about the training clips, before the first step. Most augmentations need not.
+
+        Raises:
+            ValueError: the augmentation cannot be applied to these clips.
+        """
+
+    def forward(self, bags: Bags) -> Bags:
+        """Return the augmented bags; the given bags stay as they are."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """Return the arguments, which tell augmentations apart where a run is described in words."""
+        own = {name: value for name, value in vars(self).items() if name != "training" and not name.startswith("_")}
+        return ", ".join(f"{name}={value}" for name, value in own.items())

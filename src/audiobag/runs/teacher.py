@@ -1,0 +1,85 @@
+"""Predictions of several runs for the same clips, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from audiobag.runs.directory import RunDirectory
+from audiobag.runs.predictions import read_predictions
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_choice, listed
+
+_CLAMP = 1e-6  # probabilities of exactly 0 and 1 have no finite logit
+
+
+@dataclass(frozen=True)
+class SavedPredictions:
+    r"""Averages the predictions of those runs that held a clip out.
+
+    $$q_{nk} = \sigma\left( \frac{1}{|R_n|} \sum_{r \in R_n} \sigma^{-1}(F^r_{nk}) \right)
+      \quad \text{or} \quad q_{nk} = \frac{1}{|R_n|} \sum_{r \in R_n} F^r_{nk}$$
+
+    $R_n$ are the files that have clip n. With one run per fold, every clip is predicted by a model that was not trained
+    on it.
+
+    Args:
+        paths: folders of runs, which stand for their `holdout.h5`, or files like it: video_id [N], probability [N, K].
+        mean: of "logits" or of "probabilities".
+
+    Raises:
+        ValueError: `mean` is neither.
+    """
+
+    paths: str | PathLike[str] | Sequence[str | PathLike[str]]
+    mean: str = "logits"
+
+    def __post_init__(self) -> None:
+        check_choice("mean", self.mean, ("logits", "probabilities"))
+
+    def probability(self, video_id: NDArray[np.character]) -> NDArray[np.float32]:
+        """Return the averaged probabilities [N, K] of some clips.
+
+        Args:
+            video_id: [N].
+
+        Raises:
+            ValueError: a file cannot be read or has other classes, or no file has a clip.
+        """
+        if not (paths := [Path(path) for path in listed(self.paths)]):
+            raise InputError("paths must name the folders of runs, or files of predictions, got none")
+        total, count = np.zeros((len(video_id), 0), np.float32), np.zeros(len(video_id), np.int64)
+        for path in paths:
+            ids, values = read_predictions(RunDirectory(path).hold_out if path.is_dir() else path)
+            if not total.shape[1]:
+                total = np.zeros((len(video_id), values.shape[1]), np.float32)
+            if values.shape[1] != total.shape[1]:
+                raise InputError(
+                    f"paths must have the same classes: {path} has {values.shape[1]}, not {total.shape[1]}"
+                )
+            order = np.argsort(ids)
+            place = order[np.searchsorted(ids, video_id, sorter=order).clip(max=len(ids) - 1)]
+            here = np.flatnonzero(ids[place] == video_id)
+            total[here] += self._scale(values[place[here]])
+            count[here] += 1
+        if missing := int((count == 0).sum()):
+            first = video_id[np.argmin(count)]
+            name = first.decode(errors="replace") if isinstance(first, bytes) else first
+            raise InputError(
+                f"paths have no prediction of {missing:,} of {len(video_id):,} clips, the first is {name}: give a run"
+                " of each fold"
+            )
+        mean: NDArray[np.float32] = np.divide(total, count[:, None], dtype=np.float32)
+        return mean if self.mean == "probabilities" else expit(mean)
+
+    def _scale(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.mean == "probabilities":
+            return probability
+        logits: NDArray[np.float32] = logit(probability.clip(_CLAMP, 1 - _CLAMP))
+        return logits
