@@ -10,7 +10,7 @@ from lightning import Callback, Trainer
 from numpy.typing import NDArray
 
 from audiobag.data.store import Store
-from audiobag.metrics import TaggingScores, tagging_scores
+from audiobag.metrics import TaggingScores, further_scores, tagging_scores
 from audiobag.runs import RunDirectory
 from audiobag.training.callbacks import PredictionAveraging, TaggingScore
 
@@ -59,12 +59,13 @@ def write_test(
         raise RuntimeError("the eval set was not scored")
     probability = score.predictions["test"][1].numpy()
     scores: TaggingScores = score.scores["test"]
-    record = {"test": scores.summary()}
+    labels = torch.from_numpy(store.labels.dense())
+    record = {"test": {**scores.summary(), **further_scores(score.predictions["test"][1], labels)}}
     averaged = None
     for averaging in callbacks_of(trainer):
         if isinstance(averaging, PredictionAveraging):
             mean = averaging.average()
-            record["test_averaged"] = tagging_scores(mean, torch.from_numpy(store.labels.dense())).summary()
+            record["test_averaged"] = {**tagging_scores(mean, labels).summary(), **further_scores(mean, labels)}
             averaged = mean.numpy()
     if trainer.is_global_zero:
         run.write_predictions(store.columns.video_id, probability, averaged)
