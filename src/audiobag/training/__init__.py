@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 from audiobag.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from audiobag.training.ensemble import evaluate_ensemble
     from audiobag.training.evaluation import evaluate
     from audiobag.training.fitting import fit
     from audiobag.training.module import TaggingModule
 
-__all__ = ["TaggingModule", "evaluate", "fit"]
+__all__ = ["TaggingModule", "evaluate", "evaluate_ensemble", "fit"]
 
 # The commands import `training.interruption` before anything that takes seconds to import.
-__getattr__ = lazy_names(__name__, {"TaggingModule": "module", "evaluate": "evaluation", "fit": "fitting"})
+__getattr__ = lazy_names(
+    __name__,
+    {"TaggingModule": "module", "evaluate": "evaluation", "evaluate_ensemble": "ensemble", "fit": "fitting"},
+)
