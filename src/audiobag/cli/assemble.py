@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
+from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
 from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
@@ -18,7 +19,7 @@ from audiobag.data import BagDataModule
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
-from audiobag.training import evaluate, fit
+from audiobag.training import evaluate, evaluate_ensemble, fit
 from audiobag.utils.configs import flatten, resolved
 
 
@@ -59,7 +60,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
 
 
 def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
-    """Score the checkpoint that the options name, and return metrics.json.
+    """Score the checkpoint or the ensemble that the options name, and return metrics.json.
 
     Args:
         options: of audiobag-evaluate.
@@ -69,15 +70,17 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
         ValueError: the checkpoint or the eval set cannot be used.
     """
     quiet_libraries()
-    data = build("data", options.data) if options.data else None
-    return evaluate(
-        options.checkpoint,
-        out,
-        data=data,
-        allow=options.allow,
-        threads=options.threads,
+    named = members(options.checkpoint, options.runs)
+    how: dict[str, Any] = {
+        "data": build("data", options.data) if options.data else None,
+        "ontology": options.ontology,
+        "allow": options.allow,
+        "threads": options.threads,
         **_trainer(options.trainer),
-    )
+    }
+    if len(named) == 1 and not options.holdout:
+        return evaluate(named[0], out, **how)
+    return evaluate_ensemble(named, out, combine=options.combine, holdout=options.holdout, **how)
 
 
 def model_of(options: TrainOptions, store: Store) -> BagClassifier:

@@ -52,6 +52,13 @@ class ExportFormat(StrEnum):
     torch_export = "torch_export"
 
 
+class Combine(StrEnum):
+    """How predictions of an ensemble are averaged."""
+
+    logit = "logit"
+    probability = "probability"
+
+
 class Size(StrEnum):
     """Sizes of the synthetic data set."""
 
@@ -108,7 +115,11 @@ class TrainOptions:
 class EvaluateOptions:
     """Options of audiobag-evaluate, see conf/evaluate.yaml."""
 
-    checkpoint: str = MISSING
+    checkpoint: Any = MISSING
+    runs: Any = MISSING
+    combine: Combine = MISSING
+    holdout: bool = MISSING
+    ontology: str | None = MISSING
     data: dict[str, Any] | None = None
     allow: Any = MISSING
     threads: int | None = MISSING
