@@ -66,7 +66,11 @@ class TaggingModule(LightningModule):
 
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
         """Return the loss."""
-        self._seed_dropout()
+        self.seed_dropout()
+        return self.loss_of(batch)
+
+    def loss_of(self, batch: Bags) -> Tensor:
+        """Return the loss of a training batch."""
         mask = batch.mask
         loss: Tensor = self.loss(self.model(batch.frames, mask), batch.labels, mask)
         return loss
@@ -95,7 +99,8 @@ class TaggingModule(LightningModule):
         """Add what the weights alone do not tell."""
         checkpoint["audiobag"] = self._metadata
 
-    def _seed_dropout(self) -> None:
+    def seed_dropout(self) -> None:
+        """Seed the generators of the CPU and of this device from (seed, step, rank)."""
         seed = ((self._seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank) % 2**63
         # torch.manual_seed also seeds device types that are absent, which takes a millisecond.
         torch.default_generator.manual_seed(seed)
