@@ -51,6 +51,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
         seed=options.seed,
         select=options.select,
         compile=options.compile,
+        graph=options.graph,
         threads=options.threads,
         ckpt_path=options.ckpt_path,
         init_from=options.init_from,

@@ -21,6 +21,14 @@ class Select(StrEnum):
     best = "best"
 
 
+class Graph(StrEnum):
+    """Whether training steps are captured as a CUDA graph."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 class OnError(StrEnum):
     """What to do at a bad record."""
 
@@ -93,6 +101,7 @@ class TrainOptions:
     select: Select = MISSING
     threads: int | None = MISSING
     compile: str | None = MISSING
+    graph: Graph = MISSING
     ckpt_path: str | None = MISSING
     init_from: str | None = MISSING
     tags: list[str] = MISSING

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from lightning import LightningDataModule, Trainer
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset, check_alike
-from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
+from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches, TrainingIndices
 from audiobag.data.placement import Placement
+from audiobag.data.resident import ResidentBags
 from audiobag.data.split import held_out, in_fold
 from audiobag.data.store import Store, open_store
 from audiobag.labels import LabelTable
@@ -77,6 +79,8 @@ class BagDataModule(LightningDataModule):
         self._sampler, self._subset = sampler, subset
         self.placement = placement
         self._placement = Placement(placement)
+        self.whole_steps = False
+        """Whether `train_dataloader` gives the numbers of the clips only, of which `resident` makes the batches."""
 
     @property
     def holds_out(self) -> bool:
@@ -125,6 +129,12 @@ class BagDataModule(LightningDataModule):
                     f" held out: {remedy}"
                 )
 
+    @cached_property
+    def resident(self) -> ResidentBags:
+        """The training clips on the trainer's device."""
+        device = self._trainer.strategy.root_device
+        return ResidentBags(self.train_set, self._placement.together(self.train_set.stores, device))
+
     def train_dataloader(self) -> TrainingBatches:
         """Return this rank's share of the training batches, up to the trainer's last step."""
         trainer = self._trainer
@@ -135,8 +145,10 @@ class BagDataModule(LightningDataModule):
             )
         if self._sampler is None:
             raise InputError("sampler is needed to train: pass one to the data module")
-        self._place(self.train_set)
         sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
+        if self.whole_steps:
+            return TrainingIndices(self.train_set, sampler, trainer.max_steps, self.resident.device)
+        self._place(self.train_set)
         return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
@@ -149,9 +161,11 @@ class BagDataModule(LightningDataModule):
         """Return this rank's share of the clips to score."""
         return self._evaluation(self.test_set)
 
-    def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
+    def transfer_batch_to_device(
+        self, batch: Bags | Tensor, device: torch.device, dataloader_idx: int
+    ) -> Bags | Tensor:
         """Return the batch on `device`; the copy to a GPU is asynchronous, from page-locked memory."""
-        if device.type == "cpu":
+        if device.type == "cpu" or isinstance(batch, Tensor):  # TrainingIndices are on the device
             return batch
         if device.type == "cuda":
             batch = batch.pin_memory()
