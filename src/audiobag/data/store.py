@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 
 from audiobag.labels import LabelTable
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import atomic
-from audiobag.utils.hdf5 import check_claim, check_links, read_whole
+from audiobag.utils.files import atomic, check_readable
+from audiobag.utils.hdf5 import check_claim, check_links, open_hdf5, read_whole
 
 FORMAT_VERSION = 1
 _COLUMNS = ("offsets", "label_ids", "label_offsets", "video_id", "start_seconds", "end_seconds")
@@ -137,7 +137,7 @@ def write_store(
     _check_columns(path, columns, len(description.class_names))
     total = int(columns.offsets[-1])
     digest = hashlib.sha256()
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with atomic(path) as temporary, open_hdf5(temporary, "w", libver="v110") as file:
         target = file.create_dataset("frames", (total, dim), dtype)
         filled = 0
         with ThreadPoolExecutor(1) as hashing:  # Hashing takes as long as writing.
@@ -168,13 +168,14 @@ def open_store(path: str | Path) -> Store:
     """Open a store and check its columns.
 
     Raises:
-        ValueError: the file is missing, damaged, not a store, or has another format version.
+        ValueError: the file is missing, unreadable, damaged, not a store, or has another format version.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no store at {path}: make it with audiobag-prepare, or give the folder that contains it")
+    check_readable(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             check_links(file)
             version = file.attrs.get("format_version")
             if version != FORMAT_VERSION:

@@ -16,7 +16,7 @@ from audiobag.prepare.records import Clip, Reject
 from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
 from audiobag.utils.errors import InputError
-from audiobag.utils.hdf5 import check_claim, check_links
+from audiobag.utils.hdf5 import check_claim, check_links, open_hdf5
 
 SUFFIXES = (".h5", ".hdf5", ".npz")
 BLOCK_BYTES = 2**24
@@ -64,7 +64,7 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
                 raise ValueError("it is not an archive of arrays")
             _check_growth(path)
             return read_table(path, dict(archive), {}, source, labelled)
-        file = files.enter_context(h5py.File(path, "r"))
+        file = files.enter_context(open_hdf5(path))
         check_links(file)
         for array in file.values():
             if isinstance(array, h5py.Dataset):

@@ -21,6 +21,7 @@ from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
+from audiobag.utils.files import check_writable
 
 
 def evaluate(
@@ -53,6 +54,7 @@ def evaluate(
     options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
     check_options(options)
     path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
+    check_writable(run.path)
     content = load_checkpoint(path)
     metadata = content["audiobag"]
     set_threads(threads, options["devices"])

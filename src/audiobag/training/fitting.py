@@ -33,6 +33,7 @@ from audiobag.training.options import check_clipping, check_compile, check_optio
 from audiobag.training.scoring import callback_of, write_test
 from audiobag.training.summary import training_summary
 from audiobag.utils.errors import InputError, Interrupted
+from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def fit(
     config = config or _described(model, data, seed, select, options)
     if (record := run.finished(config.config)) is not None:
         return record
+    check_writable(run.path)
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
