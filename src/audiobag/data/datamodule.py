@@ -91,19 +91,31 @@ class BagDataModule(LightningDataModule):
         """The clips to score, in the order of their store."""
         return BagDataset([self.test_store])
 
+    @cached_property
+    def _draw(self) -> Draw:
+        """The sampler."""
+        if self._sampler is None:
+            raise InputError("sampler is needed to train: pass one to the data module")
+        return self._sampler(self.train_set.labels, self.batch_size, self.seed)
+
     def setup(self, stage: str) -> None:
         """Open the stores to train on and to score, so that errors in them appear before training starts.
 
         Raises:
-            ValueError: a store is missing or differs from another, or `val_fraction` leaves a part without clips.
+            ValueError: a store is missing or differs from another, `val_fraction` or `subset` leaves a part without
+                clips, or the sampler cannot draw from the labels.
         """
         if stage == "fit":
             check_alike(self.train_stores[0], self.test_store)
+            if self._subset is not None and not len(self.train_set):
+                raise InputError("subset leaves no clip to train on: choose another one, or null for all clips")
             if not len(self.train_set) or (self.val_fraction and not len(self.val_set)):
                 raise InputError(
                     f"val_fraction={self.val_fraction} splits the training clips into {len(self.train_set)} to train on"
                     f" and {len(self.val_set)} held out: choose another fraction, or 0 for no hold-out"
                 )
+            if self._sampler is not None:
+                self._draw  # noqa: B018 - refuses labels that it cannot draw from
 
     def train_dataloader(self) -> TrainingBatches:
         """Return this rank's share of the training batches, up to the trainer's last step."""
@@ -113,11 +125,8 @@ class BagDataModule(LightningDataModule):
             raise InputError(
                 f"batch_size must be divisible by the number of processes, {world_size}, got {self.batch_size}"
             )
-        if self._sampler is None:
-            raise InputError("sampler is needed to train: pass one to the data module")
         self._place(self.train_set)
-        sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
-        return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
+        return TrainingBatches(self.train_set, self._draw, trainer.max_steps, trainer.global_rank, world_size)
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
         """Return this rank's share of the hold-out, or an empty list without one."""

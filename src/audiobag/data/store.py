@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,6 +56,18 @@ class DatasetInfo:
     scale: float
     offset: float
     source: str
+
+    def wrong(self) -> str | None:
+        """Return what is wrong with the three numbers, in words; None if they are right."""
+        if not (self.frame_seconds > 0 and math.isfinite(self.frame_seconds)):
+            return f"frame_seconds is {self.frame_seconds}, expected a number of seconds above 0"
+        with np.errstate(over="ignore", under="ignore"):
+            scale, offset = np.float32(self.scale), np.float32(self.offset)
+        if not (np.isfinite(scale) and scale != 0):
+            return f"scale is {self.scale}, expected a finite number other than 0"
+        if not np.isfinite(offset):
+            return f"offset is {self.offset}, expected a finite number"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +211,8 @@ def open_store(path: str | Path) -> Store:
         raise
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged or not an audiobag store ({error}): make it again") from error
+    if wrong := description.wrong():
+        raise InputError(f"{path}: {wrong}: make it again with audiobag-prepare")
     _check_columns(path, columns, len(names))
     if columns.offsets[-1] != len(frames):
         raise InputError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
@@ -223,6 +238,8 @@ def _check_columns(path: Path, columns: Columns, classes: int) -> None:
             raise InputError(f"{path} is damaged, {finding}: make it again with audiobag-prepare")
 
     n = len(columns)
+    for name in ("start_seconds", "end_seconds"):
+        check(getattr(columns, name).shape == (n,), f"{name} does not have {n} entries")
     for name in ("offsets", "label_offsets"):
         offsets = getattr(columns, name)
         check(
@@ -237,6 +254,11 @@ def _check_columns(path: Path, columns: Columns, classes: int) -> None:
         check(low >= 0 and high < classes, f"its labels are in {low}..{high}, its classes in 0..{classes - 1}")
     ids: NDArray[Any] = columns.video_id
     check(bool(np.all(ids[1:] > ids[:-1])), "its video ids are repeated or unsorted")
+    start, end = columns.start_seconds, columns.end_seconds
+    bad = (start < 0) | (end < 0) | (end < start) | np.isinf(start) | np.isinf(end)  # NaN means unknown
+    if bad.any():
+        i = int(np.argmax(bad))
+        check(False, f"its clip {bytes(ids[i]).decode(errors='replace')} lasts from {start[i]} to {end[i]} s")
 
 
 def _write_hashed(file: h5py.File, digest: Any, name: str, values: NDArray[Any] | None) -> None:
