@@ -26,6 +26,7 @@ from audiobag.sweep.child import PARENT, die_with_parent
 from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
+from audiobag.utils.files import folder_or_temporary
 from hydra_plugins.audiobag_launcher import PoolLauncher, WorkingDirectorySearchPath
 
 T = TypeVar("T")
@@ -35,6 +36,11 @@ _REMEDY = "use the options that it was started with, or choose another folder: {
 
 # Run directories that are named by the second alone collide.
 OmegaConf.register_new_resolver("unique", lambda: uuid4().hex[:6], use_cache=True, replace=True)
+
+# A command that writes its results elsewhere also works where the working directory cannot be written to.
+OmegaConf.register_new_resolver(
+    "log_folder", lambda folder, out="elsewhere": folder if out is None else folder_or_temporary(folder), replace=True
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,14 +112,24 @@ class BagDataModule(LightningDataModule):
         """The clips to score, in the order of their store."""
         return BagDataset([self.test_store])
 
+    @cached_property
+    def _draw(self) -> Draw:
+        """The sampler."""
+        if self._sampler is None:
+            raise InputError("sampler is needed to train: pass one to the data module")
+        return self._sampler(self.train_set.labels, self.batch_size, self.seed)
+
     def setup(self, stage: str) -> None:
         """Open the stores to train on and to score, so that errors in them appear before training starts.
 
         Raises:
-            ValueError: a store is missing or differs from another, or the hold-out leaves a part without clips.
+            ValueError: a store is missing or differs from another, the hold-out or `subset` leaves a part without clips,
+                or the sampler cannot draw from the labels.
         """
         if stage == "fit":
             check_alike(self.train_stores[0], self.test_store)
+            if self._subset is not None and not len(self.train_set):
+                raise InputError("subset leaves no clip to train on: choose another one, or null for all clips")
             if not len(self.train_set) or (self.holds_out and not len(self.val_set)):
                 split, remedy = f"val_fraction={self.val_fraction}", "choose another fraction, or 0 for no hold-out"
                 if self.fold is not None:
@@ -128,6 +138,8 @@ class BagDataModule(LightningDataModule):
                     f"{split} splits the training clips into {len(self.train_set)} to train on and {len(self.val_set)}"
                     f" held out: {remedy}"
                 )
+            if self._sampler is not None:
+                self._draw  # noqa: B018 - refuses labels that it cannot draw from
 
     @cached_property
     def resident(self) -> ResidentBags:
@@ -143,13 +155,10 @@ class BagDataModule(LightningDataModule):
             raise InputError(
                 f"batch_size must be divisible by the number of processes, {world_size}, got {self.batch_size}"
             )
-        if self._sampler is None:
-            raise InputError("sampler is needed to train: pass one to the data module")
-        sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
         if self.whole_steps:
-            return TrainingIndices(self.train_set, sampler, trainer.max_steps, self.resident.device)
+            return TrainingIndices(self.train_set, self._draw, trainer.max_steps, self.resident.device)
         self._place(self.train_set)
-        return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
+        return TrainingBatches(self.train_set, self._draw, trainer.max_steps, trainer.global_rank, world_size)
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
         """Return this rank's share of the hold-out, or an empty list without one."""

@@ -25,6 +25,7 @@ import numpy as np
 from audiobag.prediction.stream import Predicted
 from audiobag.prediction.tables import Add, Content
 from audiobag.utils.files import atomic
+from audiobag.utils.hdf5 import open_hdf5
 
 _CHUNK_ROWS = 256
 
@@ -44,7 +45,7 @@ def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> I
     ids, widths = bytearray(), array("i")
     starts, lengths = array("f"), array("q")
     K = len(content.names)
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(path) as temporary, open_hdf5(temporary, "w") as file:
 
         def append(name: str, rows: np.ndarray) -> None:
             if name not in file:

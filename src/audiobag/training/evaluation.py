@@ -24,6 +24,7 @@ from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
+from audiobag.utils.files import check_writable
 
 
 def evaluate(
@@ -56,6 +57,7 @@ def evaluate(
         ValueError: the checkpoint cannot be read, or the eval set has other frames or classes.
     """
     path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
+    check_writable(run.path)
     content = load_checkpoint(path)
     data = data or own_eval_set(path, content["audiobag"]["config"])
     distance = distances(ontology, data.test_store)

@@ -35,6 +35,7 @@ from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
 from audiobag.training.whole_step import WholeStepModule, captures, obstacle
 from audiobag.utils.errors import InputError, Interrupted
+from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def fit(
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
         return record
+    check_writable(run.path)
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
