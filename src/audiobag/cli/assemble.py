@@ -9,7 +9,6 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
@@ -20,7 +19,6 @@ from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
 from audiobag.training import evaluate, evaluate_ensemble, fit
-from audiobag.utils.configs import flatten, resolved
 
 
 def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
@@ -94,20 +92,6 @@ def model_of(options: TrainOptions, store: Store) -> BagClassifier:
         scale=store.description.scale,
         offset=store.description.offset,
     )
-
-
-def record_of(composed: DictConfig, choices: dict[str, str], overrides: list[str]) -> RunConfig:
-    """Return the configuration to record: resolved, with the keys that follow the seed.
-
-    Args:
-        composed: as Hydra composed it, with its references.
-        choices: the option chosen of each configuration group.
-        overrides: given on the command line.
-    """
-    config = resolved(composed)
-    other = resolved(OmegaConf.merge(composed, {"seed": config["seed"] + 1}))  # type: ignore[arg-type]
-    before, after = flatten(config), flatten(other)
-    return RunConfig(config, overrides, choices, [key for key in before if before[key] != after[key]])
 
 
 def build(key: str, config: Any, **arguments: Any) -> Any:

@@ -123,7 +123,7 @@ class BagDataModule(LightningDataModule):
         """Open the stores to train on and to score, so that errors in them appear before training starts.
 
         Raises:
-            ValueError: a store is missing or differs from another, the hold-out or `subset` leaves a part without clips,
+            ValueError: a store is missing or differs from another, the hold-out or `subset` leaves no clip for a part,
                 or the sampler cannot draw from the labels.
         """
         if stage == "fit":
