@@ -32,8 +32,8 @@ class TestFusion(PoolingSuite):
     frame_is_bag = True
 
     def make(self, in_features: int, classes: int) -> nn.Module:
-        decision = partial(Expectation, measure=SigmoidAttention, prior=0.2)
-        return Fusion(in_features, classes, {"feature": partial(FeatureAttention, prior=0.2), "decision": decision})
+        decision = partial(Expectation, measure=SigmoidAttention)
+        return Fusion(in_features, classes, {"feature": FeatureAttention, "decision": decision}, prior=0.2)
 
     def oracle(self, h: Array, lengths: NDArray[np.int64], parameters: dict[str, Array]) -> tuple[Array, Array, Array]:
         feature = partial(embedded.feature_attention, part(parameters, "feature"))

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
+from audiobag.kernels.dense import PRIOR
 from audiobag.utils.errors import InputError
 
 EPSILON = 1e-6
@@ -28,10 +29,11 @@ class Fusion(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        poolings: at least one, each called with (in_features, classes), under names that the parameters get.
+        poolings: at least one, each called with (in_features, classes, prior=prior), by names for their parameters.
+        prior: initial probability of each class, in (0, 1).
 
     Raises:
-        ValueError: there is no pooling.
+        ValueError: there is no pooling, or `prior` is out of range.
 
     References:
         Kittler et al. (1998), "On combining classifiers", for means of outputs.
@@ -41,7 +43,9 @@ class Fusion(nn.Module):
         super().__init__()
         if not poolings:
             raise InputError("poolings must name at least one pooling, got none")
-        self.poolings = nn.ModuleDict({name: make(in_features, classes) for name, make in poolings.items()})
+        self.poolings = nn.ModuleDict(
+            {name: make(in_features, classes, prior=prior) for name, make in poolings.items()}
+        )
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F, f and p."""
