@@ -39,7 +39,13 @@ class Fusion(nn.Module):
         Kittler et al. (1998), "On combining classifiers", for means of outputs.
     """
 
-    def __init__(self, in_features: int, classes: int, poolings: Mapping[str, Callable[[int, int], nn.Module]]) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        classes: int,
+        poolings: Mapping[str, Callable[..., nn.Module]],
+        prior: float = PRIOR,
+    ) -> None:
         super().__init__()
         if not poolings:
             raise InputError("poolings must name at least one pooling, got none")
