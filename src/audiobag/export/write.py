@@ -82,7 +82,14 @@ def write_export(
         with Progress(transient=True) as progress:
             task = progress.add_task("intervals", total=replicates)
             evidence = gather(path, training, scored, replicates, lambda: progress.advance(task))
-        tagger.card = card(tagger.model_config, evidence, name=out.name, format=format, difference=difference)
+        tagger.card = card(
+            tagger.model_config,
+            evidence,
+            name=out.name,
+            format=format,
+            difference=difference,
+            measure=tagger.has_measure,
+        )
         tagger.write(folder)
         files = tuple(sorted(p.name for p in folder.iterdir()))
     return Exported(out, files, difference)
