@@ -27,6 +27,22 @@ def test_a_clip_picture_has_the_likeliest_and_the_true_classes_sorted_by_probabi
     assert (picture.measure == frames(1)[:, [1, 2, 3, 0]].T).all()
 
 
+def test_panels_show_what_the_model_has() -> None:
+    f, p = frames(0), frames(1) / frames(1).sum(0)
+    of_expectation = clip_picture("a", NAMES, (f * p).sum(0), f, p, seconds=1.0)
+    of_others = clip_picture("b", NAMES, F, f, p, seconds=1.0)
+    without = clip_picture("c", NAMES, F, f, None, seconds=1.0)
+    titles = [[title for title, *_ in picture.panels()] for picture in (of_expectation, of_others, without)]
+    assert titles[0] == ["frame probability f", "measure p", "f p, which sums to F"]
+    assert titles[1:] == [titles[0][:2], titles[0][:1]]
+    for rows in ([without], [of_others, without], [without, of_expectation]):
+        figure = draw_clips(rows)
+        assert png(figure).startswith(b"\x89PNG")
+        shown = [axes for axes in figure.axes if axes.get_title(loc="left") and axes.get_visible()]
+        assert len(shown) == sum(len(picture.panels()) for picture in rows)
+    assert [a.get_xlabel() for a in heat_maps([without, without], 1).axes[:2]] == ["", "seconds"]
+
+
 def test_a_clip_picture_without_labels_has_no_true_classes() -> None:
     assert clip_picture("clip", NAMES, F, frames(0), frames(1), seconds=1.0).true == ()
 
