@@ -58,6 +58,61 @@ def test_each_system_of_the_paper_runs_in_onnxruntime(tmp_path: Path, name: str)
             np.testing.assert_allclose(found, getattr(expected, key), atol=1e-5)
 
 
+_KINDS = {
+    "pooling": {
+        "feature_attention": (),
+        "set_transformer": ("pooling.width=8", "pooling.heads=2"),
+        "netvlad": ("pooling.clusters=3", "pooling.width=5", "pooling.hidden=7"),
+        "gated_prototypes": ("pooling.prototypes=6",),
+    },
+    "embedding": {
+        "mlp": ("embedding.width=8", "embedding.batch_norm=true"),
+        "residual_mlp": ("embedding.width=8",),
+        "convolution": ("embedding.width=8",),
+        "transformer": ("embedding.width=8", "embedding.heads=2", "embedding.positions=6"),
+        "lstm": ("embedding.width=8",),
+    },
+}
+_OTHER_POOLINGS = {
+    "bag_attention": (),
+    "gated_attention": (),
+    "multi_head": ("pooling.heads=2",),
+    "multi_level": (),
+    "dual_stream": ("pooling.width=5",),
+    "soft_dbof": ("pooling.clusters=6", "pooling.hidden=7"),
+    "prototypes": ("pooling.prototypes=6",),
+}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *(pytest.param((f"{g}={n}", *o), id=n) for g, kinds in _KINDS.items() for n, o in kinds.items()),
+        *(
+            pytest.param((f"pooling={name}", *options), id=name, marks=pytest.mark.acceptance)
+            for name, options in _OTHER_POOLINGS.items()
+        ),
+    ],
+)
+def test_each_kind_is_restored_and_runs_in_onnxruntime(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    """The components are built by `safe_instantiate`, from the configuration in the checkpoint."""
+    width = () if overrides[0].startswith("embedding=") else ("embedding.width=8",)
+    checkpoint, store = make_run(tmp_path / "run", *width, *overrides)
+    written = write_export(checkpoint, tmp_path / "out", format="onnx", replicates=0)
+    assert written.difference is not None
+    assert written.difference <= 1e-5
+    frames = np.random.default_rng(0).integers(0, 256, (5, 13, store.dim), dtype=np.uint8)
+    lengths = np.array([1, 13, 5, 7, 2])
+    expected = load(tmp_path / "out").predict(frames, lengths)
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx", providers=["CPUExecutionProvider"])
+    found = dict(
+        zip([one.name for one in session.get_outputs()], session.run(None, {"frames": frames, "lengths": lengths}))
+    )
+    assert set(found) == {"clip", "frame"} | ({"measure"} if expected.measure is not None else set())
+    for name, array in found.items():
+        np.testing.assert_allclose(array, getattr(expected, name), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["attention_softmax", "max"])
 def test_torch_export_loads_without_this_package_and_takes_any_size(tmp_path: Path, name: str) -> None:
     checkpoint, store = make_run(tmp_path / "run", *systems(tmp_path, name))

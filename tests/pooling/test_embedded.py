@@ -49,8 +49,10 @@ class OfBags(PoolingSuite):
     def make(self, in_features: int, classes: int) -> nn.Module:
         pooling = self.pooling(in_features, classes, **self.options)
         for name, parameter in pooling.named_parameters():
-            if name.endswith(("gate", "weight")) and parameter.ndim == 1:
-                nn.init.normal_(parameter)  # weights of heads and levels, which are the same at first
+            if (name.endswith(("gate", "weight")) and parameter.ndim == 1) or name == "prototypes":
+                # Weights of heads and levels are the same at first; the steps of finite differences are as long as the
+                # first prototypes.
+                nn.init.normal_(parameter)
         return pooling
 
     def oracle(self, h: Array, lengths: NDArray[np.int64], parameters: Parameters) -> tuple[Array, Array, Array | None]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch import nn
 
-from audiobag.kernels.dropout import Dropout
-from audiobag.utils.errors import InputError
-from audiobag.utils.values import check_number, check_whole
+from audiobag.embedding.recurrent import Recurrent
 
 
-class GRU(nn.Module):
+class GRU(Recurrent):
     r"""Embeds each frame in the context of its bag, with `depth` layers of gated recurrent units.
 
     $$h_t = \mathrm{GRU}(x_1, \dots, x_t), \quad \text{or } h_t = [\overrightarrow{\mathrm{GRU}}(x_1, \dots, x_t);
@@ -39,28 +35,4 @@ class GRU(nn.Module):
         dropout: float = 0.2,
         bidirectional: bool = True,
     ) -> None:
-        super().__init__()
-        directions = 1 + bidirectional
-        check_whole("depth", depth)
-        check_whole("width", width)
-        check_number("dropout", dropout, "[0, 1)")
-        if width % directions:
-            raise InputError(f"width must be even for a bidirectional GRU, got {width}")
-        self.gru = nn.GRU(
-            in_features,
-            width // directions,
-            depth,
-            batch_first=True,
-            dropout=dropout if depth > 1 else 0.0,
-            bidirectional=bidirectional,
-        )
-        self.dropout = Dropout(dropout)
-        self.out_features = width
-
-    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
-        """Return h, which is zero on padding."""
-        # Packing makes the backward direction start at the last real frame of each bag.
-        packed = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        h, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])
-        dropped: Tensor = self.dropout(h)
-        return dropped
+        super().__init__(nn.GRU, in_features, depth, width, dropout, bidirectional)

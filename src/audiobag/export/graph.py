@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from audiobag.data.store import Store
-from audiobag.embedding import GRU
+from audiobag.embedding import GRU, LSTM
 from audiobag.export.frames import Batch
-from audiobag.export.onnx_gru import OnnxGRU
+from audiobag.export.onnx_gru import OnnxGRU, OnnxLSTM
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic
 
@@ -68,6 +68,8 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
     exportable = copy.deepcopy(tagger)
     if isinstance(exportable.model.embedding, GRU):
         exportable.model.embedding = OnnxGRU(exportable.model.embedding)
+    elif isinstance(exportable.model.embedding, LSTM):
+        exportable.model.embedding = OnnxLSTM(exportable.model.embedding)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they warn about each node, and that torchvision is missing
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

@@ -1,32 +1,42 @@
-"""The GRU embedding with ONNX's own operator."""
+"""The recurrent embeddings with ONNX's own operators."""
 
 from __future__ import annotations
+
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from audiobag.embedding import GRU
+from audiobag.embedding.recurrent import Recurrent
 
 
-class OnnxGRU(nn.Module):
-    """Computes what `GRU` computes in evaluation, with ONNX's GRU operator, which takes bag lengths as an input.
+class OnnxRecurrent(nn.Module):
+    """Computes what a recurrent embedding computes in evaluation, with an operator that takes bag lengths as an input.
 
-    ONNX orders the gates update, reset, new, whereas torch orders them reset, update, new. ONNX also stacks the weights
-    of both directions.
+    ONNX orders the gates otherwise than torch, and stacks the weights of both directions.
+
+    Attributes:
+        operator: name of ONNX's operator.
+        order: for each gate of ONNX, its place in torch.
+        attributes: attributes of the operator.
 
     Args:
-        embedding: the GRU, with its weights.
+        embedding: the embedding, with its weights.
     """
 
-    def __init__(self, embedding: GRU) -> None:
+    operator: ClassVar[str]
+    order: ClassVar[tuple[int, ...]]
+    attributes: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, embedding: Recurrent) -> None:
         super().__init__()
-        gru = embedding.gru
-        self.width, self.depth = gru.hidden_size, gru.num_layers
-        self.suffixes = ["", "_reverse"] if gru.bidirectional else [""]
+        layers = embedding.layers
+        self.width, self.depth = layers.hidden_size, layers.num_layers
+        self.suffixes = ["", "_reverse"] if layers.bidirectional else [""]
         for layer in range(self.depth):
             for name, kinds in {"W": ["weight_ih"], "R": ["weight_hh"], "B": ["bias_ih", "bias_hh"]}.items():
                 of_directions = [
-                    torch.cat([_update_first(getattr(gru, f"{kind}_l{layer}{suffix}")) for kind in kinds])
+                    torch.cat([self._ordered(getattr(layers, f"{kind}_l{layer}{suffix}")) for kind in kinds])
                     for suffix in self.suffixes
                 ]
                 self.register_buffer(f"{name}{layer}", torch.stack(of_directions))
@@ -38,16 +48,30 @@ class OnnxGRU(nn.Module):
         for layer in range(self.depth):
             weights = (getattr(self, f"{name}{layer}") for name in "WRB")
             y = torch.onnx.ops.symbolic(
-                "GRU",
+                self.operator,
                 (h, *weights, lengths),
-                attrs={"hidden_size": self.width, "linear_before_reset": 1, "direction": direction},
+                attrs={"hidden_size": self.width, "direction": direction, **self.attributes},
                 dtype=torch.float32,
                 shape=(h.shape[0], len(self.suffixes), h.shape[1], self.width),
             )
             h = y.permute(0, 2, 1, 3).flatten(2)
         return h.transpose(0, 1)
 
+    def _ordered(self, weight: Tensor) -> Tensor:
+        gates = weight.detach().chunk(len(self.order))
+        return torch.cat([gates[i] for i in self.order])
 
-def _update_first(weight: Tensor) -> Tensor:
-    reset, update, new = weight.detach().chunk(3)
-    return torch.cat([update, reset, new])
+
+class OnnxGRU(OnnxRecurrent):
+    """`GRU`: ONNX orders the gates update, reset, new, and torch reset, update, new."""
+
+    operator = "GRU"
+    order = (1, 0, 2)
+    attributes: ClassVar[dict[str, Any]] = {"linear_before_reset": 1}
+
+
+class OnnxLSTM(OnnxRecurrent):
+    """`LSTM`: ONNX orders the gates input, output, forget, cell, and torch input, forget, cell, output."""
+
+    operator = "LSTM"
+    order = (0, 3, 1, 2)

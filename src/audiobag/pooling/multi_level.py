@@ -51,6 +51,7 @@ class MultiLevel(nn.Module):
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F and f; the measure is None."""
         of_levels = [pooling(level, mask) for pooling, level in zip(self.poolings, self.levels(h))]
-        clip = full_precision(self.output, torch.cat([one.clip for one in of_levels], -1)).float().sigmoid()
-        frame = self.output(torch.cat([one.frame for one in of_levels], -1)).float().sigmoid()
+        of_bag, of_frame = (torch.cat([getattr(one, name) for one in of_levels], -1) for name in ("clip", "frame"))
+        clip = full_precision(self.output, of_bag).float().sigmoid()
+        frame = self.output(of_frame.to(self.output.weight.dtype)).float().sigmoid()
         return BagPrediction(clip=clip, frame=frame, measure=None)

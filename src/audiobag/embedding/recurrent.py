@@ -1,0 +1,71 @@
+"""What recurrent embeddings share."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from audiobag.kernels.dropout import Dropout
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_number, check_whole
+
+
+class Recurrent(nn.Module):
+    """Embeds each frame in the context of its bag with recurrent layers; see `GRU` and `LSTM`.
+
+    Args:
+        cell: `torch.nn.GRU` or `torch.nn.LSTM`; the layers have its name in lower case in the state dict.
+        in_features: D.
+        depth: number of layers.
+        width: H; a bidirectional network gives half of it to each direction.
+        dropout: dropout rate after each layer, in [0, 1).
+        bidirectional: also read the bag backwards.
+
+    Raises:
+        ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
+    """
+
+    def __init__(
+        self,
+        cell: type[nn.GRU] | type[nn.LSTM],
+        in_features: int,
+        depth: int,
+        width: int,
+        dropout: float,
+        bidirectional: bool,
+    ) -> None:
+        super().__init__()
+        check_whole("depth", depth)
+        check_whole("width", width)
+        check_number("dropout", dropout, "[0, 1)")
+        directions = 1 + bidirectional
+        if width % directions:
+            raise InputError(f"width must be even for a bidirectional {cell.__name__}, got {width}")
+        layers = cell(
+            in_features,
+            width // directions,
+            depth,
+            batch_first=True,
+            dropout=dropout if depth > 1 else 0.0,
+            bidirectional=bidirectional,
+        )
+        self.name = cell.__name__.lower()
+        self.add_module(self.name, layers)
+        self.dropout = Dropout(dropout)
+        self.out_features = width
+
+    @property
+    def layers(self) -> nn.RNNBase:
+        """The recurrent layers."""
+        layers = self.get_submodule(self.name)
+        assert isinstance(layers, nn.RNNBase)
+        return layers
+
+    def forward(self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
+        """Return h, which is zero on padding."""
+        # Packing makes the backward direction start at the last real frame of each bag.
+        packed = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        h, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=x.shape[1])
+        dropped: Tensor = self.dropout(h)
+        return dropped
