@@ -5,7 +5,7 @@ command=${1:-main}
 if [ "$command" = main ]; then
   [ $# -eq 0 ] || shift
   # An interruption during the preparation has the exit code of an interrupted training: the same command continues.
-  trap 'exit 75' INT TERM USR1
+  trap 'exit 75' INT TERM USR1 HUP
   audiobag-prepare source=synthetic
   exec audiobag-train "$@"
 fi

@@ -38,11 +38,18 @@ def load_script(path: Path) -> ModuleType:
 
 
 def make_store(
-    path: Path, clips: int = 60, classes: int = 7, dim: int = 6, seed: int = 0, longest: int = 10, prefix: str = "clip"
+    path: Path,
+    clips: int = 60,
+    classes: int = 7,
+    dim: int = 6,
+    seed: int = 0,
+    longest: int = 10,
+    prefix: str = "clip",
+    shortest: int = 1,
 ) -> Store:
-    """Write a small random store: bags of 1 to `longest` frames, every class present."""
+    """Write a small random store: bags of `shortest` to `longest` frames, every class present."""
     rng = np.random.default_rng(seed)
-    lengths = rng.integers(1, longest + 1, clips)
+    lengths = rng.integers(shortest, longest + 1, clips)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     present = rng.random((clips, classes)) < 0.2
     present[np.arange(classes), np.arange(classes)] = True

@@ -55,6 +55,9 @@ class Bags:
 class BagPrediction:
     r"""The prediction for a batch of bags, in fp32 under any precision.
 
+    The probability of a bag is an expectation if its pooling is an `Expectation`; the docstring of another pooling says
+    what f and p are.
+
     $$F_k(B) = \sum_t p_k(x_t) f_k(x_t)$$
 
     Attributes:

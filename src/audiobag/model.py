@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from jaxtyping import Bool, Shaped
+import torch
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
+
+_SMALLEST: Final = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before their logits are averaged
 
 
 class BagClassifier(nn.Module):
@@ -34,6 +37,37 @@ class BagClassifier(nn.Module):
         x = frames.float() * self.scale + self.offset
         prediction: BagPrediction = self.pooling(self.embedding(x, mask), mask)
         return prediction
+
+
+class Ensemble(nn.Module):
+    r"""Averages the predictions of several classifiers of the same frames and classes.
+
+    $$F_k(B) = \sigma\Big(\frac{1}{M} \sum_m \mathrm{logit}\, F^{(m)}_k(B)\Big)$$
+
+    and the same for the frame probabilities f. There is no measure: F is not an expectation of f.
+
+    Args:
+        members: the classifiers.
+    """
+
+    def __init__(self, members: Sequence[BagClassifier]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, frames: Shaped[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
+        """Return the prediction for frames as stored; `mask` is true on real frames and false on padding."""
+        predictions: list[BagPrediction] = [member(frames, mask) for member in self.members]
+        frame = mean_of_logits([one.frame for one in predictions])
+        return BagPrediction(mean_of_logits([one.clip for one in predictions]), frame * mask[:, :, None], None)
+
+
+def mean_of_logits(probabilities: Sequence[Float[Tensor, "*S"]]) -> Float[Tensor, "*S"]:
+    """Return the probabilities whose logits are the means of the logits of some probabilities.
+
+    Probabilities are clipped to [1e-7, 1 - 1e-7], so that no member alone decides.
+    """
+    logits = [torch.logit(p, eps=_SMALLEST) for p in probabilities]
+    return torch.sigmoid(torch.stack(logits).mean(0))
 
 
 def build_model(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,41 @@ def test_a_truncated_store_is_refused(store: Store) -> None:
     store.path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="damaged"):
         open_store(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"frame_seconds": 0.0}, "frame_seconds is 0.0, expected a number of seconds above 0"),
+        ({"frame_seconds": -1.0}, "frame_seconds is -1.0, expected"),
+        ({"frame_seconds": math.nan}, "frame_seconds is nan, expected"),
+        ({"scale": 0.0}, "scale is 0.0, expected a finite number other than 0"),
+        ({"scale": math.inf}, "scale is inf, expected"),
+        ({"offset": 1e39}, r"offset is 1e\+39, expected a finite number"),
+        ({"start_seconds": (4, -1.0)}, "its clip clip000004 lasts from -1.0 to "),
+        ({"start_seconds": (5, 99.0)}, "its clip clip000005 lasts from 99.0 to "),
+        ({"end_seconds": (6, math.inf)}, "its clip clip000006 lasts from 0.0 to inf s"),
+        ({"end_seconds": None}, "end_seconds does not have 60 entries"),
+    ],
+)
+def test_a_store_with_impossible_times_or_numbers_is_refused(store: Store, change: dict[str, Any], what: str) -> None:
+    """An earlier version wrote such stores."""
+    with h5py.File(store.path, "r+") as file:
+        for name, value in change.items():
+            if value is None:
+                shorter = file[name][:-1]
+                del file[name]
+                file[name] = shorter
+            elif isinstance(value, tuple):
+                file[name][value[0]] = value[1]
+            else:
+                file.attrs[name] = value
+    with pytest.raises(ValueError, match=rf"bal_train\.h5.* {what}.*: make it again with audiobag-prepare"):
+        open_store(store.path)
+
+
+def test_unknown_times_are_allowed(store: Store) -> None:
+    with h5py.File(store.path, "r+") as file:
+        file["start_seconds"][:] = math.nan
+        file["end_seconds"][3] = math.nan
+    assert len(open_store(store.path)) == 60

@@ -42,3 +42,31 @@ def per_class(probability: Array, labels: NDArray[np.bool_]) -> tuple[Array, Arr
 def d_prime(area: float) -> float:
     """Return the distance, in standard deviations, of two normal distributions whose ROC curve has this area."""
     return float(np.sqrt(2) * norm.ppf(area))
+
+
+def ontology_average_precision(score: Array, labels: NDArray[np.bool_], distance: NDArray[Any]) -> float:
+    """OmAP, threshold by threshold: each false positive has the weight of its distance to the clip's nearest class."""
+    classes = range(labels.shape[1])
+    levels = []
+    for level in range(int(distance.max()) + 1):
+        weight = np.where(distance > level, distance, 0).astype(np.float64)
+        mean = np.mean([weight[a, b] for a in classes for b in classes if a != b])
+        weight = weight / mean if mean > 0 else weight
+        farthest = weight.max()
+        AP = []
+        for k in classes:
+            positive = labels[:, k]
+            if not 0 < positive.sum() < len(positive):
+                continue
+            cost = np.array([min((weight[j, k] for j in np.flatnonzero(row)), default=farthest) for row in labels])
+            area, recall_before = 0.0, 0.0
+            for threshold in sorted(set(score[:, k].tolist()), reverse=True):
+                found = score[:, k] >= threshold
+                hits = np.count_nonzero(found & positive)
+                recall = hits / np.count_nonzero(positive)
+                if hits:
+                    area += (recall - recall_before) * hits / (hits + cost[found & ~positive].sum())
+                recall_before = recall
+            AP.append(area)
+        levels.append(np.mean(AP))
+    return float(np.mean(levels))

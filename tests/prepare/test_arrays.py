@@ -161,7 +161,17 @@ def test_the_authors_packed_file_is_stored(tmp_path: Path, run: Prepare) -> None
         ({"labels": np.zeros((2, 4))}, r"labels is \[2, 4\], expected \[3, K\]"),
         ({"class_names": np.array([b"a"])}, r"labels is \[3, 4\], expected \[3, 1\]"),
         ({"video_id": np.array([b"a"])}, r"video_id is \[1\], expected \[3\]"),
-        ({"scale": np.nan}, "scale is nan, expected one number"),
+        ({"scale": np.nan}, "scale is nan, expected a finite number other than 0"),
+        ({"scale": 0}, "scale is 0.0, expected a finite number other than 0"),
+        ({"scale": 1e-60}, "scale is 1e-60, expected a finite number other than 0"),  # 0 as float32
+        ({"offset": -np.inf}, "offset is -inf, expected a finite number"),
+        ({"frame_seconds": 0}, "frame_seconds is 0.0, expected a number of seconds above 0"),
+        ({"frame_seconds": -1}, "frame_seconds is -1.0, expected a number of seconds above 0"),
+        ({"frame_seconds": np.inf}, "frame_seconds is inf, expected a number of seconds above 0"),
+        ({"frame_seconds": np.ones(3)}, r"frame_seconds is \[1. 1. 1.\], expected one number"),
+        ({"frame_seconds": np.array(b"1 s")}, "frame_seconds is b'1 s', expected one number"),
+        ({"start_seconds": np.array([b"0", b"1", b"2"])}, "start_seconds is |S1, expected numbers"),
+        ({"frame_second": 2.0}, "has frame_second, which nothing reads: name it frame_seconds, or remove it"),
     ],
 )
 def test_contradictory_arrays_are_refused(tmp_path: Path, run: Prepare, change, finding: str) -> None:
@@ -190,6 +200,14 @@ def bad_frame(value: float) -> np.ndarray:
             {"labels": None, "label_ids": np.array([0, -1]), "label_offsets": np.array([0, 1, 2, 2])},
             "record 2: .*label -1 is outside 0..0",
         ),
+        (
+            {"start_seconds": [0, 5, 0], "end_seconds": [3, 4, 3]},
+            r"record 2: video id 1: the clip lasts from 5.0 to 4.0 s",
+        ),
+        ({"start_seconds": [0, 0, -2]}, r"record 3: video id 2: the clip lasts from -2.0 to nan s; expected finite"),
+        ({"end_seconds": [3, -1, 3]}, r"record 2: video id 1: the clip lasts from nan to -1.0 s"),
+        ({"start_seconds": [0, 0, np.inf]}, r"record 3: video id 2: the clip lasts from inf to nan s"),
+        ({"end_seconds": [1e39, 1, 1]}, r"record 1: video id 0: the clip lasts from nan to inf s"),  # as float32
         ({"video_id": np.array([b"a", b"b", b"a"])}, "record 3: repeated video id a, which train.h5, record 1"),
     ],
 )

@@ -179,12 +179,13 @@ def test_two_runs_do_not_write_to_one_folder(release: Path, run: Prepare, tmp_pa
     with (tmp_path / "out" / ".prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ValueError, match="another audiobag-prepare is writing to"):
-            run(release)
+            run(release, force=True)
+        assert run(release).unchanged  # reads only
 
 
 def test_an_output_folder_that_cannot_be_created_is_refused(release: Path, run: Prepare, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"^out must be a folder that can be created, got .*file/out"):
+    with pytest.raises(ValueError, match=r"^out must be a folder that can be written to, got .*file/out \(Not a d"):
         run(release, tmp_path / "file" / "out")
 
 
@@ -248,3 +249,15 @@ def rendered(summary: object) -> str:
 )
 def test_the_default_folder_depends_on_the_source(source: str, out: str) -> None:
     assert default_out(source, "tiny") == Path(out)
+
+
+def test_a_record_that_ends_before_it_starts_is_named(tmp_path: Path, run: Prepare) -> None:
+    clips = make_clips(3, seed=1)
+    clips[1] = clips[1]._replace(start_seconds=7.0, end_seconds=2.0)
+    clips[2] = clips[2]._replace(start_seconds=float("nan"), end_seconds=float("nan"))  # unknown
+    write_shard(tmp_path / "eval" / "a.tfrecord", clips)
+    named = f"^eval/a.tfrecord, record 2: video id {clips[1].video_id.decode()}: the clip lasts from 7.0 to 2.0 s"
+    with pytest.raises(ValueError, match=named.replace("eval/", "")):
+        run(tmp_path / "eval")
+    (split,) = run(tmp_path / "eval", on_error="skip").splits
+    assert (split.clips, split.rejected) == (2, 1)

@@ -91,3 +91,14 @@ def test_an_interval_over_seeds_stays_within_the_range_of_the_score(tmp_path: Pa
     half = 12.7062 * 0.045  # Student's t with 1 degree of freedom, and the standard error
     assert (float(rows["mAP"]["low"]), float(rows["mAP"]["high"])) == pytest.approx((0.945 - half, 1), abs=1e-5)
     assert float(rows["d_prime"]["high"]) == pytest.approx(3 * (0.945 + half), abs=1e-4)
+
+
+def test_scores_beside_the_headline_ones_have_a_table_where_runs_have_them(tmp_path: Path, scored: Store) -> None:
+    for seed, lwlrap in enumerate((0.25, 0.35)):
+        run = make_run(tmp_path / str(seed), scored, seed)
+        metrics = run.metrics() or {}
+        run.write_metrics({**metrics, "test": {**metrics["test"], "lwlrap": lwlrap, "micro_mAP": None}})
+    make_run(tmp_path / "older", scored, pooling="max")
+    _, further = score_tables(group(collect([tmp_path])[0])[0])
+    assert further.columns == ("System", "Seeds", "lwlrap")
+    assert {row[0]: row[1:] for row in further.rows} == {"average": ("2", "0.3000 ± 0.0707"), "max": ("1", "-")}

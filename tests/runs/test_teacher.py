@@ -31,6 +31,13 @@ def test_a_clip_is_averaged_over_the_files_that_have_it(tmp_path: Path, mean: st
     np.testing.assert_allclose(found, [b[2], both, a[1]], rtol=1e-5)
 
 
+def test_the_folder_of_a_sweep_stands_for_its_runs(tmp_path: Path) -> None:
+    a, b = saved(tmp_path / "fold-0" / "holdout.h5", [0, 1], 0), saved(tmp_path / "fold-1" / "holdout.h5", [2], 1)
+    (tmp_path / "fold-2").mkdir()
+    found = SavedPredictions(tmp_path).probability(IDS[:3])
+    np.testing.assert_allclose(found, [*a, *b], rtol=1e-5)
+
+
 def test_certain_predictions_stay_finite(tmp_path: Path) -> None:
     write_predictions(tmp_path / "a.h5", IDS[:2], np.array([[0, 1], [1, 0]], np.float32))
     found = SavedPredictions(str(tmp_path / "a.h5")).probability(IDS[:2])

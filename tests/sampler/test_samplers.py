@@ -8,6 +8,7 @@ from audiobag.sampler import Balanced, Sampler, Uniform, Weighted
 from audiobag.sampler.passes import ShuffledPasses
 from audiobag.testing import SamplerSuite
 from audiobag.testing.inputs import random_labels
+from audiobag.utils.errors import InputError
 
 
 class TestUniform(SamplerSuite):
@@ -125,3 +126,28 @@ def test_weighted_draws_in_proportion_to_inverse_class_frequency() -> None:
 def test_weighted_never_draws_a_clip_without_labels() -> None:
     table = LabelTable(np.array([0, 1]), np.array([0, 0, 1, 2, 2]), 2)
     assert set(stream(Weighted(table, 100, seed=0), 5)) == {1, 2}
+
+
+NO_LABELS = LabelTable(np.empty(0, np.int64), np.zeros(31, np.int64), 4)
+
+
+@pytest.mark.parametrize("sampler", [Balanced, Weighted])
+def test_drawing_by_class_needs_a_label(sampler: type[Sampler]) -> None:
+    with pytest.raises(
+        InputError, match=r"^labels must have at least one label .* none of the 30 training clips has one"
+    ):
+        sampler(NO_LABELS, 10, seed=0)
+
+
+def test_uniform_draws_clips_without_labels() -> None:
+    assert sorted(stream(Uniform(NO_LABELS, 10, seed=0), 3)) == list(range(30))
+
+
+@pytest.mark.parametrize("sampler", [Balanced, Weighted])
+def test_clips_without_labels_weigh_nothing(sampler: type[Sampler], caplog: pytest.LogCaptureFixture) -> None:
+    """The first, the last and one in the middle of six clips have no label; clip 3 has both classes."""
+    labels = LabelTable(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1, 3, 4, 4]), 2)
+    drawn = np.bincount(stream(sampler(labels, 100, seed=0), 40), minlength=6) / 4000
+    assert not drawn[[0, 2, 5]].any()
+    np.testing.assert_allclose(drawn[[1, 3, 4]], [1 / 4, 1 / 2, 1 / 4], atol=0.03)
+    assert "3 of 6 training clips have no label and are never drawn" in caplog.text

@@ -18,18 +18,20 @@ from rich.console import Console
 
 from audiobag.runs import RunConfig
 from audiobag.sweep import pool
-from audiobag.sweep.child import job_command, last_lines
+from audiobag.sweep.child import last_lines
 from audiobag.sweep.display import Display
+from audiobag.sweep.handover import HandedOver
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
 from audiobag.utils.errors import Interrupted
 from audiobag.utils.files import locked
 
-# A fake job: its first override says what it does. It records its environment, and when it started and ended.
+# A fake job: the name of its folder says what it does. It records its environment, and when it started and ended.
 JOB = """
 import json, os, sys, time
 from pathlib import Path
-folder, what = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
+what = folder.name.partition("-")[2]
 began = time.time()
 note = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ["OMP_NUM_THREADS"], "began": began}
 print("started", what, flush=True)
@@ -48,14 +50,16 @@ time.sleep(30 if what == "long" else 0.3)
 
 @pytest.fixture(autouse=True)
 def _fake_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        pool, "job_command", lambda overrides, folder, flags: [sys.executable, "-c", JOB, str(folder), overrides[0]]
-    )
+    monkeypatch.setattr(pool, "job_command", lambda folder, _: [sys.executable, "-c", JOB, str(folder)])
     monkeypatch.setattr(pool, "GRACE_SECONDS", 0.5)
 
 
 def jobs(folder: Path, *what: str) -> list[Job]:
-    return [Job(f"{i}-{w}", (w,), folder / f"{i}-{w}", config(5)) for i, w in enumerate(what)]
+    return [Job(f"{i}-{w}", folder / f"{i}-{w}", handed(5)) for i, w in enumerate(what)]
+
+
+def handed(steps: int) -> HandedOver:
+    return HandedOver(RunConfig(config(steps)), {})
 
 
 def config(steps: int) -> dict[str, Any]:
@@ -108,12 +112,13 @@ def test_fail_fast_stops_the_others(tmp_path: Path) -> None:
     assert [j.state for j in todo] == [State.INTERRUPTED, State.FAILED, State.WAITING]
 
 
-def test_an_interruption_stops_the_jobs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_interruption_stops_the_jobs(number: signal.Signals, tmp_path: Path) -> None:
     todo = jobs(tmp_path, "long", "good")
 
     def interrupt() -> None:
         if todo[0].state is State.RUNNING and todo[1].state is State.DONE:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(Interrupted):
         pool.run_jobs(todo, [Slot((), 1), Slot((), 1)], watch=interrupt)
@@ -124,7 +129,7 @@ def test_an_interruption_stops_the_jobs(tmp_path: Path) -> None:
 def test_a_complete_job_is_skipped(tmp_path: Path) -> None:
     first, second = jobs(tmp_path, "good", "good")
     pool.run_jobs([first], [Slot((), 1)])
-    again = Job(first.name, first.overrides, first.folder, config(5))
+    again = Job(first.name, first.folder, handed(5))
     again.look()
     second.look()
     assert (again.state, second.state) == (State.SKIPPED, State.WAITING)
@@ -138,7 +143,7 @@ def test_a_folder_with_another_configuration_is_refused(tmp_path: Path) -> None:
     complete, begun = jobs(tmp_path, "good", "good")
     pool.run_jobs([complete], [Slot((), 1)])
     with pytest.raises(ValueError, match=r"trainer\.max_steps was 5, is 9"):
-        Job(complete.name, complete.overrides, complete.folder, config(9)).look()
+        Job(complete.name, complete.folder, handed(9)).look()
     begun.run.begin(RunConfig(config(7)))
     with pytest.raises(ValueError, match=r"trainer\.max_steps was 7, is 5"):
         begun.look()
@@ -187,17 +192,3 @@ with locked(Path({str(tmp_path / ".lock")!r}), ""):
     other.stdout.close()
     with locked(tmp_path / ".lock", "the lock is free again"):
         assert (tmp_path / ".lock").exists()
-
-
-def test_command_of_a_job_is_a_single_run(tmp_path: Path) -> None:
-    command = job_command(("pooling=max", "seed=0"), tmp_path / "it's", ("--config-dir", "mine"))
-    assert command[1:] == [
-        "-m",
-        "audiobag.cli.train",
-        "--config-dir",
-        "mine",
-        "pooling=max",
-        "seed=0",
-        "hydra.mode=RUN",
-        f"hydra.run.dir='{tmp_path}/it\\'s'",
-    ]

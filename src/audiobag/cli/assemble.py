@@ -9,8 +9,8 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
-from omegaconf import DictConfig, OmegaConf
 
+from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
 from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
@@ -18,8 +18,7 @@ from audiobag.data import BagDataModule
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
-from audiobag.training import evaluate, fit
-from audiobag.utils.configs import flatten, resolved
+from audiobag.training import evaluate, evaluate_ensemble, fit
 
 
 def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
@@ -50,6 +49,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
         seed=options.seed,
         select=options.select,
         compile=options.compile,
+        graph=options.graph,
         threads=options.threads,
         ckpt_path=options.ckpt_path,
         init_from=options.init_from,
@@ -59,7 +59,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
 
 
 def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
-    """Score the checkpoint that the options name, and return metrics.json.
+    """Score the checkpoint or the ensemble that the options name, and return metrics.json.
 
     Args:
         options: of audiobag-evaluate.
@@ -69,15 +69,17 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
         ValueError: the checkpoint or the eval set cannot be used.
     """
     quiet_libraries()
-    data = build("data", options.data) if options.data else None
-    return evaluate(
-        options.checkpoint,
-        out,
-        data=data,
-        allow=options.allow,
-        threads=options.threads,
+    named = members(options.checkpoint, options.runs)
+    how: dict[str, Any] = {
+        "data": build("data", options.data) if options.data else None,
+        "ontology": options.ontology,
+        "allow": options.allow,
+        "threads": options.threads,
         **_trainer(options.trainer),
-    )
+    }
+    if len(named) == 1 and not options.holdout:
+        return evaluate(named[0], out, **how)
+    return evaluate_ensemble(named, out, combine=options.combine, holdout=options.holdout, **how)
 
 
 def model_of(options: TrainOptions, store: Store) -> BagClassifier:
@@ -90,20 +92,6 @@ def model_of(options: TrainOptions, store: Store) -> BagClassifier:
         scale=store.description.scale,
         offset=store.description.offset,
     )
-
-
-def record_of(composed: DictConfig, choices: dict[str, str], overrides: list[str]) -> RunConfig:
-    """Return the configuration to record: resolved, with the keys that follow the seed.
-
-    Args:
-        composed: as Hydra composed it, with its references.
-        choices: the option chosen of each configuration group.
-        overrides: given on the command line.
-    """
-    config = resolved(composed)
-    other = resolved(OmegaConf.merge(composed, {"seed": config["seed"] + 1}))  # type: ignore[arg-type]
-    before, after = flatten(config), flatten(other)
-    return RunConfig(config, overrides, choices, [key for key in before if before[key] != after[key]])
 
 
 def build(key: str, config: Any, **arguments: Any) -> Any:

@@ -20,13 +20,16 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
+from audiobag.cli.folders import flags_first
 from audiobag.cli.options import options_of
+from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
 from audiobag.sweep.child import PARENT, die_with_parent
 from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
-from hydra_plugins.audiobag_launcher import PoolLauncher, WorkingDirectorySearchPath
+from audiobag.utils.files import folder_or_temporary
+from hydra_plugins.audiobag_launcher import HandOverLauncher, PoolLauncher, WorkingDirectorySearchPath
 
 T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
@@ -36,6 +39,11 @@ _REMEDY = "use the options that it was started with, or choose another folder: {
 # Run directories that are named by the second alone collide.
 OmegaConf.register_new_resolver("unique", lambda: uuid4().hex[:6], use_cache=True, replace=True)
 
+# A command that writes its results elsewhere also works where the working directory cannot be written to.
+OmegaConf.register_new_resolver(
+    "log_folder", lambda folder, out="elsewhere": folder if out is None else folder_or_temporary(folder), replace=True
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation(Generic[T]):
@@ -44,15 +52,13 @@ class Invocation(Generic[T]):
     Attributes:
         options: of the command.
         composed: the configuration as Hydra composed it, without Hydra's own part and with its references.
+        config: the same configuration, resolved, in plain containers. It is resolved once, since a resolver may answer
+            with something else each time.
     """
 
     options: T
     composed: DictConfig
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The resolved configuration, in plain containers."""
-        return resolved(self.composed)
+    config: dict[str, Any]
 
 
 def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[], None]:
@@ -68,14 +74,15 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
 
     schema.register(root)
     # Hydra finds plugins by itself in a wheel, and not in an editable install.
-    for plugin in (PoolLauncher, WorkingDirectorySearchPath):
+    for plugin in (PoolLauncher, HandOverLauncher, WorkingDirectorySearchPath):
         Plugins.instance().register(plugin)
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
     def entry() -> None:
+        survive_closed_streams()
         interruption.install()
         die_with_parent()
-        arguments = sys.argv[1:]
+        sys.argv[1:] = arguments = flags_first(sys.argv[1:])
         if "--version" in arguments:
             sys.stdout.write(f"audiobag {version('audiobag')}\n")
             return
@@ -137,9 +144,21 @@ def guarded(root: str, run: Callable[[Invocation[Any]], object], config: DictCon
 
     The exit code travels as SystemExit, which Hydra and its launchers let pass.
     """
+    with exit_codes(config):
+        plain = resolved(config)
+        return run(Invocation(options_of(root, config, plain), config, plain))
+
+
+@contextmanager
+def exit_codes(config: DictConfig) -> Iterator[None]:
+    """Turn whatever ends the work of a command into an exit code, after a sentence for the user.
+
+    Args:
+        config: of the command, in which the key of a refused argument is looked up.
+    """
     interruption.begin()
     try:
-        return run(Invocation(options_of(root, config), config))
+        yield
     except Interrupted:
         # The process that started this rank reports the interruption, and takes a non-zero exit code for a crash.
         started_by_a_rank = os.environ.get("LOCAL_RANK", "0") != "0"

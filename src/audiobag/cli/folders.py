@@ -1,4 +1,4 @@
-"""Folders on the command line without a key, which Hydra does not support."""
+"""Command lines that Hydra does not support: folders without a key, and flags between overrides."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from audiobag.utils.configs import quoted
 
 # Hydra's flags whose value is the next argument.
 _WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return command line arguments with the flags before the overrides; Hydra refuses overrides on both sides of one.
+
+    Args:
+        arguments: as given.
+
+    Example:
+        >>> flags_first(["seed=0,1", "-m", "pooling=max"])
+        ['-m', 'seed=0,1', 'pooling=max']
+    """
+    if "--info" in arguments:  # whose value may be left out
+        return list(arguments)
+    flags: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        value_of_flag = bool(flags) and flags[-1] in _WITH_VALUE
+        (flags if value_of_flag or argument.startswith("-") else overrides).append(argument)
+    return [*flags, *overrides]
 
 
 def name_folders(arguments: Sequence[str]) -> list[str]:

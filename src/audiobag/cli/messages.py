@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
@@ -15,6 +17,8 @@ from audiobag.runs import OtherConfigurationError
 from audiobag.utils.configs import flatten
 from audiobag.utils.errors import InputError, causes
 
+# What the operating system says of a path that the user has to change.
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _RENAMED = {"scheduler": "lr_scheduler"}
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _ARGUMENT = re.compile(r"(\w+) (?:must|needs|has|cannot|reaches)\b")
@@ -37,6 +41,9 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
             return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
         if isinstance(cause, OmegaConfBaseException):
             return _omegaconf(cause, config)
+        if isinstance(cause, OSError) and cause.filename and cause.errno in _REFUSED:
+            path = Path(cause.filename).absolute()
+            return f"{path} cannot be used ({cause.strerror}): choose another path, or change its permissions"
     if isinstance(error, HydraException):
         return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
     return None

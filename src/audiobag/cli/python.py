@@ -14,10 +14,10 @@ from omegaconf import open_dict
 
 from audiobag.cli import schema
 from audiobag.cli.messages import message, with_key
-from audiobag.cli.options import choices, options_of
+from audiobag.cli.options import options_of, record_of
 from audiobag.metrics import TaggingScores
 from audiobag.runs import ClassScores, OtherConfigurationError, RunDirectory
-from audiobag.utils.configs import quoted
+from audiobag.utils.configs import quoted, resolved
 from audiobag.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def train(*overrides: str, data_root: str | Path | None = None, out: str | Path)
 
 
 def _train(folder: Path, overrides: list[str]) -> dict[str, Any]:
-    from audiobag.cli.assemble import record_of, train
+    from audiobag.cli.assemble import train
 
     schema.register("train")
     with initialize_config_module("audiobag.conf", version_base="1.3"):
@@ -96,7 +96,8 @@ def _train(folder: Path, overrides: list[str]) -> dict[str, Any]:
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
-        options, record = options_of("train", config), record_of(config, choices(), overrides)
+        plain = resolved(config)
+        options, record = options_of("train", config, plain), record_of(config, plain, overrides)
     try:
         return train(options, record, folder)
     except OtherConfigurationError:

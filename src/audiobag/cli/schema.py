@@ -21,6 +21,14 @@ class Select(StrEnum):
     best = "best"
 
 
+class Graph(StrEnum):
+    """Whether training steps are captured as a CUDA graph."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 class OnError(StrEnum):
     """What to do at a bad record."""
 
@@ -50,6 +58,13 @@ class ExportFormat(StrEnum):
     safetensors = "safetensors"
     onnx = "onnx"
     torch_export = "torch_export"
+
+
+class Combine(StrEnum):
+    """How predictions of an ensemble are averaged."""
+
+    logit = "logit"
+    probability = "probability"
 
 
 class Size(StrEnum):
@@ -86,6 +101,7 @@ class TrainOptions:
     select: Select = MISSING
     threads: int | None = MISSING
     compile: str | None = MISSING
+    graph: Graph = MISSING
     ckpt_path: str | None = MISSING
     init_from: str | None = MISSING
     tags: list[str] = MISSING
@@ -108,7 +124,11 @@ class TrainOptions:
 class EvaluateOptions:
     """Options of audiobag-evaluate, see conf/evaluate.yaml."""
 
-    checkpoint: str = MISSING
+    checkpoint: Any = MISSING
+    runs: Any = MISSING
+    combine: Combine = MISSING
+    holdout: bool = MISSING
+    ontology: str | None = MISSING
     data: dict[str, Any] | None = None
     allow: Any = MISSING
     threads: int | None = MISSING

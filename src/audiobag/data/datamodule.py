@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from lightning import LightningDataModule, Trainer
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset, check_alike
-from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches
+from audiobag.data.loader import Draw, EvaluationBatches, TrainingBatches, TrainingIndices
 from audiobag.data.placement import Placement
+from audiobag.data.resident import ResidentBags
 from audiobag.data.split import held_out, in_fold
 from audiobag.data.store import Store, open_store
 from audiobag.labels import LabelTable
@@ -77,6 +79,8 @@ class BagDataModule(LightningDataModule):
         self._sampler, self._subset = sampler, subset
         self.placement = placement
         self._placement = Placement(placement)
+        self.whole_steps = False
+        """Whether `train_dataloader` gives the numbers of the clips only, of which `resident` makes the batches."""
 
     @property
     def holds_out(self) -> bool:
@@ -108,14 +112,24 @@ class BagDataModule(LightningDataModule):
         """The clips to score, in the order of their store."""
         return BagDataset([self.test_store])
 
+    @cached_property
+    def _draw(self) -> Draw:
+        """The sampler."""
+        if self._sampler is None:
+            raise InputError("sampler is needed to train: pass one to the data module")
+        return self._sampler(self.train_set.labels, self.batch_size, self.seed)
+
     def setup(self, stage: str) -> None:
         """Open the stores to train on and to score, so that errors in them appear before training starts.
 
         Raises:
-            ValueError: a store is missing or differs from another, or the hold-out leaves a part without clips.
+            ValueError: a store is missing or differs from another, the hold-out or `subset` leaves no clip for a part,
+                or the sampler cannot draw from the labels.
         """
         if stage == "fit":
             check_alike(self.train_stores[0], self.test_store)
+            if self._subset is not None and not len(self.train_set):
+                raise InputError("subset leaves no clip to train on: choose another one, or null for all clips")
             if not len(self.train_set) or (self.holds_out and not len(self.val_set)):
                 split, remedy = f"val_fraction={self.val_fraction}", "choose another fraction, or 0 for no hold-out"
                 if self.fold is not None:
@@ -124,6 +138,14 @@ class BagDataModule(LightningDataModule):
                     f"{split} splits the training clips into {len(self.train_set)} to train on and {len(self.val_set)}"
                     f" held out: {remedy}"
                 )
+            if self._sampler is not None:
+                self._draw  # noqa: B018 - refuses labels that it cannot draw from
+
+    @cached_property
+    def resident(self) -> ResidentBags:
+        """The training clips on the trainer's device."""
+        device = self._trainer.strategy.root_device
+        return ResidentBags(self.train_set, self._placement.together(self.train_set.stores, device))
 
     def train_dataloader(self) -> TrainingBatches:
         """Return this rank's share of the training batches, up to the trainer's last step."""
@@ -133,11 +155,10 @@ class BagDataModule(LightningDataModule):
             raise InputError(
                 f"batch_size must be divisible by the number of processes, {world_size}, got {self.batch_size}"
             )
-        if self._sampler is None:
-            raise InputError("sampler is needed to train: pass one to the data module")
+        if self.whole_steps:
+            return TrainingIndices(self.train_set, self._draw, trainer.max_steps, self.resident.device)
         self._place(self.train_set)
-        sampler = self._sampler(self.train_set.labels, self.batch_size, self.seed)
-        return TrainingBatches(self.train_set, sampler, trainer.max_steps, trainer.global_rank, world_size)
+        return TrainingBatches(self.train_set, self._draw, trainer.max_steps, trainer.global_rank, world_size)
 
     def val_dataloader(self) -> EvaluationBatches | list[EvaluationBatches]:
         """Return this rank's share of the hold-out, or an empty list without one."""
@@ -149,9 +170,11 @@ class BagDataModule(LightningDataModule):
         """Return this rank's share of the clips to score."""
         return self._evaluation(self.test_set)
 
-    def transfer_batch_to_device(self, batch: Bags, device: torch.device, dataloader_idx: int) -> Bags:
+    def transfer_batch_to_device(
+        self, batch: Bags | Tensor, device: torch.device, dataloader_idx: int
+    ) -> Bags | Tensor:
         """Return the batch on `device`; the copy to a GPU is asynchronous, from page-locked memory."""
-        if device.type == "cpu":
+        if device.type == "cpu" or isinstance(batch, Tensor):  # TrainingIndices are on the device
             return batch
         if device.type == "cuda":
             batch = batch.pin_memory()

@@ -41,6 +41,13 @@ class BagDataset:
         self.video_id = np.concatenate([s.columns.video_id for s in stores])[rows]
         self._frames = [torch.from_numpy(s.frames) for s in stores]
 
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Row [N] of the first frame of each clip, where the frames of all stores lie end to end."""
+        sizes = np.array([len(s.frames) for s in self.stores])
+        starts: NDArray[np.int64] = self._starts + (np.cumsum(sizes) - sizes)[self._store]
+        return starts
+
     def __len__(self) -> int:
         return len(self.lengths)
 

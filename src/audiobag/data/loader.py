@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiobag.bags import Bags
 from audiobag.data.dataset import BagDataset
@@ -58,6 +60,35 @@ class TrainingBatches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue from the position of `state`."""
         self._next_step = state["next_step"]
+
+
+class TrainingIndices(TrainingBatches):
+    """The numbers [batch_size] of the clips of each training batch, on a device: for `ResidentBags`, one process.
+
+    Numbers are drawn some steps ahead and copied together, so that a step does not wait for the copy.
+
+    Args:
+        dataset: clips to draw from.
+        sampler: chooses the clips of each batch.
+        steps: number of training steps.
+        device: the device.
+    """
+
+    AHEAD: Final = 32
+
+    def __init__(self, dataset: BagDataset, sampler: Draw, steps: int, device: torch.device) -> None:
+        super().__init__(dataset, sampler, steps)
+        self.device = device
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        while self._next_step < self.steps:
+            ahead = range(self._next_step, min(self._next_step + self.AHEAD, self.steps))
+            block = torch.from_numpy(np.stack([self.sampler.draw(step) for step in ahead]))
+            if self.device.type == "cuda":
+                block = block.pin_memory()
+            for index in block.to(self.device, non_blocking=True):
+                self._next_step += 1
+                yield index
 
 
 class EvaluationBatches:

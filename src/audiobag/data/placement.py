@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -42,3 +44,17 @@ class Placement:
         if key not in self._placed:
             self._placed[key] = mapped.to(target, copy=True)
         return self._placed[key]
+
+    def together(self, stores: Sequence[Store], device: torch.device) -> Tensor:
+        """Return the frames of several stores end to end in one copy on `device`, of which `frames` returns parts.
+
+        Args:
+            stores: stores with frames of one width and dtype.
+            device: the device.
+        """
+        parts = [torch.from_numpy(store.frames) for store in stores]
+        sizes = [len(part) for part in parts]
+        frames = torch.empty(sum(sizes), *parts[0].shape[1:], dtype=parts[0].dtype, device=device)
+        for store, source, target in zip(stores, parts, torch.split(frames, sizes)):
+            self._placed[id(store), device] = target.copy_(source)
+        return frames

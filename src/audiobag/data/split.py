@@ -33,7 +33,8 @@ def in_fold(video_id: NDArray[np.character], fold: int, folds: int) -> NDArray[n
         folds: number of folds.
     """
     of_clip = np.minimum(np.floor(uniform_hash(video_id) * folds), folds - 1)  # a hash can be rounded up to 1
-    return of_clip == fold
+    mine: NDArray[np.bool_] = of_clip == fold
+    return mine
 
 
 def uniform_hash(video_id: NDArray[np.character]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,8 +38,8 @@ from numpy.typing import NDArray
 
 from audiobag.labels import LabelTable
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import atomic
-from audiobag.utils.hdf5 import check_claim, check_links, read_whole
+from audiobag.utils.files import atomic, check_readable
+from audiobag.utils.hdf5 import check_claim, check_links, open_hdf5, read_whole
 
 FORMAT_VERSION = 1
 _COLUMNS = ("offsets", "label_ids", "label_offsets", "video_id", "start_seconds", "end_seconds")
@@ -55,6 +56,18 @@ class DatasetInfo:
     scale: float
     offset: float
     source: str
+
+    def wrong(self) -> str | None:
+        """Return what is wrong with the three numbers, in words; None if they are right."""
+        if not (self.frame_seconds > 0 and math.isfinite(self.frame_seconds)):
+            return f"frame_seconds is {self.frame_seconds}, expected a number of seconds above 0"
+        with np.errstate(over="ignore", under="ignore"):
+            scale, offset = np.float32(self.scale), np.float32(self.offset)
+        if not (np.isfinite(scale) and scale != 0):
+            return f"scale is {self.scale}, expected a finite number other than 0"
+        if not np.isfinite(offset):
+            return f"offset is {self.offset}, expected a finite number"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +150,7 @@ def write_store(
     _check_columns(path, columns, len(description.class_names))
     total = int(columns.offsets[-1])
     digest = hashlib.sha256()
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with atomic(path) as temporary, open_hdf5(temporary, "w", libver="v110") as file:
         target = file.create_dataset("frames", (total, dim), dtype)
         filled = 0
         with ThreadPoolExecutor(1) as hashing:  # Hashing takes as long as writing.
@@ -168,13 +181,14 @@ def open_store(path: str | Path) -> Store:
     """Open a store and check its columns.
 
     Raises:
-        ValueError: the file is missing, damaged, not a store, or has another format version.
+        ValueError: the file is missing, unreadable, damaged, not a store, or has another format version.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no store at {path}: make it with audiobag-prepare, or give the folder that contains it")
+    check_readable(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             check_links(file)
             version = file.attrs.get("format_version")
             if version != FORMAT_VERSION:
@@ -197,6 +211,8 @@ def open_store(path: str | Path) -> Store:
         raise
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged or not an audiobag store ({error}): make it again") from error
+    if wrong := description.wrong():
+        raise InputError(f"{path}: {wrong}: make it again with audiobag-prepare")
     _check_columns(path, columns, len(names))
     if columns.offsets[-1] != len(frames):
         raise InputError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
@@ -222,6 +238,8 @@ def _check_columns(path: Path, columns: Columns, classes: int) -> None:
             raise InputError(f"{path} is damaged, {finding}: make it again with audiobag-prepare")
 
     n = len(columns)
+    for name in ("start_seconds", "end_seconds"):
+        check(getattr(columns, name).shape == (n,), f"{name} does not have {n} entries")
     for name in ("offsets", "label_offsets"):
         offsets = getattr(columns, name)
         check(
@@ -236,6 +254,11 @@ def _check_columns(path: Path, columns: Columns, classes: int) -> None:
         check(low >= 0 and high < classes, f"its labels are in {low}..{high}, its classes in 0..{classes - 1}")
     ids: NDArray[Any] = columns.video_id
     check(bool(np.all(ids[1:] > ids[:-1])), "its video ids are repeated or unsorted")
+    start, end = columns.start_seconds, columns.end_seconds
+    bad = (start < 0) | (end < 0) | (end < start) | np.isinf(start) | np.isinf(end)  # NaN means unknown
+    if bad.any():
+        i = int(np.argmax(bad))
+        check(False, f"its clip {bytes(ids[i]).decode(errors='replace')} lasts from {start[i]} to {end[i]} s")
 
 
 def _write_hashed(file: h5py.File, digest: Any, name: str, values: NDArray[Any] | None) -> None:

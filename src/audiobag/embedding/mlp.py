@@ -7,6 +7,7 @@ from itertools import pairwise
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from audiobag.kernels.batch_norm import MaskedBatchNorm
 from audiobag.kernels.dense import dense
 from audiobag.kernels.dropout import ReLUDropout
 from audiobag.utils.values import check_number, check_whole
@@ -44,7 +45,7 @@ class MLP(nn.Module):
         check_number("dropout", dropout, "[0, 1)")
         widths = [in_features] + [width] * depth
         self.dense = nn.ModuleList(dense(a, b) for a, b in pairwise(widths))
-        self.norm = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(depth if batch_norm else 0))
+        self.norm = nn.ModuleList(MaskedBatchNorm(width) for _ in range(depth if batch_norm else 0))
         self.activation = ReLUDropout(dropout)
         self.out_features = width
 
@@ -53,7 +54,6 @@ class MLP(nn.Module):
         for i, layer in enumerate(self.dense):
             x = layer(x)
             if self.norm:
-                # The statistics leave padding out.
-                x = x.masked_scatter(mask[..., None], self.norm[i](x[mask]))
+                x = self.norm[i](x, mask)
             x = self.activation(x)
         return x

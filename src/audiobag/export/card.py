@@ -20,7 +20,15 @@ from audiobag.utils.errors import InputError
 _EXTREMES = 5
 
 
-def card(model_config: ModelConfig, evidence: Evidence, *, name: str, format: str, difference: float | None) -> str:  # noqa: A002
+def card(
+    model_config: ModelConfig,
+    evidence: Evidence,
+    *,
+    name: str,
+    format: str,  # noqa: A002
+    difference: float | None,
+    measure: bool,
+) -> str:
     """Return README.md, in Markdown with the front matter that hubs read.
 
     Args:
@@ -29,6 +37,7 @@ def card(model_config: ModelConfig, evidence: Evidence, *, name: str, format: st
         name: name of the export folder.
         format: format of the export.
         difference: largest difference between the graph's predictions and PyTorch's; None without a graph.
+        measure: the model has a measure.
 
     Raises:
         ValueError: the configuration of the training lacks a key that the card shows.
@@ -44,6 +53,7 @@ def card(model_config: ModelConfig, evidence: Evidence, *, name: str, format: st
             name=name,
             format=format,
             difference=difference,
+            measure=measure,
             model=model_config,
             config=config,
             record=record,

@@ -1,7 +1,7 @@
 """Graphs of a model, in ONNX or in torch.export's format, which run without this package.
 
 The inputs are frames [B, T, D] as stored and lengths [B] (int64), where B and T are dynamic. The outputs are clip
-[B, K], frame [B, T, K] and measure [B, T, K]. Frames beyond a bag's length are padding.
+[B, K], frame [B, T, K] and, if the model has a measure, measure [B, T, K]. Frames beyond a bag's length are padding.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ _CLIPS = 64
 
 
 class Graph(nn.Module):
-    """Maps (frames, lengths) to (clip, frame, measure), all plain tensors."""
+    """Maps (frames, lengths) to (clip, frame, measure), all plain tensors, or (clip, frame) without a measure."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
         self.tagger = tagger
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the three tensors of a `BagPrediction`."""
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors of a `BagPrediction`."""
         prediction = self.tagger(frames, lengths)
+        if prediction.measure is None:
+            return prediction.clip, prediction.frame
         return prediction.clip, prediction.frame, prediction.measure
 
 
@@ -77,7 +79,7 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
                 dynamo=True,
                 verbose=False,
                 input_names=["frames", "lengths"],
-                output_names=list(NAMES),
+                output_names=_outputs(tagger),
                 dynamic_shapes=_dynamic_shapes(),
             )
     except Exception as error:  # torch raises exceptions of many kinds for code that it cannot trace
@@ -87,7 +89,7 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
         program.save(str(temporary))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return _largest_difference(
-        tagger, store, lambda frames, lengths: session.run(NAMES, {"frames": frames, "lengths": lengths})
+        tagger, store, lambda frames, lengths: session.run(None, {"frames": frames, "lengths": lengths})
     )
 
 
@@ -130,7 +132,7 @@ def _largest_difference(tagger: Tagger, store: Store, run: Any) -> float:
     shortened = np.maximum(lengths - np.arange(len(lengths)) % T, 1)
     for batch in ((frames, lengths), (frames, shortened), (frames[:1, : lengths[0]], lengths[:1])):
         expected = tagger(*_tensors(batch))
-        for name, found in zip(NAMES, run(*batch), strict=True):
+        for name, found in zip(_outputs(tagger), run(*batch), strict=True):
             difference = float(np.abs(found - getattr(expected, name).numpy()).max())
             if not difference <= TOLERANCE:
                 raise InputError(
@@ -139,6 +141,10 @@ def _largest_difference(tagger: Tagger, store: Store, run: Any) -> float:
                 )
             largest = max(largest, difference)
     return largest
+
+
+def _outputs(tagger: Tagger) -> list[str]:
+    return list(NAMES if tagger.has_measure else NAMES[:2])
 
 
 def _dynamic_shapes() -> dict[str, dict[int, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from safetensors import SafetensorError
@@ -49,6 +50,11 @@ class Tagger(nn.Module, HubMixin):
         """K names: column k of a prediction belongs to class_names[k]."""
         return self.model_config.class_names
 
+    @property
+    def has_measure(self) -> bool:
+        """Whether predictions have a measure; otherwise it is None."""
+        return self.predict(np.zeros((1, 1, self.model_config.dim), np.float32)).measure is not None
+
     def forward(self, frames: Tensor, lengths: Tensor) -> BagPrediction:
         """Return the prediction for frames [B, T, D] as stored; the first lengths [B] of the T frames are real."""
         mask = torch.arange(frames.shape[1], device=lengths.device) < lengths[:, None]
@@ -59,6 +65,8 @@ class Tagger(nn.Module, HubMixin):
     def predict(self, frames: ArrayLike | Sequence[ArrayLike], lengths: ArrayLike | None = None) -> BagPrediction:
         r"""Return the clip probability $F$, the frame probability $f$ and the measure $p$ of each class.
 
+        With an `Expectation`,
+
         $$F_k(B) = \sum_t p_k(x_t) f_k(x_t)$$
 
         All B clips are in memory at once, so pass at most some ten thousand at a time.
@@ -68,7 +76,8 @@ class Tagger(nn.Module, HubMixin):
             lengths: [B], how many of the T frames are real; None for all of them. Omit it when you pass a list.
 
         Returns:
-            `clip` [B, K], `frame` [B, T, K] and `measure` [B, T, K], on the CPU.
+            `clip` [B, K], `frame` [B, T, K] and `measure` [B, T, K], on the CPU. The measure is None if the pooling has
+            none.
 
         Raises:
             ValueError: the shapes or lengths do not fit.
@@ -79,7 +88,8 @@ class Tagger(nn.Module, HubMixin):
         self.eval()
         prediction = self(torch.tensor(padded, device=device), torch.tensor(counts, device=device))
         self.train(was_training)
-        return BagPrediction(*(x.cpu() for x in (prediction.clip, prediction.frame, prediction.measure)))
+        p = prediction.measure
+        return BagPrediction(prediction.clip.cpu(), prediction.frame.cpu(), None if p is None else p.cpu())
 
     def write(self, folder: Path) -> None:
         """Write weights, configuration and card into an existing folder."""
@@ -162,7 +172,7 @@ def predict(
         allow: further packages whose modules the file may name; see `load`.
 
     Returns:
-        `clip` [B, K], `frame` [B, T, K] and `measure` [B, T, K].
+        `clip` [B, K], `frame` [B, T, K] and `measure` [B, T, K]; the measure is None if the pooling has none.
 
     Raises:
         ValueError: there is no model, or the shapes or lengths do not fit.

@@ -14,7 +14,7 @@ from audiobag.export.graph import write_onnx, write_torch_export
 from audiobag.export.tagger import load
 from audiobag.runs import resolve_checkpoint
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import whole_folder
+from audiobag.utils.files import check_writable, whole_folder
 from audiobag.utils.values import check_choice, check_whole
 
 _GRAPHS = {"onnx": ("model.onnx", write_onnx), "torch_export": ("model.pt2", write_torch_export)}
@@ -57,13 +57,15 @@ def write_export(
         allow: further packages whose modules the checkpoint may name; see `load`.
 
     Raises:
-        ValueError: `out` exists, the checkpoint cannot be read, or the model cannot be written as such a graph.
+        ValueError: `out` exists or cannot be written, the checkpoint cannot be read, or the model cannot be written as
+            such a graph.
     """
     check_choice("format", format, FORMATS)
     check_whole("replicates", replicates, 0)
     out = Path(out)
     if out.exists():
         raise InputError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
+    check_writable(out.parent)
     path = resolve_checkpoint(checkpoint)
     tagger = load(path, allow=allow)
     if path.is_dir():
@@ -82,7 +84,14 @@ def write_export(
         with Progress(transient=True) as progress:
             task = progress.add_task("intervals", total=replicates)
             evidence = gather(path, training, scored, replicates, lambda: progress.advance(task))
-        tagger.card = card(tagger.model_config, evidence, name=out.name, format=format, difference=difference)
+        tagger.card = card(
+            tagger.model_config,
+            evidence,
+            name=out.name,
+            format=format,
+            difference=difference,
+            measure=tagger.has_measure,
+        )
         tagger.write(folder)
         files = tuple(sorted(p.name for p in folder.iterdir()))
     return Exported(out, files, difference)

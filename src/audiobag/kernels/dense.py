@@ -1,8 +1,16 @@
-"""A dense layer with Glorot initialisation."""
+"""Dense layers: Glorot initialisation, output layers that start at a prior, and full precision under autocast."""
 
 from __future__ import annotations
 
-from torch import nn
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from audiobag.utils.values import check_number
+
+PRIOR = 0.0025  # near the frequency of a class of AudioSet; its log-odds are -6
 
 
 def dense(in_features: int, out_features: int) -> nn.Linear:
@@ -24,3 +32,40 @@ def dense(in_features: int, out_features: int) -> nn.Linear:
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def output_layer(in_features: int, classes: int, prior: float = PRIOR) -> nn.Linear:
+    r"""Return a dense layer whose sigmoid starts near the frequency of a rare class.
+
+    $$y = W x + b, \qquad b = \log \frac{\pi}{1 - \pi}$$
+
+    With b = 0 a classifier of many rare classes spends its first steps learning that all classes are rare.
+
+    Args:
+        in_features: $D_\text{in}$.
+        classes: K.
+        prior: $\pi$, the initial probability of each class, in (0, 1).
+
+    Raises:
+        ValueError: `prior` is not in (0, 1).
+    """
+    check_number("prior", prior, "(0, 1)")
+    layer = dense(in_features, classes)
+    nn.init.constant_(layer.bias, math.log(prior / (1 - prior)))
+    return layer
+
+
+def full_precision(layer: nn.Linear, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch K"]:
+    """Return `layer(x)` in the dtype of the layer's weights, also under autocast.
+
+    Use it for the logits of clips: logits near -6 are multiples of 1/32 in bf16, so that many clips would tie.
+
+    Args:
+        layer: a dense layer.
+        x: its input, in any precision.
+    """
+    x = x.to(layer.weight.dtype)
+    if not torch.is_autocast_enabled(x.device.type):  # exporters need no context manager
+        return nn.functional.linear(x, layer.weight, layer.bias)
+    with torch.autocast(x.device.type, enabled=False):
+        return nn.functional.linear(x, layer.weight, layer.bias)

@@ -1,7 +1,22 @@
 """Metrics: clip probabilities against labels."""
 
 from audiobag.metrics.functional import tagging_scores
+from audiobag.metrics.further import best_f1, further_scores, lwlrap, micro_average_precision
+from audiobag.metrics.ontology import class_distances, ontology_average_precision
 from audiobag.metrics.scores import TaggingScores
 from audiobag.metrics.tagging import AUC, DPrime, MeanAveragePrecision, Tagging
 
-__all__ = ["AUC", "DPrime", "MeanAveragePrecision", "Tagging", "TaggingScores", "tagging_scores"]
+__all__ = [
+    "AUC",
+    "DPrime",
+    "MeanAveragePrecision",
+    "Tagging",
+    "TaggingScores",
+    "best_f1",
+    "class_distances",
+    "further_scores",
+    "lwlrap",
+    "micro_average_precision",
+    "ontology_average_precision",
+    "tagging_scores",
+]

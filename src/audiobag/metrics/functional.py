@@ -49,16 +49,15 @@ def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"
     check_batch(probability, labels)
     N, K = labels.shape
     first, last = _positives_in_order(probability.detach(), labels)
-    label = first // N
+    label, hits, clips = _at_least(first, N, K)
     P = np.bincount(label, minlength=K)
 
     # For each positive: clips of the class, then positives of the class, that score less, and that score no more.
-    clips_before, positives_before = label * N, (P.cumsum() - P)[label]
-    n_below, n_not_above = first - clips_before, last + 1 - clips_before
-    P_below = np.searchsorted(first, first) - positives_before
-    P_not_above = np.searchsorted(first, first, side="right") - positives_before
+    n_below, n_not_above = N - clips, last + 1 - label * N
+    P_below = P[label] - hits
+    P_not_above = np.searchsorted(first, first, side="right") - (P.cumsum() - P)[label]
 
-    precision = (P[label] - P_below) / (N - n_below)
+    precision = hits / clips
     outscored = ((n_below - P_below) + (n_not_above - P_not_above)) / 2  # negatives; a tie counts half
     left_out = (P == 0) | (P == N)
     with np.errstate(invalid="ignore"):  # 0 / 0 for classes that are left out
@@ -66,6 +65,29 @@ def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"
         AUC = np.bincount(label, weights=outscored, minlength=K) / (P * (N - P))
     AP[left_out], AUC[left_out] = np.nan, np.nan
     return TaggingScores(torch.from_numpy(AP), torch.from_numpy(AUC), torch.from_numpy(P))
+
+
+def at_positives(
+    probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"]
+) -> tuple[Int64[NDArray[Any], " P"], Int64[NDArray[Any], " P"], Int64[NDArray[Any], " P"]]:
+    r"""Return for each positive its class k, $P_{\ge}(s_i)$ and $n_{\ge}(s_i)$, as `tagging_scores` defines them.
+
+    The positives are ordered by class, then by score, ascending.
+
+    Raises:
+        ValueError: as `tagging_scores`.
+    """
+    check_batch(probability, labels)
+    return _at_least(_positives_in_order(probability.detach(), labels)[0], *labels.shape)
+
+
+def _at_least(
+    first: Int64[NDArray[Any], " P"], N: int, K: int
+) -> tuple[Int64[NDArray[Any], " P"], Int64[NDArray[Any], " P"], Int64[NDArray[Any], " P"]]:
+    """Return class, positives and clips that score at least as much, from the first positions of the positives."""
+    label = first // max(N, 1)
+    end = np.bincount(label, minlength=K).cumsum()[label]
+    return label, end - np.searchsorted(first, first), (label + 1) * N - first
 
 
 def check_batch(probability: Tensor, labels: Tensor) -> None:

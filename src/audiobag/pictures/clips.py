@@ -24,7 +24,7 @@ class ClipPicture:
         title: of the clip.
         classes: C names.
         clip: F [C], the probability that the clip has the class.
-        measure: p [C, T].
+        measure: p [C, T]; None if the model has no measure.
         frame: f [C, T].
         seconds: duration of a frame.
         start: time of the first frame in seconds.
@@ -34,11 +34,26 @@ class ClipPicture:
     title: str
     classes: tuple[str, ...]
     clip: NDArray[np.floating]
-    measure: NDArray[np.floating]
+    measure: NDArray[np.floating] | None
     frame: NDArray[np.floating]
     seconds: float
     start: float = 0.0
     true: tuple[bool, ...] = ()
+
+    def panels(self) -> list[tuple[str, NDArray[np.floating], float | None]]:
+        """Return title, values [C, T] and upper end of the colour scale of each panel, at least that of f.
+
+        The measure p has a panel if there is one, and f p has one if it sums to F.
+        """
+        panels: list[tuple[str, NDArray[np.floating], float | None]] = [
+            ("frame probability f", self.frame, _round_top(self.frame))
+        ]
+        if self.measure is not None:
+            panels.append(("measure p", self.measure, None))
+            shares = self.frame * self.measure
+            if np.allclose(shares.sum(1), self.clip, rtol=1e-3, atol=1e-5):
+                panels.append(("f p, which sums to F", shares, None))
+        return panels
 
 
 def clip_picture(
@@ -46,7 +61,7 @@ def clip_picture(
     names: Sequence[str],
     clip: NDArray[np.floating],
     frame: NDArray[np.floating],
-    measure: NDArray[np.floating],
+    measure: NDArray[np.floating] | None,
     *,
     seconds: float,
     start: float = 0.0,
@@ -61,7 +76,7 @@ def clip_picture(
         names: K class names.
         clip: F [K].
         frame: f [T, K].
-        measure: p [T, K].
+        measure: p [T, K]; None if the model has no measure.
         seconds: duration of a frame.
         start: time of the first frame in seconds.
         labels: the classes that the clip has; None if unknown.
@@ -76,7 +91,7 @@ def clip_picture(
         title,
         tuple(names[k] for k in rows),
         clip[rows],
-        measure[:, rows].T,
+        None if measure is None else measure[:, rows].T,
         frame[:, rows].T,
         seconds,
         start,
@@ -85,17 +100,19 @@ def clip_picture(
 
 
 def draw_clips(clips: Sequence[ClipPicture]) -> Figure:
-    """Draw f, p and f p of each clip over time: a row per clip, a line per class.
+    """Draw the panels of each clip over time, f, p and f p where they exist: a row per clip, a line per class.
 
     F stands beside the name of a class. Classes that the clip has are ticked.
     """
     rows = [len(clip.classes) for clip in clips]
+    columns = max(len(clip.panels()) for clip in clips)
     figure = Figure(figsize=(10, 0.5 + sum(0.23 * r + 0.72 for r in rows)), layout="constrained")
-    grid: NDArray[Any] = figure.subplots(len(clips), 3, squeeze=False, height_ratios=[r + 1.5 for r in rows])
+    grid: NDArray[Any] = figure.subplots(len(clips), columns, squeeze=False, height_ratios=[r + 1.5 for r in rows])
     for axes, clip in zip(grid, clips, strict=True):
         _draw_clip(axes, clip)
-    for axes in grid[-1]:
-        axes.set_xlabel("seconds", fontsize=8)
+    for axes in grid.T:
+        lowest = [panel for panel in axes if panel.get_visible()][-1]
+        lowest.set_xlabel("seconds", fontsize=8)
     return figure
 
 
@@ -105,12 +122,10 @@ def _round_top(values: NDArray[np.floating]) -> float:
 
 
 def _draw_clip(axes: NDArray[Any], clip: ClipPicture) -> None:
-    panels = (
-        ("frame probability f", clip.frame, _round_top(clip.frame)),
-        ("measure p", clip.measure, None),
-        ("f p, which sums to F", clip.frame * clip.measure, None),
-    )
-    for panel, (what, values, top) in zip(axes, panels, strict=True):
+    panels = clip.panels()
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    for panel, (what, values, top) in zip(axes, panels):
         heat_map(panel, values, clip.seconds, top, clip.start)
         # The empty lines leave room for the title of the clip.
         panel.set_title(f"\n\n{what}", fontsize=7.5, loc="left", color="#555555", pad=3)

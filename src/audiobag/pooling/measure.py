@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -39,3 +40,14 @@ class Measure(nn.Module, ABC):
             f: probability of each class in each frame, from the classifier of `Expectation`.
             mask: true on real frames, false on padding.
         """
+
+
+def exponential(z: Float[Tensor, "B T K"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T K"]:
+    r"""Return weights proportional to $e^z$ that neither overflow nor all underflow.
+
+    $$v_t = e^{z_t - \max_s z_s}$$
+
+    The maximum is over the real frames of a bag. It has no gradient, because it does not change the normalised weights.
+    """
+    z = z.masked_fill(~mask[..., None], torch.finfo(z.dtype).min)
+    return (z - z.detach().amax(1, keepdim=True)).exp()

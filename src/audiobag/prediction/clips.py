@@ -15,6 +15,8 @@ from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Part, Rejection, Rejects
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import check_readable
+from audiobag.utils.hdf5 import open_hdf5
 from audiobag.utils.values import check_choice
 
 
@@ -78,6 +80,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         ValueError: the path does not exist or is not a known kind of source; while iterating, a record is bad.
     """
     check_choice("on_error", on_error, ("stop", "skip"))
+    check_readable(path)
     rejects = Rejects(on_error)
     if _is_store(path):
         store = open_store(path)
@@ -106,7 +109,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
 def _is_store(path: Path) -> bool:
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return "format_version" in file.attrs
 
 

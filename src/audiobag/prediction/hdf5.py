@@ -7,7 +7,7 @@
 | class_names | [K] | |
 | start_seconds | [N] | start of the clip in its video; NaN if unknown |
 | offsets | [N + 1] | with frames: clip i has the rows offsets[i] : offsets[i + 1] |
-| frame, measure | [F, K] | with frames: f and p, all clips end to end |
+| frame, measure | [F, K] | with frames: f and p, all clips end to end; no measure if the model has none |
 
 Attributes: `frame_seconds`, `checkpoint`, `source`.
 """
@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from audiobag.prediction.stream import Predicted
 from audiobag.prediction.tables import Add, Content
 from audiobag.utils.files import atomic
+from audiobag.utils.hdf5 import open_hdf5
 
 _CHUNK_ROWS = 256
 
@@ -44,10 +44,15 @@ def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> I
     ids, widths = bytearray(), array("i")
     starts, lengths = array("f"), array("q")
     K = len(content.names)
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        names = ("probability", "frame", "measure") if content.frames else ("probability",)
-        for name in names:
-            file.create_dataset(name, (0, K), np.float32, maxshape=(None, K), chunks=(_CHUNK_ROWS, K))
+    with atomic(path) as temporary, open_hdf5(temporary, "w") as file:
+
+        def append(name: str, rows: np.ndarray) -> None:
+            if name not in file:
+                file.create_dataset(name, (0, K), np.float32, maxshape=(None, K), chunks=(_CHUNK_ROWS, K))
+            dataset = file[name]
+            first = len(dataset)
+            dataset.resize(first + len(rows), axis=0)
+            dataset[first:] = rows
 
         def add(batch: Predicted) -> None:
             for clip in batch.clips:
@@ -55,11 +60,12 @@ def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> I
                 widths.append(len(clip.video_id))
                 starts.append(clip.start_seconds)
                 lengths.append(len(clip.frames))
-            _append(file["probability"], batch.probability)
+            append("probability", batch.probability)
             if content.frames:
                 own = np.arange(batch.frame.shape[1]) < np.array([len(c.frames) for c in batch.clips])[:, None]
-                _append(file["frame"], batch.frame[own])
-                _append(file["measure"], batch.measure[own])
+                append("frame", batch.frame[own])
+                if batch.measure is not None:
+                    append("measure", batch.measure[own])
 
         yield add
         ends = np.cumsum(widths, dtype=np.int64).tolist()
@@ -70,9 +76,3 @@ def hdf5_file(path: Path, content: Content, checkpoint: Path, source: Path) -> I
         if content.frames:
             file["offsets"] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         file.attrs.update(frame_seconds=content.frame_seconds, checkpoint=str(checkpoint), source=str(source))
-
-
-def _append(dataset: h5py.Dataset, rows: np.ndarray) -> None:
-    first = len(dataset)
-    dataset.resize(first + len(rows), axis=0)
-    dataset[first:] = rows

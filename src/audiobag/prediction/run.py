@@ -15,6 +15,7 @@ from audiobag.prediction.pictures import MOST_CLASSES, Pictures
 from audiobag.prediction.segments import Rule
 from audiobag.prediction.tables import Add, csv_file, json_lines, label_tracks
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole, listed
 
 FORMATS: Final = ("h5", "csv", "jsonl", "audacity")
@@ -156,3 +157,4 @@ def _check_out(out: Path, *, folder: bool, force: bool = False) -> None:
         raise InputError(f"{out} exists, and folders are not overwritten: choose another out, or remove it")
     if out.exists() and not force:
         raise InputError(f"{out} exists: choose another out, or overwrite it with force=true")
+    check_writable(out.parent)

@@ -24,21 +24,21 @@ class Predicted:
         clips: the B clips.
         probability: F [B, K].
         frame: f [B, T, K]; undefined beyond a clip's own frames.
-        measure: p [B, T, K].
+        measure: p [B, T, K]; None if the model has no measure.
     """
 
     clips: Sequence[Clip]
     probability: NDArray[np.float32]
     frame: NDArray[np.float32]
-    measure: NDArray[np.float32]
+    measure: NDArray[np.float32] | None
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def frames(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return f and p [T_i, K] of clip i of the batch."""
+    def frames(self, i: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return f and p [T_i, K] of clip i of the batch; p is None if the model has no measure."""
         T = len(self.clips[i].frames)
-        return self.frame[i, :T], self.measure[i, :T]
+        return self.frame[i, :T], None if self.measure is None else self.measure[i, :T]
 
 
 def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -> Iterator[Predicted]:
@@ -59,7 +59,8 @@ def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -
     check_whole("batch_size", batch_size)
     for batch in _batches(clips, batch_size):
         predicted = tagger.predict([clip.frames for clip in batch])
-        yield Predicted(batch, predicted.clip.numpy(), predicted.frame.numpy(), predicted.measure.numpy())
+        p = predicted.measure
+        yield Predicted(batch, predicted.clip.numpy(), predicted.frame.numpy(), None if p is None else p.numpy())
 
 
 def _batches(clips: Iterable[Clip], batch_size: int) -> Iterator[list[Clip]]:

@@ -2,7 +2,8 @@
 
 A CSV row is a class of a clip: `video_id, class, probability`. With frames, a row is one frame of such a class; with
 segments, it is a stretch of frames. Both add the columns `start_seconds, end_seconds, frame, measure`, where `frame` is
-the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested.
+the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested. A model
+without a measure leaves `measure` out.
 """
 
 from __future__ import annotations
@@ -57,12 +58,16 @@ class Content:
 
 
 class Stretch(NamedTuple):
-    """Consecutive frames of a clip: their time, the mean of f and the sum of p."""
+    """Consecutive frames of a clip: their time, the mean of f and the sum of p, None for a model without a measure."""
 
     start_seconds: float
     end_seconds: float
     frame: float
-    measure: float
+    measure: float | None
+
+    def values(self) -> dict[str, float]:
+        """Return what is written, by name."""
+        return {name: _short(value) for name, value in self._asdict().items() if value is not None}
 
 
 @contextmanager
@@ -71,13 +76,15 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
     stretches = content.frames or content.rule is not None
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["video_id", "class", "probability", *(Stretch._fields if stretches else ())])
 
         def add(batch: Predicted) -> None:
+            if not file.tell():  # the first batch says whether the model has a measure
+                fields = [name for name in Stretch._fields if name != "measure" or batch.measure is not None]
+                rows.writerow(["video_id", "class", "probability", *(fields if stretches else ())])
             for i, k in _classes(batch, content):
                 row = [text(batch.clips[i].video_id), content.names[k], _short(batch.probability[i, k])]
                 if stretches:
-                    rows.writerows([*row, *map(_short, s)] for s in _stretches(batch, i, k, content))
+                    rows.writerows([*row, *s.values().values()] for s in _stretches(batch, i, k, content))
                 else:
                     rows.writerow(row)
 
@@ -95,10 +102,11 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
                 entry: dict[str, Any] = {"class": content.names[k], "probability": _short(batch.probability[i, k])}
                 if content.frames:
                     f, p = batch.frames(i)
-                    entry |= {"frame": [_short(x) for x in f[:, k]], "measure": [_short(x) for x in p[:, k]]}
+                    entry["frame"] = [_short(x) for x in f[:, k]]
+                    if p is not None:
+                        entry["measure"] = [_short(x) for x in p[:, k]]
                 if content.rule:
-                    found = _stretches(batch, i, k, content)
-                    entry["segments"] = [dict(zip(s._fields, map(_short, s), strict=True)) for s in found]
+                    entry["segments"] = [s.values() for s in _stretches(batch, i, k, content)]
                 lines[i]["classes"].append(entry)
             file.writelines(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
 
@@ -148,13 +156,21 @@ def _classes(batch: Predicted, content: Content) -> Iterator[tuple[int, int]]:
 
 def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
     """Return the segments of a class if there is a rule, otherwise each of its frames."""
-    f, p = (x[:, k] for x in batch.frames(i))
+    f, p = batch.frames(i)
     begin, seconds = content.start(batch.clips[i]), content.frame_seconds
     spans = (
-        runs(float(batch.probability[i, k]), f, content.rule) if content.rule else [(t, t + 1) for t in range(len(f))]
+        runs(float(batch.probability[i, k]), f[:, k], content.rule)
+        if content.rule
+        else [(t, t + 1) for t in range(len(f))]
     )
     return [
-        Stretch(begin + a * seconds, begin + b * seconds, float(f[a:b].mean()), float(p[a:b].sum())) for a, b in spans
+        Stretch(
+            begin + a * seconds,
+            begin + b * seconds,
+            float(f[a:b, k].mean()),
+            None if p is None else float(p[a:b, k].sum()),
+        )
+        for a, b in spans
     ]
 
 

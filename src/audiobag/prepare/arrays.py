@@ -13,10 +13,10 @@ import numpy as np
 
 from audiobag.prepare.inflate import MOST
 from audiobag.prepare.records import Clip, Reject
-from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
+from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, check_times, fingerprint_files
 from audiobag.prepare.tables import Table, read_table
 from audiobag.utils.errors import InputError
-from audiobag.utils.hdf5 import check_claim, check_links
+from audiobag.utils.hdf5 import check_claim, check_links, open_hdf5
 
 SUFFIXES = (".h5", ".hdf5", ".npz")
 BLOCK_BYTES = 2**24
@@ -64,7 +64,7 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
                 raise ValueError("it is not an archive of arrays")
             _check_growth(path)
             return read_table(path, dict(archive), {}, source, labelled)
-        file = files.enter_context(h5py.File(path, "r"))
+        file = files.enter_context(open_hdf5(path))
         check_links(file)
         for array in file.values():
             if isinstance(array, h5py.Dataset):
@@ -106,11 +106,12 @@ def _clips(path: Path, table: Table, reject: Reject, advance: Advance) -> Iterat
                 if finite is not None and not finite[start:end].all():
                     frame = int(np.argmin(finite[start:end]))
                     raise BadRecord(f"frame {frame} contains NaN or infinity")
-                label_ids = labels(clip)
+                times = float(table.start_seconds[clip]), float(table.end_seconds[clip])
+                found = Clip(table.video_id[clip], frames[start:end], labels(clip), *times)
+                check_times(found)
             except BadRecord as finding:
                 reject(clip + 1, f"video id {table.video_id[clip].decode(errors='replace')}: {finding}")
-                continue
-            times = float(table.start_seconds[clip]), float(table.end_seconds[clip])
-            yield clip + 1, Clip(table.video_id[clip], frames[start:end], label_ids, *times)
+            else:
+                yield clip + 1, found
         advance(size * last // len(table) - size * first // len(table))
         first = last

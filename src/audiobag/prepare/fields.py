@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,24 @@ class Fields:
         return values
 
     def number(self, name: str, default: float) -> float:
-        """Return a finite number from an array or an attribute, or the default if there is neither."""
+        """Return a number from an array or an attribute, or the default if there is neither."""
         value = np.asarray(self.arrays[name][()] if name in self.arrays else self.attributes.get(name, default))
-        self.expect(value.size == 1 and bool(np.isfinite(value).all()), f"{name} is {value}", "one number")
+        self.expect(value.size == 1 and value.dtype.kind in "iuf", f"{name} is {value}", "one number")
         return float(value.reshape(()))
+
+    def seconds(self, name: str, n: int) -> NDArray[np.float32]:
+        """Return a column [N] of seconds, by default NaN, which means unknown."""
+        values = np.asarray(self.column(name, n, np.full(n, np.nan, np.float32)))
+        self.expect(values.dtype.kind in "iuf", f"{name} is {values.dtype}", "numbers")
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused with the clip's name
+            return values.astype(np.float32)
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Refuse an array or attribute whose name is probably a misspelling of a known one that is missing."""
+        there = {*self.arrays, *self.attributes}
+        for name in sorted(there - set(known)):
+            for meant in difflib.get_close_matches(name, set(known) - there, n=1, cutoff=0.8):
+                raise InputError(f"{self.path} has {name}, which nothing reads: name it {meant}, or remove it")
 
     def frame_offsets(self, total: int) -> NDArray[np.int64]:
         """Return the offsets [N + 1] of the clips in `total` frames, stored as offsets or as lengths."""

@@ -16,6 +16,7 @@ from audiobag.prepare.shards import ShardFolder, is_shard
 from audiobag.prepare.source import Source
 from audiobag.prepare.synthetic import SYNTHETIC, Synthetic
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import check_readable
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
@@ -75,6 +76,7 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
     Raises:
         ValueError: the source does not exist or is of an unknown kind.
     """
+    check_readable(path)
     if path.is_dir():
         arrays = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
         only_arrays = arrays and not any(is_shard(p.name) for p in path.rglob("*"))

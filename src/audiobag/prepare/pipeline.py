@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,7 +19,7 @@ from audiobag.prepare.locate import Located, locate
 from audiobag.prepare.source import Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import locked
+from audiobag.utils.files import check_writable, locked
 from audiobag.utils.values import check_choice
 
 _MAX_SPLITS = 64
@@ -59,13 +60,13 @@ def prepare(
     check_choice("on_error", on_error, ("stop", "skip"))
     started = time.perf_counter()
     located = locate(source, size)
-    _make_folder(out)
+    if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # reads only, so it needs no lock
+        return _unchanged(out, stores, started)
+    check_writable(out)
     busy = f"another audiobag-prepare is writing to {out}: wait until it has finished, or choose another folder"
     with locked(out / ".prepare.lock", busy):
-        stores = {} if force else _prepared(out, located.fingerprint, on_error)
-        if stores:
-            splits, rejected = _summarise(stores)
-            return Summary(out, splits, rejected, time.perf_counter() - started, unchanged=True)
+        if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # by another process meanwhile
+            return _unchanged(out, stores, started)
         rejects = Rejects(on_error)
         with _work_folder(out) as work, _progress(console or Console(stderr=True)) as progress:
             opened = located.open(out / ".download", progress)
@@ -134,6 +135,11 @@ def _prepared(out: Path, fingerprint: str, on_error: str) -> dict[str, Store]:
     return stores if splits == set(stores) else {}
 
 
+def _unchanged(out: Path, stores: dict[str, Store], started: float) -> Summary:
+    splits, rejected = _summarise(stores)
+    return Summary(out, splits, rejected, time.perf_counter() - started, unchanged=True)
+
+
 def _summarise(stores: dict[str, Store]) -> tuple[tuple[SplitSummary, ...], int]:
     """Return a summary of each store, and the number of records that the run skipped."""
     splits = tuple(SplitSummary.of(name, store) for name, store in stores.items())
@@ -146,18 +152,12 @@ def _check_target(target: Path, source: Source) -> None:
         raise InputError(f"the store would overwrite its own source {target}: choose another folder for the stores")
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out must be a folder that can be created, got {out} ({error.strerror})") from error
-
-
 @contextmanager
 def _work_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system, removed at the end; remove that of a killed run first."""
-    work = out / ".preparing"
-    shutil.rmtree(work, ignore_errors=True)
+    """Yield an empty folder on the same file system, removed at the end; remove those of killed runs first."""
+    for leftover in out.glob(".preparing*"):  # another user's cannot be removed
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = out / f".preparing-{uuid4().hex[:8]}"
     work.mkdir()
     try:
         yield work

@@ -21,6 +21,7 @@ from audiobag.prepare.source import (
     Part,
     Rejects,
     audioset_description,
+    check_times,
     fingerprint_files,
 )
 from audiobag.utils.errors import InputError
@@ -72,6 +73,11 @@ class ShardReader:
                     clip = self._parse(payload)
                 except BadRecord as finding:
                     reject(record, str(finding))
+                    continue
+                try:
+                    check_times(clip)
+                except BadRecord as finding:
+                    reject(record, f"video id {clip.video_id.decode(errors='replace')}: {finding}")
                 else:
                     yield record, clip
         except tarfile.TarError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,17 @@ def audioset_description(source: str) -> DatasetInfo:
 
 class BadRecord(Exception):
     """A single record is invalid; it can be skipped."""
+
+
+def check_times(clip: Clip) -> None:
+    """Check the start and the end of a clip, each of which may be NaN, unknown.
+
+    Raises:
+        BadRecord: one of them is negative or infinite, or the end is before the start.
+    """
+    start, end = clip.start_seconds, clip.end_seconds
+    if start < 0 or end < start or end < 0 or math.inf in (start, end):  # comparisons with NaN are false
+        raise BadRecord(f"the clip lasts from {start} to {end} s; expected finite seconds from 0, the end last")
 
 
 class Rejection(NamedTuple):

@@ -30,6 +30,10 @@ from audiobag.utils.errors import InputError
 
 _DTYPES = ("uint8", "float16", "float32")
 _PACKED = ("x", "y", "video_id_list")
+_OWN = (
+    *("frames", "offsets", "lengths", "labels", "label_ids", "label_offsets", "video_id", "start_seconds"),
+    *("end_seconds", "class_names", "class_mids", "frame_seconds", "scale", "offset"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ def _packed(fields: Fields, source: str) -> Table:
 
 
 def _own(fields: Fields, source: str, labelled: bool) -> Table:
+    fields.check_names(_OWN)
     frames = fields.arrays["frames"]
     fields.expect(frames.ndim == 2 and frames.shape[1] > 0, f"frames is {list(frames.shape)}", "[F, D]")
     fields.expect(frames.dtype.name in _DTYPES, f"frames is {frames.dtype}", " or ".join(_DTYPES))
@@ -119,25 +124,27 @@ def _own(fields: Fields, source: str, labelled: bool) -> Table:
     labels, classes = fields.labels(n, labelled)
     names = fields.column("class_names", classes, [f"class {k}" for k in range(classes)])
     mids = fields.column("class_mids", classes, [""] * classes)
-    unknown = np.full(n, np.nan, np.float32)
     quantised = frames.dtype == np.uint8
+    description = DatasetInfo(
+        tuple(name.decode() for name in _as_bytes(names)),
+        tuple(mid.decode() for mid in _as_bytes(mids)),
+        frame_seconds=fields.number("frame_seconds", 1.0),
+        scale=fields.number("scale", 1 / 128 if quantised else 1.0),
+        offset=fields.number("offset", -1.0 if quantised else 0.0),
+        source=source,
+    )
+    if wrong := description.wrong():
+        raise InputError(f"{fields.path}: {wrong}: see 'Your embeddings' in the documentation")
     return Table(
         offsets=offsets,
         frames=lambda i, j: np.ascontiguousarray(frames[offsets[i] : offsets[j]], dtype),
         labels=labels,
         video_id=_as_bytes(fields.column("video_id", n, [f"{i:0{len(str(n))}}" for i in range(n)])),
-        start_seconds=np.asarray(fields.column("start_seconds", n, unknown), np.float32),
-        end_seconds=np.asarray(fields.column("end_seconds", n, unknown), np.float32),
+        start_seconds=fields.seconds("start_seconds", n),
+        end_seconds=fields.seconds("end_seconds", n),
         dim=frames.shape[1],
         dtype=dtype,
-        description=DatasetInfo(
-            tuple(name.decode() for name in _as_bytes(names)),
-            tuple(mid.decode() for mid in _as_bytes(mids)),
-            frame_seconds=fields.number("frame_seconds", 1.0),
-            scale=fields.number("scale", 1 / 128 if quantised else 1.0),
-            offset=fields.number("offset", -1.0 if quantised else 0.0),
-            source=source,
-        ),
+        description=description,
     )
 
 

@@ -59,7 +59,7 @@ def clip_pictures(
     """Return pictures of clips of a store, with the predictions of a model and with the labels.
 
     Args:
-        model: predicts f, p and F.
+        model: predicts f, F and, if it has a measure, p.
         store: the frames and labels.
         rows: indices of the clips, and for each a note to show beside its id.
         also: further classes to show.
@@ -80,7 +80,7 @@ def clip_pictures(
                 info.class_names,
                 predicted.clip[n].numpy(),
                 predicted.frame[n, :T].numpy(),
-                predicted.measure[n, :T].numpy(),
+                None if predicted.measure is None else predicted.measure[n, :T].numpy(),
                 seconds=info.frame_seconds,
                 start=start if np.isfinite(start) else 0.0,
                 labels=columns.label_ids[columns.label_offsets[i] : columns.label_offsets[i + 1]].tolist(),

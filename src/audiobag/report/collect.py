@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from audiobag.runs import ClassScores, RunDirectory
+from audiobag.runs.finding import run_folders
 from audiobag.utils.errors import InputError
 
 SCORED = ("test", "test_averaged")
@@ -72,7 +72,7 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
         raise InputError("runs must have at least one folder, of a run or of a sweep")
     runs: list[Run] = []
     left_out: list[LeftOut] = []
-    for path in sorted({found.resolve() for folder in folders for found in _candidates(folder)}):
+    for path in sorted({found.resolve() for folder in folders for found in run_folders(folder)}):
         try:
             runs.append(_read(RunDirectory(path)))
         except InputError as error:
@@ -89,18 +89,8 @@ def unsent(folders: Iterable[Path]) -> list[Path]:
 
     Those of unfinished runs are included.
     """
-    found = sorted({path for folder in folders for path in _candidates(folder)})
+    found = sorted({path for folder in folders for path in run_folders(folder)})
     return [start for path in found for start in RunDirectory(path).unsent()]
-
-
-def _candidates(folder: Path) -> Iterator[Path]:
-    """Yield the folders in which a run has started. A run contains no other runs, so the search stops there."""
-    if not folder.is_dir():
-        raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
-    for parent, below, names in os.walk(folder):
-        if {"metrics.json", "config.json", "run.json", "train.log"} & set(names):
-            below.clear()
-            yield Path(parent)
 
 
 def _read(directory: RunDirectory) -> Run:

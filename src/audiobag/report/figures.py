@@ -103,10 +103,10 @@ def example_pictures(
         found, wrong = example_clips(system, labels, load, chosen)
     except InputError as error:
         return [], [f"{system.name} has no pictures of clips: {error}."]
+    shown = ", ".join(dict.fromkeys(title for clip in (*found, *wrong) for title, *_ in clip.panels()))
     details = (
         f" Model: {system.name}, seed {system.seeds[0]}, final weights. Classes are sorted by their probability F,"
-        " and those that the clip has are ticked. Shown over time: frame probability f, measure p, and f p, which sums"
-        " to F."
+        f" and those that the clip has are ticked. Shown over time: {shown}."
     )
     parts = (
         ("clips_found", "Clips it found", "For some classes, the clip that has the class and the highest F.", found),

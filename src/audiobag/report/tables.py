@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from audiobag.metrics.further import FURTHER
 from audiobag.report.collect import METRICS, SCORED
 from audiobag.report.compare import Difference, short
 from audiobag.report.formats import NONE, Table, csv_text
@@ -16,7 +17,29 @@ _HEADS = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d'"}
 
 def score_tables(systems: Sequence[System]) -> list[Table]:
     """Return a table of means, deviations and intervals for each of test and test_averaged that any system has."""
-    return [_scores(systems, scored) for scored in SCORED if any(s.values(scored, "mAP") for s in systems)]
+    scored = [one for one in SCORED if any(s.values(one, "mAP") for s in systems)]
+    further = [table for one in scored if (table := _further(systems, one))]
+    return [*(_scores(systems, one) for one in scored), *further]
+
+
+def _further(systems: Sequence[System], scored: str) -> Table | None:
+    """Return a table of the scores beside the headline ones; None if no system has any."""
+    metrics = [metric for metric in FURTHER if any(s.values(scored, metric) for s in systems)]
+    if not metrics:
+        return None
+    rows = [(s.name, str(len(s.runs)), *(_deviating(s.values(scored, m)) for m in metrics)) for s in systems]
+    note = (
+        "Mean ± standard deviation over seeds. Best F1: macro F1 with the thresholds that are best on the same clips."
+    )
+    columns = ("System", "Seeds", *(FURTHER[metric] for metric in metrics))
+    return Table(f"{TITLES[scored]}, further scores", columns, tuple(rows), len(columns), note)
+
+
+def _deviating(values: Sequence[float]) -> str:
+    found = estimate(values, *RANGES["mAP"])
+    if found is None:
+        return NONE
+    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
 
 
 def _scores(systems: Sequence[System], scored: str) -> Table:

@@ -22,7 +22,7 @@ from audiobag.report.formats import Table, csv_text, latex, markdown, markdown_t
 from audiobag.report.page import Picture, page, place
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
-from audiobag.utils.files import atomic, write_text
+from audiobag.utils.files import atomic, check_writable, write_text
 from audiobag.utils.values import check_whole
 
 
@@ -63,10 +63,12 @@ def report(
         load: makes a model from a checkpoint (`audiobag.load`), for pictures of a few clips; None for no such pictures.
 
     Raises:
-        ValueError: there are no complete runs, or no such baseline or class.
+        ValueError: there are no complete runs, no such baseline or class, or `out` cannot be written.
     """
     check_whole("replicates", replicates, 0, " (0 for no bootstrap over clips)")
     found, left_out = collect(runs)
+    folder = runs[0] / "report" if out is None else out
+    check_writable(folder)
     systems, repeats = group(found)
     against = choose(systems, baseline)
     labels = Labels()
@@ -78,7 +80,6 @@ def report(
     clips, no_clips = example_pictures(systems, against, labels, chosen, load)
     notices = [*flags(systems), *missing, *no_clips]
     left_out = [*left_out, *repeats]
-    folder = runs[0] / "report" if out is None else out
     pictures = [*score_pictures(systems, against, counts, evidence, chosen), *clips]
     per_class = _per_class(systems, against, counts)
     title = ", ".join(run.resolve().name for run in runs)

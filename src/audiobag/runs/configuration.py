@@ -26,7 +26,7 @@ SCHEMA: Final = 2
 # Keys that say where or how a run happens and do not change its result. All other keys are hashed, so a key that is
 # missing here can cause an unnecessary run but never a wrong skip.
 _NOT_HASHED: Final[Mapping[str, frozenset[str]]] = {
-    "": frozenset({"paths", "logger", "threads", "tags"}),
+    "": frozenset({"paths", "logger", "threads", "tags", "graph"}),
     "data": frozenset({"root", "placement"}),
     "trainer": frozenset(
         {"accelerator", "devices", "num_nodes", "strategy", "logger", "log_every_n_steps", "enable_progress_bar"}

@@ -1,4 +1,4 @@
-"""The eval set of a run, found again from its configuration."""
+"""The stores of a run, found again from its configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from audiobag.data.store import Store, open_store
 from audiobag.utils.errors import InputError
+from audiobag.utils.values import listed
 
 
 def find_eval_store(config: Mapping[str, Any], near: Path, checksum: str | None = None) -> Store:
@@ -23,8 +24,32 @@ def find_eval_store(config: Mapping[str, Any], near: Path, checksum: str | None 
     Raises:
         ValueError: the configuration names no store, the store is missing, or its content has changed.
     """
+    return _find(config, near, str(_data(config).get("test", "eval")), checksum)
+
+
+def find_train_stores(config: Mapping[str, Any], near: Path) -> list[Store]:
+    """Open the stores that a run was trained on, as `find_eval_store` opens its eval set.
+
+    Args:
+        config: the run's resolved configuration.
+        near: the run's folder, or a file in it.
+
+    Raises:
+        ValueError: the configuration names no store, or one is missing.
+    """
+    names = listed(_data(config).get("train"))
+    if not names:
+        raise InputError(f"{near} does not say which stores it was trained on")
+    return [_find(config, near, str(name)) for name in names]
+
+
+def _data(config: Mapping[str, Any]) -> Mapping[str, Any]:
     data = config.get("data")
-    root, name = (data.get("root"), data.get("test", "eval")) if isinstance(data, Mapping) else (None, None)
+    return data if isinstance(data, Mapping) else {}
+
+
+def _find(config: Mapping[str, Any], near: Path, name: str, checksum: str | None = None) -> Store:
+    root = _data(config).get("root")
     if root is None:
         raise InputError(f"{near} does not say where its eval set lies")
     places = [base / str(root) / f"{name}.h5" for base in (Path(), *near.resolve().parents, near.resolve())]

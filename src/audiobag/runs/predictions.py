@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic
-from audiobag.utils.hdf5 import check_links, read_whole
+from audiobag.utils.hdf5 import check_links, open_hdf5, read_whole
 
 
 def write_predictions(
@@ -34,7 +33,7 @@ def write_predictions(
     for name, values in arrays.items():
         if len(values) != len(video_id):
             raise RuntimeError(f"{len(video_id)} clips were to be scored, and {name} has {len(values)}")
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(path) as temporary, open_hdf5(temporary, "w") as file:
         file["video_id"] = video_id
         for name, values in arrays.items():
             file[name] = values
@@ -48,7 +47,7 @@ def read_predictions(path: Path, averaged: bool = False) -> tuple[NDArray[np.cha
     """
     name = "probability_averaged" if averaged else "probability"
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             check_links(file)
             video_id, probability = read_whole(file["video_id"]), read_whole(file[name])
     except (OSError, KeyError, TypeError) as error:

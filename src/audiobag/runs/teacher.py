@@ -30,7 +30,8 @@ class SavedPredictions:
     on it.
 
     Args:
-        paths: folders of runs, which stand for their `holdout.h5`, or files like it: video_id [N], probability [N, K].
+        paths: folders of runs, which stand for their `holdout.h5`, folders of sweeps, which stand for all their runs, or
+            files like `holdout.h5`: video_id [N], probability [N, K].
         mean: of "logits" or of "probabilities".
 
     Raises:
@@ -52,11 +53,12 @@ class SavedPredictions:
         Raises:
             ValueError: a file cannot be read or has other classes, or no file has a clip.
         """
-        if not (paths := [Path(path) for path in listed(self.paths)]):
+        files = [file for path in listed(self.paths) for file in _files(Path(path))]
+        if not files:
             raise InputError("paths must name the folders of runs, or files of predictions, got none")
         total, count = np.zeros((len(video_id), 0), np.float32), np.zeros(len(video_id), np.int64)
-        for path in paths:
-            ids, values = read_predictions(RunDirectory(path).hold_out if path.is_dir() else path)
+        for path in files:
+            ids, values = read_predictions(path)
             if not total.shape[1]:
                 total = np.zeros((len(video_id), values.shape[1]), np.float32)
             if values.shape[1] != total.shape[1]:
@@ -83,3 +85,11 @@ class SavedPredictions:
             return probability
         logits: NDArray[np.float32] = logit(probability.clip(_CLAMP, 1 - _CLAMP))
         return logits
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of predictions that a path stands for."""
+    if not path.is_dir():
+        return [path]
+    own = RunDirectory(path).hold_out
+    return [own] if own.exists() else sorted(path.glob(f"*/{own.name}")) or [own]

@@ -25,13 +25,14 @@ class Balanced(Sampler):
 
     so the batch of any step is known without the steps before it. Over any number of draws from the start, the counts
     of two classes differ by at most one. A clip of several classes stands in several lists, so a batch can hold it
-    twice. Classes without clips are left out and their number is logged.
+    twice. Classes without clips and clips without labels are never drawn, and their numbers are logged.
 
     In the authors' code a batch is smaller where a class's list ends within it; here every batch is full.
     """
 
     def __init__(self, labels: LabelTable, batch_size: int, seed: int) -> None:
         super().__init__(labels, batch_size, seed)
+        self._check_labelled()
         counts = labels.counts
         self._classes = np.flatnonzero(counts)
         if missing := int(np.sum(counts == 0)):

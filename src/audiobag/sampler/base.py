@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.labels import LabelTable
+from audiobag.utils.errors import InputError
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sampler(ABC):
@@ -28,6 +32,21 @@ class Sampler(ABC):
         self.labels = labels
         self.batch_size = batch_size
         self.seed = seed
+
+    def _check_labelled(self) -> None:
+        """Warn of clips without labels, which a sampler that draws by class never draws.
+
+        Raises:
+            ValueError: no clip has a label.
+        """
+        clips = len(self.labels)
+        if unlabelled := int(np.sum(np.diff(self.labels.offsets) == 0)):
+            if unlabelled == clips:
+                raise InputError(
+                    f"labels must have at least one label to draw by class, and none of the {clips} training clips has"
+                    " one: label some, or use uniform sampling"
+                )
+            _LOG.warning("%d of %d training clips have no label and are never drawn", unlabelled, clips)
 
     @abstractmethod
     def draw(self, step: int) -> NDArray[np.int64]:

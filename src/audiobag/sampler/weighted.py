@@ -15,11 +15,13 @@ class Weighted(Sampler):
     $$P(i) \propto w_i = \sum_{k \in \text{classes of } i} \frac{1}{n_k}$$
 
     $n_k$ is the number of clips of class k. Every class accounts for equally many draws in expectation, as with
-    `Balanced`, but the counts in a batch vary. Clips without labels are never drawn.
+    `Balanced`, but the counts in a batch vary. Clips without labels weigh 0: they are never drawn, and their number is
+    logged.
     """
 
     def __init__(self, labels: LabelTable, batch_size: int, seed: int) -> None:
         super().__init__(labels, batch_size, seed)
+        self._check_labelled()
         per_entry = 1.0 / labels.counts[labels.ids]
         self._cumulative = np.cumsum(np.bincount(labels.clips, per_entry, minlength=len(labels)))
 

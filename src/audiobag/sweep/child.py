@@ -1,4 +1,4 @@
-"""The process of a job: one single run of audiobag-train, which ends when the process that started it ends."""
+"""The process of a job: one single run, which ends when the process that started it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from audiobag.utils.configs import quoted
 from audiobag.utils.processes import end_with
 
 LOG = "job.log"
@@ -18,18 +17,14 @@ SWEEP = "AUDIOBAG_SWEEP"  # name of the job's sweep, by which trackers group run
 PARENT = "AUDIOBAG_PARENT"  # number of the process that started this one
 
 
-def job_command(overrides: Sequence[str], folder: Path, flags: Sequence[str] = ()) -> list[str]:
-    """Return the command of a job.
-
-    It is a single run even where a preset asks for a sweep, and so is every rank that the job starts.
+def job_command(folder: Path, expected: str) -> list[str]:
+    """Return the command of a job, which runs the configuration in job.yaml; see `sweep.handover`.
 
     Args:
-        overrides: Hydra overrides of the sweep and of this job.
         folder: run directory of the job.
-        flags: further options of the command, such as --config-dir.
+        expected: hash of its configuration.
     """
-    single = ("hydra.mode=RUN", f"hydra.run.dir={quoted(folder)}")
-    return [sys.executable, "-m", "audiobag.cli.train", *flags, *overrides, *single]
+    return [sys.executable, "-m", "audiobag.cli.job", str(folder), expected]
 
 
 def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -45,7 +40,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment, PARENT: str(os.getpid())},
+            env={**os.environ, **_module_path(), **environment, PARENT: str(os.getpid())},
             start_new_session=True,
         )
 
@@ -93,6 +88,16 @@ def die_with_parent() -> None:
     os.environ[PARENT] = own  # for the ranks that this process starts
     if parent not in (None, own):
         end_with(int(parent))
+
+
+def _module_path() -> dict[str, str]:
+    """Return variables with which a job finds the modules that this process finds, and no others.
+
+    `python -m` would put the working directory first, in which any file may have the name of a module.
+    """
+    path = os.environ.get("PYTHONPATH")
+    own = [] if sys.flags.safe_path else [sys.path[0] or str(Path.cwd())]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([*own, *([path] if path else [])])}
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from audiobag.runs.directory import RunDirectory
+from audiobag.sweep.handover import HandedOver
 
 
 class State(Enum):
@@ -29,17 +29,15 @@ class Job:
 
     Attributes:
         name: path of its folder, relative to the folder of the sweep.
-        overrides: Hydra overrides of its command.
         folder: its run directory.
-        config: its resolved configuration.
+        handed: its configuration.
         state: its state.
         exit_code: exit code of its process; None until the process has ended.
     """
 
     name: str
-    overrides: tuple[str, ...]
     folder: Path
-    config: Mapping[str, Any]
+    handed: HandedOver
     state: State = State.WAITING
     exit_code: int | None = None
 
@@ -59,7 +57,7 @@ class Job:
         Raises:
             OtherConfigurationError: a run of another configuration was started in its folder.
         """
-        self.run.check(self.config)
+        self.run.check(self.handed.record.config)
         if self.run.metrics() is not None:
             self.state = State.SKIPPED
 

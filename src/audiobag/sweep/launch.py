@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
+from audiobag.runs import RunConfig
 from audiobag.sweep import outcome
 from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
 from audiobag.sweep.display import Display
+from audiobag.sweep.handover import HandedOver, hydra_part, read
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import Slot, make_slots, visible_gpus
 from audiobag.training.interruption import begin
-from audiobag.utils.configs import resolved
+from audiobag.utils.configs import quoted
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import locked
 from audiobag.utils.processes import available_cores
 
 _LOG = logging.getLogger(__name__)
+_EXPECTED: Final = "AUDIOBAG_CONFIG_HASH"  # hash of the configuration that the sweep composed for a job
 
 
 def launch(
     loader: ConfigLoader,
     master: DictConfig,
     job_overrides: Sequence[Sequence[str]],
+    first: int,
+    record: Callable[[DictConfig], RunConfig],
     *,
     jobs: int | str,
     devices_per_job: int | None,
     fail_fast: bool,
     dry_run: bool,
-    check: Callable[[DictConfig], object] = lambda config: None,
 ) -> list[JobReturn]:
     """Run the jobs that are not complete and return the val/mAP of each job.
 
@@ -48,34 +53,36 @@ def launch(
         loader: composes the configurations of the jobs.
         master: configuration of the sweep.
         job_overrides: overrides of each job.
+        first: number of the first of these jobs in the sweep.
+        record: resolves the composed configuration of a job; raises if it cannot be used.
         jobs: how many jobs run at once, or "auto".
         devices_per_job: GPUs of one job; None to use trainer.devices of the configuration.
         fail_fast: stop all jobs at the first failure.
         dry_run: show the plan and run nothing.
-        check: called with the composed configuration of each job; raises if it cannot be used.
 
     Raises:
         ValueError: a job cannot be composed, its folder holds another configuration, or the sweep is already running.
-        SystemExit: 75 after an interruption, 3 after a failure if `fail_fast`, 0 after a dry run. A sweeper would
-            continue with further jobs otherwise.
+        SystemExit: 75 after an interruption, 3 after a failure if `fail_fast`, 0 after a dry run of a search. A sweeper
+            would continue with further jobs otherwise.
     """
     begin()
     folder = Path(master.hydra.sweep.dir).resolve()
-    todo = [_compose(loader, master, overrides, folder, check) for overrides in job_overrides]
-    _check_unique(todo)
+    todo = _compose(loader, master, job_overrides, first, record)
     with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
         for job in todo:
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
             display.plan()
-            raise SystemExit(ExitCode.DONE)
+            if "basic_sweeper" not in str(master.hydra.sweeper.get("_target_")):  # its next jobs depend on results
+                raise SystemExit(ExitCode.DONE)
+            return [_returned(job) for job in todo]
         waiting = sum(job.state is State.WAITING for job in todo)
-        slots = _slots(todo[0].config, jobs, devices_per_job, waiting)
+        slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
         _LOG.info("%s: %d jobs to run, %d done before", folder, waiting, len(todo) - waiting)
         try:
             with display.live():
-                run_jobs(todo, slots, flags=_flags(master.hydra), fail_fast=fail_fast, watch=display.update)
+                run_jobs(todo, slots, fail_fast=fail_fast, watch=display.update)
         except Interrupted:
             display.summary()
             sys.stderr.write("audiobag: interrupted; continue with the same command\n")
@@ -88,7 +95,37 @@ def launch(
     return [_returned(job) for job in todo]
 
 
-def run_one(hydra: HydraConf, config: Mapping[str, Any], folder: Path) -> float | None:
+def hand_over(
+    loader: ConfigLoader,
+    master: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    record: Callable[[DictConfig], RunConfig],
+) -> list[list[str]]:
+    """Write the file of each job for another launcher than `pool`, and return the overrides to launch the jobs with.
+
+    `run_one`, which may run later and on another machine, finds the file by these overrides.
+
+    Args:
+        loader: composes the configurations of the jobs.
+        master: configuration of the sweep.
+        job_overrides: overrides of each job.
+        first: number of the first of these jobs in the sweep.
+        record: resolves the composed configuration of a job; raises if it cannot be used.
+
+    Raises:
+        ValueError: a job cannot be composed, or its folder holds another configuration.
+    """
+    found = []
+    for job, overrides in zip(_compose(loader, master, job_overrides, first, record), job_overrides, strict=True):
+        job.look()
+        job.handed.write(job.folder)
+        expected = f"++hydra.job.env_set.{_EXPECTED}={quoted(job.handed.record.hash)}"
+        found.append([*overrides, f"hydra.sweep.subdir={quoted(job.name)}", expected])
+    return found
+
+
+def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
     """Run one job for another launcher than `pool` and return its val/mAP.
 
     The job has a process of its own: Lightning starts the ranks of a run with the command line of the process, which
@@ -96,7 +133,7 @@ def run_one(hydra: HydraConf, config: Mapping[str, Any], folder: Path) -> float 
 
     Args:
         hydra: Hydra's part of the configuration of the job.
-        config: configuration of the job.
+        record: configuration of the job, which counts where the sweep has not handed over a file.
         folder: its run directory.
 
     Raises:
@@ -106,11 +143,14 @@ def run_one(hydra: HydraConf, config: Mapping[str, Any], folder: Path) -> float 
     outcome.multirun = True
     # If this process is killed, its launcher shows the end of its log, which must name the job.
     _LOG.info("a job in %s", folder)
-    job = Job(folder.name, _overrides(hydra.overrides.task, hydra), folder, config)
+    expected = os.environ.get(_EXPECTED)
+    handed = read(folder, expected) if expected else HandedOver(record, hydra_part(hydra, folder))
+    job = Job(folder.name, folder, handed)
     job.look()
     if job.state is not State.SKIPPED:
+        handed.write(folder)
         sweep = Path(hydra.sweep.dir).resolve().name
-        process = start(job_command(job.overrides, folder, _flags(hydra)), folder, {SWEEP: sweep})
+        process = start(job_command(folder, handed.record.hash), folder, {SWEEP: sweep})
         with stopping(process), notice() as came:
             code = process.wait()
         if code == ExitCode.INTERRUPTED and came():
@@ -124,21 +164,45 @@ def run_one(hydra: HydraConf, config: Mapping[str, Any], folder: Path) -> float 
 def _compose(
     loader: ConfigLoader,
     master: DictConfig,
-    overrides: Sequence[str],
-    folder: Path,
-    check: Callable[[DictConfig], object],
-) -> Job:
-    """Return a job with its resolved configuration."""
-    config = loader.load_sweep_config(master, list(overrides))
-    name = str(config.hydra.sweep.subdir)
-    with open_dict(config):
-        config.hydra.runtime.output_dir = str(folder / name)
-        config.hydra.job.id = config.hydra.job.num = 0
-    HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    check(config)
-    return Job(name, _overrides(overrides, master.hydra), folder / name, resolved(config))
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    record: Callable[[DictConfig], RunConfig],
+) -> list[Job]:
+    """Return jobs with their resolved configurations."""
+    folder = Path(master.hydra.sweep.dir).resolve()
+    jobs = []
+    with _environment({SWEEP: folder.name}):
+        for number, overrides in enumerate(job_overrides, first):
+            config = loader.load_sweep_config(master, list(overrides))
+            with open_dict(config):
+                # The name of a folder must not depend on the number that a cluster gives to the job.
+                config.hydra.job.id, config.hydra.job.num = str(number), number
+            HydraConfig.instance().set_config(config)
+            name = str(config.hydra.sweep.subdir)
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.runtime.output_dir = str(folder / name)
+            HydraConfig.instance().set_config(config)
+            part = hydra_part(config.hydra, folder / name)
+            with open_dict(config):
+                del config["hydra"]
+            jobs.append(Job(name, folder / name, HandedOver(record(config), part)))
+    _check_unique(jobs)
+    return jobs
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within this context."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _slots(config: Mapping[str, Any], jobs: int | str, devices_per_job: int | None, waiting: int) -> list[Slot]:
@@ -157,18 +221,9 @@ def _check_unique(jobs: Sequence[Job]) -> None:
         seen.add(job.name)
 
 
-def _overrides(task: Sequence[str], hydra: Any) -> tuple[str, ...]:
-    """Return the overrides of the command of a job: its own, and those of the sweep that concern Hydra."""
-    return (*task, *hydra.overrides.hydra)
-
-
-def _flags(hydra: Any) -> list[str]:
-    """Return the --config-dir of the command of the sweep, for its jobs."""
-    sources = [s for s in hydra.runtime.config_sources if s.provider == "command-line"]
-    return [flag for source in sources for flag in ("--config-dir", str(source.path))]
-
-
 def _returned(job: Job) -> JobReturn:
-    result = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED, working_dir=str(job.folder))
+    result = JobReturn(
+        overrides=list(job.handed.record.overrides), status=JobStatus.COMPLETED, working_dir=str(job.folder)
+    )
     result.return_value = job.value()
     return result

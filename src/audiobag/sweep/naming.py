@@ -8,12 +8,14 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from audiobag.sweep import outcome
 from audiobag.utils.configs import quoted
 
 LONGEST = 100  # characters in the name of a folder; file systems allow 255
+_POOL = "hydra_plugins.audiobag_launcher.PoolLauncher"
+_HAND_OVER = "hydra_plugins.audiobag_launcher.HandOverLauncher"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -34,11 +36,12 @@ OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 class NameSweep(Callback):
-    """Hydra callback that names the folder of a sweep, and each job by its swept overrides alone.
+    """Hydra callback that names the folder of a sweep and each job by its swept overrides alone.
 
     `hydra.sweep.dir=auto` becomes outputs/sweeps/NAME-DATA, where NAME is the preset or else the swept keys. Keys with
     one value in the whole sweep are added to the keys that Hydra leaves out of a job's name. Both are added to the
-    Hydra overrides of the sweep, from which every launcher composes the configurations of the jobs.
+    Hydra overrides of the sweep, from which every launcher composes the configurations of the jobs. A launcher other
+    than `pool` is wrapped in one that hands over the configurations of the jobs, see `sweep.handover`.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -56,3 +59,6 @@ class NameSweep(Callback):
             hydra.sweep.dir = "outputs/sweeps/" + folder_name(f"{name}-{choices.get('data')}")
             pinned.append(f"hydra.sweep.dir={quoted(hydra.sweep.dir)}")
         hydra.overrides.hydra.extend(pinned)
+        if hydra.launcher.get("_target_") != _POOL:
+            with open_dict(hydra):
+                hydra.launcher = {"_target_": _HAND_OVER, "_recursive_": False, "launcher": hydra.launcher}

@@ -21,7 +21,6 @@ def run_jobs(
     jobs: Sequence[Job],
     slots: Sequence[Slot],
     *,
-    flags: Sequence[str] = (),
     fail_fast: bool = False,
     watch: Callable[[], None] = lambda: None,
 ) -> None:
@@ -30,23 +29,23 @@ def run_jobs(
     Args:
         jobs: all jobs; their states are kept up to date.
         slots: places to run in.
-        flags: further options of the command of each job.
         fail_fast: stop all jobs at the first failure.
         watch: called several times per second.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM came; the jobs are stopped, and the same command continues them.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP came; the jobs are stopped, and the same command continues them.
     """
     waiting = [job for job in jobs if job.state is State.WAITING]
     free = list(slots)
     running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]] = {}
     try:
-        with noted((signal.SIGINT, signal.SIGTERM), twice=True) as interrupted:
+        with noted((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), twice=True) as interrupted:
             while (waiting or running) and not interrupted:
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
                     environment = {**slot.environment(), SWEEP: job.sweep}
-                    process = start(job_command(job.overrides, job.folder, flags), job.folder, environment)
+                    job.handed.write(job.folder)
+                    process = start(job_command(job.folder, job.handed.record.hash), job.folder, environment)
                     job.state = State.RUNNING
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):

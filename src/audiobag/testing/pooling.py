@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
+import pickle
+import sys
+import warnings
 from collections.abc import Callable
-from typing import ClassVar
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,7 +25,7 @@ from audiobag.bags import BagPrediction
 from audiobag.pooling import Expectation, Measure
 from audiobag.testing.inputs import LENGTHS, random_bags, with_more_padding
 
-Arrays = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]
 
 
 class PoolingSuite:
@@ -30,7 +37,10 @@ class PoolingSuite:
         measure: called with (in_features, classes); a measure's class or a `functools.partial` of one.
         in_features: H of the test input.
         classes: K of the test input.
+        has_measure: the prediction has a measure; if false, the measure must be None.
         expectation: F is the expectation of f under the measure.
+        frame_is_bag: f of a frame is F of the bag that holds this frame alone. Set it for a pooling without a
+            classifier of frames.
         order_matters: the prediction depends on the order of the frames.
         bf16_tolerance: largest difference between a clip's probability under bf16 autocast and in fp32.
 
@@ -43,7 +53,9 @@ class PoolingSuite:
     measure: ClassVar[Callable[[int, int], Measure]]
     in_features: ClassVar[int] = 6
     classes: ClassVar[int] = 4
+    has_measure: ClassVar[bool] = True
     expectation: ClassVar[bool] = True
+    frame_is_bag: ClassVar[bool] = False
     order_matters: ClassVar[bool] = False
     bf16_tolerance: ClassVar[float] = 0.03
 
@@ -55,6 +67,8 @@ class PoolingSuite:
         self, h: NDArray[np.float64], lengths: NDArray[np.int64], parameters: dict[str, NDArray[np.float64]]
     ) -> Arrays | None:
         """Return the expected clip F [B, K], frame f [B, T, K] and measure p [B, T, K]; None skips the comparison.
+
+        The measure is None for a pooling without a measure.
 
         Args:
             h: embedded frames [B, T, H].
@@ -78,17 +92,23 @@ class PoolingSuite:
         expected = self.oracle(h.double().numpy(), LENGTHS.numpy(), parameters)
         if expected is None:
             pytest.skip("no oracle")
-        clip, frame, measure = (torch.from_numpy(x).float() for x in expected)
+        clip, frame, measure = expected
         found = self.predict(h, mask)
-        assert_close(found.clip, clip, atol=1e-6, rtol=1e-5)
-        assert_close(found.frame[mask], frame[mask], atol=1e-6, rtol=1e-5)
-        assert_close(found.measure[mask], measure[mask], atol=1e-6, rtol=1e-5)
+        _assert_equal(found.clip, clip)
+        _assert_equal(found.frame[mask], frame[mask.numpy()])
+        assert (found.measure is None) == (measure is None)
+        if found.measure is not None and measure is not None:
+            _assert_equal(found.measure[mask], measure[mask.numpy()])
 
     def test_prediction_has_the_documented_shapes_in_fp32(self) -> None:
         found = self.predict(*random_bags(self.in_features))
-        shapes = {name: tuple(getattr(found, name).shape) for name in ("clip", "frame", "measure")}
-        assert shapes == {"clip": (4, self.classes), **dict.fromkeys(("frame", "measure"), (4, 5, self.classes))}
-        assert {found.clip.dtype, found.frame.dtype, found.measure.dtype} == {torch.float32}
+        assert found.clip.shape == (4, self.classes)
+        assert found.frame.shape == (4, 5, self.classes)
+        assert {found.clip.dtype, found.frame.dtype} == {torch.float32}
+        assert (found.measure is not None) == self.has_measure
+        if found.measure is not None:
+            assert found.measure.shape == (4, 5, self.classes)
+            assert found.measure.dtype == torch.float32
 
     def test_probabilities_lie_between_zero_and_one(self) -> None:
         """Holds for clips and for real frames, also where the input is large."""
@@ -101,30 +121,43 @@ class PoolingSuite:
     def test_measure_sums_to_one_and_is_zero_on_padding(self) -> None:
         h, mask = random_bags(self.in_features)
         p = self.predict(h, mask).measure
+        if p is None:
+            pytest.skip("no measure")
         assert (p >= 0).all()
         assert_close(p.sum(1), torch.ones(4, self.classes))
         assert not p[~mask].any()
 
     def test_clip_is_the_expectation_of_the_frames(self) -> None:
-        if not self.expectation:
-            pytest.skip("not an expectation")
         found = self.predict(*random_bags(self.in_features))
+        if not self.expectation or found.measure is None:
+            pytest.skip("not an expectation")
         assert_close(found.clip, (found.measure * found.frame).sum(1))
 
     def test_bags_of_one_frame(self) -> None:
         h, mask = random_bags(self.in_features)
         found = self.predict(h[:, :1], mask[:, :1])
-        assert_close(found.measure, torch.ones(4, 1, self.classes))
-        if self.expectation:
+        if found.measure is not None:
+            assert_close(found.measure, torch.ones(4, 1, self.classes))
+        if (found.measure is not None and self.expectation) or self.frame_is_bag:
             assert_close(found.clip, found.frame[:, 0])
+
+    def test_frame_is_the_bag_that_holds_it_alone(self) -> None:
+        if not self.frame_is_bag:
+            pytest.skip("frames have a classifier of their own")
+        h, mask = random_bags(self.in_features)
+        found = self.predict(h, mask)
+        for t in range(h.shape[1]):
+            alone = self.predict(h[:, t : t + 1], torch.ones(len(h), 1, dtype=torch.bool))
+            assert_close(found.frame[mask[:, t], t], alone.clip[mask[:, t]])
 
     def test_padding_changes_nothing(self) -> None:
         h, mask = random_bags(self.in_features)
         before, after = self.predict(h, mask), self.predict(*with_more_padding(h, mask))
         assert_close(after.clip, before.clip)
         assert_close(after.frame[:, :5][mask], before.frame[mask])
-        assert_close(after.measure[:, :5], before.measure)
-        assert not after.measure[:, 5:].any()
+        if after.measure is not None:
+            assert_close(after.measure[:, :5], before.measure)
+            assert not after.measure[:, 5:].any()
 
     def test_other_bags_change_nothing(self) -> None:
         h, mask = random_bags(self.in_features)
@@ -132,7 +165,9 @@ class PoolingSuite:
         for i, length in enumerate(LENGTHS):
             alone = self.predict(h[i : i + 1, :length], mask[i : i + 1, :length])
             assert_close(alone.clip[0], batch.clip[i])
-            assert_close(alone.measure[0], batch.measure[i, :length])
+            assert_close(alone.frame[0], batch.frame[i, :length])
+            if alone.measure is not None and batch.measure is not None:
+                assert_close(alone.measure[0], batch.measure[i, :length])
 
     def test_permuting_frames_permutes_the_measure_and_keeps_the_clip(self) -> None:
         if self.order_matters:
@@ -141,13 +176,15 @@ class PoolingSuite:
         order, everything = torch.tensor([3, 0, 4, 2, 1]), torch.ones(4, 5, dtype=torch.bool)
         before, after = self.predict(h, everything), self.predict(h[:, order], everything)
         assert_close(after.clip, before.clip)
-        assert_close(after.measure, before.measure[:, order])
+        if after.measure is not None and before.measure is not None:
+            assert_close(after.measure, before.measure[:, order])
 
     def test_bf16_autocast_is_close_to_fp32(self) -> None:
         h, mask = random_bags(self.in_features)
         with torch.autocast("cpu", torch.bfloat16):
             found = self.predict(h, mask)
-        assert {found.clip.dtype, found.frame.dtype, found.measure.dtype} == {torch.float32}
+        measure_dtype = {found.measure.dtype} if found.measure is not None else set()
+        assert {found.clip.dtype, found.frame.dtype} | measure_dtype == {torch.float32}
         assert_close(found.clip, self.predict(h, mask).clip, atol=self.bf16_tolerance, rtol=0.0)
 
     def test_gradients_are_those_of_finite_differences(self) -> None:
@@ -179,8 +216,80 @@ class PoolingSuite:
         with torch.no_grad():
             free = {0: torch.export.Dim.DYNAMIC}
             program = torch.export.export(_Tensors(self._seeded()), (h, mask), dynamic_shapes=(free, free))
-            found, expected = program.module()(h[:3], mask[:3]), self.predict(h[:3], mask[:3])
-        assert_close(found, (expected.clip, expected.frame, expected.measure))
+            found = program.module()(h[:3], mask[:3])
+        assert_close(found, _tensors(self.predict(h[:3], mask[:3])))
+
+    def test_compiles(self) -> None:
+        """`torch.compile` captures the pooling in one graph, with the same prediction and gradients."""
+        h, mask = random_bags(self.in_features)
+        arguments = pickle.dumps(self._seeded()), h.numpy(), mask.numpy()
+        expected = _prediction_and_gradient(self._seeded(), h, mask)
+        found = _process_of_its_own().submit(_compiled, *arguments, sys.path).result()
+        assert_close([torch.from_numpy(x) for x in found], list(expected))
+
+    def test_onnx_gives_the_same_prediction(self) -> None:
+        """Holds for any number of bags and frames; needs onnx, onnxscript and onnxruntime."""
+        for name in ("onnx", "onnxscript"):
+            pytest.importorskip(name)
+        onnxruntime = pytest.importorskip("onnxruntime")
+        h, mask = random_bags(self.in_features)
+        dynamic = {0: torch.export.Dim("B", min=1), 1: torch.export.Dim("T", min=1)}
+        for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they warn about each node
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside torch
+            program = torch.onnx.export(
+                _Tensors(self._seeded()),
+                (h[:3], mask[:3]),
+                dynamo=True,
+                verbose=False,
+                input_names=["h", "mask"],
+                dynamic_shapes=(dynamic, dynamic),
+            )
+        assert program is not None
+        graph = program.model_proto.SerializeToString()
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        for x, real in ((h, mask), (h[:1, :2], mask[:1, :2]), (h[:, :1], mask[:, :1])):
+            found = session.run(None, {"h": x.numpy(), "mask": real.numpy()})
+            expected = _tensors(self.predict(x, real))
+            assert len(found) == len(expected)
+            for array, tensor in zip(found, expected):
+                assert_close(torch.from_numpy(array), tensor.detach(), atol=1e-5, rtol=1e-5)
+
+
+def _assert_equal(found: Tensor, expected: NDArray[np.float64]) -> None:
+    assert_close(found, torch.from_numpy(expected).float(), atol=1e-6, rtol=1e-5)
+
+
+def _tensors(prediction: BagPrediction) -> tuple[Tensor, ...]:
+    """Return clip, frame and, where there is one, measure."""
+    tensors = (prediction.clip, prediction.frame, prediction.measure)
+    return tuple(tensor for tensor in tensors if tensor is not None)
+
+
+def _prediction_and_gradient(
+    pooling: Callable[[Tensor, Tensor], BagPrediction], h: Tensor, mask: Tensor
+) -> tuple[Tensor, ...]:
+    h = h.clone().requires_grad_()
+    prediction = pooling(h, mask)
+    torch.autograd.backward(prediction.clip.square().sum())
+    assert h.grad is not None
+    return *(x.detach() for x in _tensors(prediction)), h.grad
+
+
+@cache
+def _process_of_its_own() -> ProcessPoolExecutor:
+    """Return a process without the run-time checks of shapes that tests may install: torch cannot compile these."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+def _compiled(pooling: bytes, h: NDArray[np.float32], mask: NDArray[np.bool_], path: list[str]) -> list[NDArray[Any]]:
+    """Return the prediction and the gradient of h, from a graph that torch runs without a C++ compiler."""
+    sys.path[:] = path
+    torch.compiler.reset()
+    compiled = torch.compile(pickle.loads(pooling), backend="aot_eager", fullgraph=True)
+    found = _prediction_and_gradient(compiled, torch.from_numpy(h), torch.from_numpy(mask))
+    return [x.numpy() for x in found]
 
 
 class _Tensors(nn.Module):
@@ -190,6 +299,5 @@ class _Tensors(nn.Module):
         super().__init__()
         self.pooling = pooling
 
-    def forward(self, h: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        prediction: BagPrediction = self.pooling(h, mask)
-        return prediction.clip, prediction.frame, prediction.measure
+    def forward(self, h: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        return _tensors(self.pooling(h, mask))

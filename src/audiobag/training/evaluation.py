@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning import Trainer
+from numpy.typing import NDArray
 
 from audiobag.data import BagDataModule
+from audiobag.data.store import Store
 from audiobag.loss import ClipBCE
-from audiobag.metrics import Tagging
+from audiobag.metrics import Tagging, class_distances
 from audiobag.runs import RunDirectory, resolve_checkpoint
 from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_checkpoint
 from audiobag.runs.eval_set import find_eval_store
@@ -21,6 +24,7 @@ from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
+from audiobag.utils.files import check_writable
 
 
 def evaluate(
@@ -28,6 +32,7 @@ def evaluate(
     out: str | Path,
     *,
     data: BagDataModule | None = None,
+    ontology: str | Path | None = None,
     allow: Sequence[str] = (),
     threads: int | None = None,
     trainer: Callable[..., Trainer] = Trainer,
@@ -39,6 +44,7 @@ def evaluate(
         checkpoint: a checkpoint, or the folder of a run for the weights that it scored.
         out: folder to write to.
         data: whose eval set to score; None for the checkpoint's own.
+        ontology: ontology of the classes, for the ontology-aware mAP; see `class_distances`. None for no such score.
         allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
         threads: CPU threads of each process; None for torch's choice.
         trainer: makes the Trainer.
@@ -50,22 +56,18 @@ def evaluate(
     Raises:
         ValueError: the checkpoint cannot be read, or the eval set has other frames or classes.
     """
-    options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
-    check_options(options)
     path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
+    check_writable(run.path)
     content = load_checkpoint(path)
-    metadata = content["audiobag"]
-    set_threads(threads, options["devices"])
-    data = data or _own_eval_set(path, metadata["config"])
-    check_scorable(path, metadata, data.test_store)
-    module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
-    made = make_trainer(trainer, [TaggingScore(Tagging), Progress()], [], options, data)
-    made.test(module, data, verbose=False)
+    data = data or own_eval_set(path, content["audiobag"]["config"])
+    distance = distances(ontology, data.test_store)
+    set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
+    made = tested(path, content, data, allow, trainer, **trainer_options)
     record = {
         "status": "done",
         "checkpoint": str(path),
         "step": content["global_step"],
-        **write_test(made, data.test_store, run),
+        **write_test(made, data.test_store, run, distance=distance),
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
         **provenance(),
     }
@@ -74,7 +76,46 @@ def evaluate(
     return record
 
 
-def _own_eval_set(path: Path, config: dict[str, Any]) -> BagDataModule:
+def tested(
+    path: Path,
+    content: dict[str, Any],
+    data: BagDataModule,
+    allow: Sequence[str],
+    trainer: Callable[..., Trainer],
+    **trainer_options: Any,
+) -> Trainer:
+    """Return a Trainer that has tested the model of a checkpoint, with the callback `TaggingScore`.
+
+    Args:
+        path: the checkpoint.
+        content: what `load_checkpoint` returned.
+        data: whose eval set to score.
+        allow: see `evaluate`.
+        trainer: see `evaluate`.
+        **trainer_options: see `evaluate`.
+
+    Raises:
+        ValueError: the eval set has other frames or classes, or an option cannot be honoured.
+    """
+    options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
+    check_options(options)
+    check_scorable(path, content["audiobag"], data.test_store)
+    module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
+    made = make_trainer(trainer, [TaggingScore(Tagging), Progress()], [], options, data)
+    made.test(module, data, verbose=False)
+    return made
+
+
+def distances(ontology: str | Path | None, store: Store) -> NDArray[np.int16] | None:
+    """Return the distances [K, K] of a store's classes in an ontology; None without one.
+
+    Raises:
+        ValueError: the file is not an ontology, or lacks a class.
+    """
+    return None if ontology is None else class_distances(Path(ontology), store.description.class_mids)
+
+
+def own_eval_set(path: Path, config: Mapping[str, Any]) -> BagDataModule:
     """Return the eval set that a checkpoint names. Only values are taken from it, and nothing is called."""
     store = find_eval_store(config, path)
     batch_size = config["data"].get("batch_size", 500)

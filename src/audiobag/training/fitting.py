@@ -33,7 +33,9 @@ from audiobag.training.module import OptimizerFactory, SchedulerFactory, Tagging
 from audiobag.training.options import check_clipping, check_compile, check_options
 from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
+from audiobag.training.whole_step import WholeStepModule, captures, obstacle
 from audiobag.utils.errors import InputError, Interrupted
+from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ def fit(
     seed: int = 0,
     select: str = "last",
     compile: str | None = None,  # noqa: A002 - torch's name
+    graph: str = "auto",
     threads: int | None = None,
     ckpt_path: str | Path | None = None,
     init_from: str | Path | None = None,
@@ -88,6 +91,8 @@ def fit(
         seed: seed of dropout, of augmentations and of whatever else is random while training.
         select: weights that are scored: those after the "last" step, or the "best" on the hold-out.
         compile: mode of torch.compile for the training steps; None for none.
+        graph: whether to capture training steps as a CUDA graph: "auto" for wherever that is possible, "always" to
+            refuse trainings where it is not, or "never"; see `WholeStep`.
         threads: CPU threads of each process; None for torch's choice.
         ckpt_path: checkpoint to continue from where the run has none of its own yet.
         init_from: checkpoint whose weights the model starts with; see `fine_tuning.initialise`.
@@ -115,6 +120,7 @@ def fit(
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
         return record
+    check_writable(run.path)
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
@@ -124,7 +130,17 @@ def fit(
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    module = TaggingModule(model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata, augment)
+    parts = (model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata, augment)
+    module = TaggingModule(*parts)
+    reason = obstacle(
+        options,
+        placement=data.placement,
+        padding=data.train_set.lengths.max() / data.train_set.lengths.mean(),
+        compile=compile,
+        optimizer=module.configure_optimizers()["optimizer"],
+    )
+    if captures(graph, options, reason):
+        module, data.whole_steps = WholeStepModule(*parts, graph_required=graph == "always"), True
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
     if compile:

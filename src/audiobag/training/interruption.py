@@ -1,10 +1,12 @@
-"""Ctrl-C, SIGTERM and SIGUSR1: save, exit with 75, and let the same command continue.
+"""Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP: save, exit with 75, and let the same command continue.
 
 While a training runs, a signal is only noted: the training saves a checkpoint after its step and raises `Interrupted`.
 At any other time there is nothing to save, and the command exits with 75: by SystemExit once its work has begun, so
 that open files are closed, and at once before that, since the libraries that parse the command line catch exceptions of
 all kinds. A second signal ends the command at once, unless it follows the first within a second: SLURM signals every
 process of a step, and a sweep forwards a signal to jobs that may have received it already.
+
+SIGHUP says that the terminal was closed or the connection was lost. Under `nohup` it is ignored, and stays so.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Final
 
 from audiobag.utils.errors import ExitCode
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _ECHO_SECONDS: Final = 1.0
 
 
@@ -32,7 +34,8 @@ class _State:
 def install() -> None:
     """Install the signal handlers; call it before imports that take seconds."""
     for number in SIGNALS:
-        signal.signal(number, _on_signal)
+        if not _under_nohup(number):
+            signal.signal(number, _on_signal)
 
 
 def requested() -> bool:
@@ -73,12 +76,16 @@ def noted(numbers: Sequence[signal.Signals], *, twice: bool = False) -> Iterator
             raise KeyboardInterrupt
         came.append(number)
 
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, note) for number in numbers if not _under_nohup(number)}
     try:
         yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _under_nohup(number: signal.Signals) -> bool:
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from lightning import Callback, Trainer
 from numpy.typing import NDArray
 
 from audiobag.data.store import Store
-from audiobag.metrics import TaggingScores, tagging_scores
+from audiobag.metrics import TaggingScores, further_scores, tagging_scores
 from audiobag.runs import RunDirectory
 from audiobag.training.callbacks import PredictionAveraging, TaggingScore
 
@@ -44,7 +44,11 @@ def write_hold_out(trainer: Trainer, video_id: NDArray[np.character], run: RunDi
 
 
 def write_test(
-    trainer: Trainer, store: Store, run: RunDirectory, training_clips: NDArray[np.int64] | None = None
+    trainer: Trainer,
+    store: Store,
+    run: RunDirectory,
+    training_clips: NDArray[np.int64] | None = None,
+    distance: NDArray[np.int16] | None = None,
 ) -> dict[str, Any]:
     """Write predictions.h5 and per_class.csv of a test; return its scores as metrics.json has them.
 
@@ -53,26 +57,45 @@ def write_test(
         store: the store it scored.
         run: where to write.
         training_clips: [K], how many clips of each class the model was trained on; None if unknown.
+        distance: distances [K, K] of the classes, see `class_distances`; None for no ontology-aware mAP.
     """
     score = callback_of(trainer, TaggingScore)
     if "test" not in score.predictions:
         raise RuntimeError("the eval set was not scored")
     probability = score.predictions["test"][1].numpy()
     scores: TaggingScores = score.scores["test"]
-    record = {"test": scores.summary()}
+    labels = torch.from_numpy(store.labels.dense())
+    record = {"test": {**scores.summary(), **further_scores(score.predictions["test"][1], labels, distance)}}
     averaged = None
     for averaging in callbacks_of(trainer):
         if isinstance(averaging, PredictionAveraging):
             mean = averaging.average()
-            record["test_averaged"] = tagging_scores(mean, torch.from_numpy(store.labels.dense())).summary()
+            record["test_averaged"] = {
+                **tagging_scores(mean, labels).summary(),
+                **further_scores(mean, labels, distance),
+            }
             averaged = mean.numpy()
     if trainer.is_global_zero:
         run.write_predictions(store.columns.video_id, probability, averaged)
-        columns = {"AP": scores.average_precision, "AUC": scores.auc, "d_prime": scores.d_prime_per_class}
-        run.write_per_class(
-            store.description.class_names,
-            scores.positives.tolist(),
-            {name: values.tolist() for name, values in columns.items()},
-            None if training_clips is None else training_clips.tolist(),
-        )
+        write_class_scores(run, store, scores, training_clips)
     return record
+
+
+def write_class_scores(
+    run: RunDirectory, store: Store, scores: TaggingScores, training_clips: NDArray[np.int64] | None = None
+) -> None:
+    """Write per_class.csv.
+
+    Args:
+        run: where to write.
+        store: a store with the names of the classes.
+        scores: of the classes.
+        training_clips: see `write_test`.
+    """
+    columns = {"AP": scores.average_precision, "AUC": scores.auc, "d_prime": scores.d_prime_per_class}
+    run.write_per_class(
+        store.description.class_names,
+        scores.positives.tolist(),
+        {name: values.tolist() for name, values in columns.items()},
+        None if training_clips is None else training_clips.tolist(),
+    )

@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import fcntl
 import json
+import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 from uuid import uuid4
 
 from audiobag.utils.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+# The file system has no locks (Lustre without the mount option, some NFS and FUSE), or, on NFS, none for a file that
+# may only be read.
+_NO_LOCKS: Final = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF}
+
+
+def check_writable(folder: Path, name: str = "out") -> None:
+    """Check, before any work, that files can be created in a folder, or that the folder itself can be created.
+
+    A file is created and removed, because permissions alone do not tell: file systems can be mounted read-only, and
+    groups, access lists and servers have rules of their own.
+
+    Args:
+        folder: the folder, which need not exist.
+        name: name of the argument, for the message.
+
+    Raises:
+        ValueError: no file can be created.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    trial = nearest / f".{uuid4().hex}.tmp"
+    try:
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        where = "" if nearest == folder else f" in {nearest}"
+        raise InputError(
+            f"{name} must be a folder that can be written to, got {folder} ({error.strerror}{where}): choose another"
+            " folder, or change its permissions"
+        ) from error
+
+
+def check_readable(path: Path) -> None:
+    """Check that this user may read a file or a folder.
+
+    Raises:
+        ValueError: it may not be read.
+    """
+    if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"{path} may not be read by this user: change its permissions, or choose another path")
+
+
+@cache
+def folder_or_temporary(folder: str) -> str:
+    """Return a folder if it can be written to, otherwise a temporary folder that is removed when the process ends."""
+    try:
+        check_writable(Path(folder))
+    except InputError:
+        temporary = tempfile.mkdtemp(prefix="audiobag-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return temporary
+    return folder
 
 
 @contextmanager
@@ -66,16 +124,42 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def locked(path: Path, otherwise: str) -> Iterator[None]:
     """Hold the lock file `path`; the operating system releases it when the process ends, even if it is killed.
 
+    On a file system without locks, a warning is logged and nothing is locked.
+
     Raises:
-        ValueError: another process holds the lock; the message is `otherwise`.
+        ValueError: another process holds the lock, and the message is `otherwise`; or the folder of the lock cannot be
+            written to.
     """
+    check_writable(path.parent, "folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with _open_lock(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(otherwise) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _warn_without_lock(path.parent.resolve(), str(error.strerror))
         yield
+
+
+def _open_lock(path: Path) -> BinaryIO:
+    """Open a lock file; that of another user, in a folder shared by a group, can be locked but not written."""
+    try:
+        return path.open("ab")
+    except PermissionError:
+        return path.open("rb")
+
+
+@cache
+def _warn_without_lock(folder: Path, reason: str) -> None:
+    """Warn once that a folder cannot be locked."""
+    _LOG.warning(
+        "%s cannot be locked (%s), so nothing keeps a second process out: start one command at a time there",
+        folder,
+        reason,
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,13 +1,30 @@
-"""Safe reading of HDF5 files from untrusted sources."""
+"""HDF5 files: opening without locks, and safe reading of files from untrusted sources."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import h5py
 from numpy.typing import NDArray
 
 _MOST_COMPRESSED = 1100  # The maximum of deflate is 1032.
+
+
+def open_hdf5(path: Path, mode: str = "r", **options: Any) -> h5py.File:
+    """Open an HDF5 file without HDF5's own lock, which some file systems do not have.
+
+    Files are written under a temporary name and do not change afterwards, so no lock is needed.
+
+    Args:
+        path: the file.
+        mode: "r" to read, "w" to write a new file.
+        options: further options of `h5py.File`.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    return h5py.File(path, mode, locking=False, **options)
 
 
 def read_whole(dataset: h5py.Dataset) -> NDArray[Any]:

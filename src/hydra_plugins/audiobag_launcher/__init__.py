@@ -1,4 +1,4 @@
-"""Hydra plugins of audiobag: the `pool` launcher, and the search path for the user's own configurations.
+"""Hydra plugins of audiobag: the `pool` launcher, what other launchers need, the search path for own configurations.
 
 Hydra finds plugins only in this namespace.
 """
@@ -6,16 +6,16 @@ Hydra finds plugins only in this namespace.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 
 class PoolLauncher(Launcher):
@@ -37,7 +37,7 @@ class PoolLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs that are not complete."""
         # Every command imports this module, also those that run no sweep.
-        from audiobag.cli.options import options_of
+        from audiobag.cli.options import train_record
         from audiobag.sweep.launch import launch
 
         assert self.hydra_context is not None
@@ -46,9 +46,43 @@ class PoolLauncher(Launcher):
             self.hydra_context.config_loader,
             self.config,
             job_overrides,
+            initial_job_idx,
+            train_record,
             **self.options,
-            check=partial(options_of, "train"),
         )
+
+
+class HandOverLauncher(Launcher):
+    """Composes each job of a sweep and writes its file, then starts the jobs with another launcher.
+
+    Args:
+        launcher: configuration of the other launcher.
+    """
+
+    def __init__(self, launcher: DictConfig) -> None:
+        self.other = launcher
+        self.launcher: Launcher | None = None
+        self.hydra_context: HydraContext | None = None
+        self.config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the other launcher, as if it had been configured in place of this one."""
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.launcher = self.other
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Write the files and start the jobs."""
+        from audiobag.cli.options import train_record
+        from audiobag.sweep.launch import hand_over
+
+        assert self.launcher is not None
+        assert self.hydra_context is not None
+        assert self.config is not None
+        loader = self.hydra_context.config_loader
+        overrides = hand_over(loader, self.config, job_overrides, initial_job_idx, train_record)
+        return self.launcher.launch(overrides, initial_job_idx)
 
 
 class WorkingDirectorySearchPath(SearchPathPlugin):

@@ -10,7 +10,6 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 
-from audiobag.bags import Bags
 from audiobag.training.callbacks.predictions import ClipPredictions
 from audiobag.training.callbacks.weights import averaged_weights
 from audiobag.utils.errors import InputError
@@ -53,14 +52,7 @@ class PredictionAveraging(Callback):
         if any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks):  # type: ignore[attr-defined]
             raise InputError("averaging cannot be combined with early stopping, which can end training in its window")
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Bags,
-        *_: Any,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Predict the eval set if the step belongs to the window."""
         step = trainer.global_step
         if self.first <= step <= self.last and (step - self.first) % self.every == 0:

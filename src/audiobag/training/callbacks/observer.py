@@ -29,7 +29,8 @@ class Observer(Callback):
     Every `log_every_n_steps` steps it logs `train/loss`, the mean over the ranks; `train/lr`;
     `train/clips_per_second` of all ranks since the last log, without the time of validation; and the peak memory of the
     first rank, `memory/peak_gib` and `memory/gpu_peak_gib`. Every `val_check_interval` steps and at the last step,
-    trackers get heat maps of the same few clips of the hold-out, or of the eval set if there is no hold-out.
+    trackers get heat maps of the same few clips of the hold-out, or of the eval set if there is no hold-out: of f and,
+    if the model has a measure, of p.
     """
 
     def __init__(self) -> None:
@@ -86,6 +87,7 @@ class Observer(Callback):
         with averaged_weights(trainer, pl_module), trainer.precision_plugin.forward_context():
             prediction: BagPrediction = pl_module(bags)
         pl_module.train()
+        p = prediction.measure
         info = dataset.stores[0].description
         shown = []
         for i, clip in enumerate(self._clips):
@@ -96,7 +98,7 @@ class Observer(Callback):
                     dataset.video_id[clip].decode(errors="replace"),
                     tuple(info.class_names[k] for k in classes),
                     prediction.clip[i].cpu()[classes].numpy(),
-                    prediction.measure[i, :frames].cpu()[:, classes].T.numpy(),
+                    None if p is None else p[i, :frames].cpu()[:, classes].T.numpy(),
                     prediction.frame[i, :frames].cpu()[:, classes].T.numpy(),
                     info.frame_seconds,
                 )

@@ -1,0 +1,42 @@
+"""Finding runs below folders, such as those of a sweep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from audiobag.runs.directory import RunDirectory
+from audiobag.utils.errors import InputError
+
+
+def run_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders in which a run has started. A run contains no other runs, so the search stops there.
+
+    Raises:
+        ValueError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
+    for parent, below, names in os.walk(folder):
+        if {"metrics.json", "config.json", "run.json", "train.log"} & set(names):
+            below.clear()
+            yield Path(parent)
+
+
+def training_runs(folders: Iterable[Path]) -> list[Path]:
+    """Return the training runs at and below some folders, each once, sorted by path.
+
+    Raises:
+        ValueError: there is none, or one is not complete.
+    """
+    found = []
+    for path in sorted({path.resolve() for folder in folders for path in run_folders(folder)}):
+        metrics = RunDirectory(path).metrics()
+        if metrics is None:
+            raise InputError(f"{path} is not a complete run: continue it, or list the runs without it")
+        if "train" in metrics:  # not the scores of a checkpoint or of an ensemble
+            found.append(path)
+    if not found:
+        raise InputError("runs must have at least one complete training run at or below its folders, got none")
+    return found

@@ -1,0 +1,232 @@
+"""Evaluation of an ensemble: the members' predictions, averaged, on an eval set or on the hold-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning import Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiobag.data import BagDataModule
+from audiobag.data.store import Store
+from audiobag.labels import LabelTable
+from audiobag.metrics import further_scores, tagging_scores
+from audiobag.model import mean_of_logits
+from audiobag.runs import RunConfig, RunDirectory, resolve_checkpoint
+from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.runs.eval_set import find_train_stores
+from audiobag.runs.provenance import provenance
+from audiobag.training.callbacks import TaggingScore
+from audiobag.training.devices import set_threads
+from audiobag.training.evaluation import distances, own_eval_set, tested
+from audiobag.training.fitting import TRAINER_DEFAULTS
+from audiobag.training.scoring import callback_of, write_class_scores
+from audiobag.utils.errors import InputError
+from audiobag.utils.values import check_choice
+
+
+def _mean(probabilities: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(probabilities)).mean(0)
+
+
+COMBINATIONS: Final[Mapping[str, Callable[[Sequence[Tensor]], Tensor]]] = {
+    "logit": mean_of_logits,
+    "probability": _mean,
+}
+
+
+def evaluate_ensemble(
+    members: Sequence[str | Path],
+    out: str | Path,
+    *,
+    combine: str = "logit",
+    holdout: bool = False,
+    data: BagDataModule | None = None,
+    ontology: str | Path | None = None,
+    allow: Sequence[str] = (),
+    threads: int | None = None,
+    trainer: Callable[..., Trainer] = Trainer,
+    **trainer_options: Any,
+) -> dict[str, Any]:
+    r"""Score the average of several models' predictions; write predictions.h5, per_class.csv and metrics.json.
+
+    $$F = \sigma\Big(\frac{1}{M} \sum_m \mathrm{logit}\, F^{(m)}\Big) \quad \text{or} \quad
+      F = \frac{1}{M} \sum_m F^{(m)}$$
+
+    Predictions that a run saved for the same eval set, by its checksum, are read; others are computed.
+
+    Args:
+        members: folders of runs, or checkpoints; architectures may differ.
+        out: folder to write to.
+        combine: "logit" for the mean of the logits of probabilities clipped to [1e-7, 1 - 1e-7]; "probability" for the
+            mean of the probabilities.
+        holdout: True to score the members' hold-out instead of an eval set, from the predictions that the runs saved;
+            it is written as holdout.h5.
+        data: whose eval set to score; None for that of the first member.
+        ontology: see `evaluate`.
+        allow: see `evaluate`.
+        threads: see `evaluate`.
+        trainer: makes the Trainer.
+        **trainer_options: options of `lightning.Trainer`.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        ValueError: there are no members, or a member cannot be read or has other classes or clips; names the member.
+    """
+    check_choice("combine", combine, COMBINATIONS)
+    if not members:
+        raise InputError("checkpoint must have at least one run or checkpoint, got none")
+    read = [_Member.of(member) for member in members]
+    config: dict[str, Any] = {"ensemble": {"combine": combine, "members": [member.identity for member in read]}}
+    set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
+    if holdout:
+        scored = _hold_out(read)
+    else:
+        data = data or own_eval_set(read[0].near, read[0].config)
+        found = [_of_eval_set(member, data, allow, trainer, trainer_options) for member in read]
+        store = data.test_store
+        place = {"root": str(store.path.parent), "test": store.path.stem}
+        config["data"] = place
+        scored = _Scored("test", (store,), store.columns.video_id, store.labels, found)
+    first = scored.stores[0]
+    distance = distances(ontology, first)
+    probability = COMBINATIONS[combine]([torch.from_numpy(one) for one in scored.probabilities]).float()
+    labels = torch.from_numpy(scored.labels.dense())
+    scores = tagging_scores(probability, labels)
+    run = RunDirectory(Path(out))
+    record = {
+        "status": "done",
+        "seed": 0,
+        "choices": {},
+        "ensemble": {"combine": combine, "members": [str(member.near) for member in read]},
+        scored.key: {**scores.summary(), **further_scores(probability, labels, distance)},
+        "stores": {store.path.stem: store.content_sha256 for store in scored.stores},
+        **provenance(),
+    }
+    run.begin(RunConfig(config))
+    write = run.write_hold_out if holdout else run.write_predictions
+    write(scored.video_id, probability.numpy())
+    write_class_scores(run, first, scores)
+    run.write_metrics(record)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A run or a checkpoint.
+
+    Attributes:
+        near: the run's folder, or the checkpoint.
+        config: the configuration of its training.
+        metrics: the run's metrics.json; None for a checkpoint.
+        identity: what tells it from other members, in plain containers.
+    """
+
+    near: Path
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any] | None
+    identity: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, path: str | Path) -> _Member:
+        near = Path(path)
+        if not near.is_dir():
+            content = load_checkpoint(near)
+            metadata = content["audiobag"]
+            identity = {"config_hash": metadata["config_hash"], "step": content["global_step"], "name": near.name}
+            return cls(near, metadata["config"], None, identity)
+        run = RunDirectory(near)
+        metrics = run.metrics()
+        if metrics is None or "train" not in metrics:
+            raise InputError(
+                f"{near} is not a complete training run: give a run, or a checkpoint such as {run.example()}"
+            )
+        recorded = run.config()
+        return cls(near, recorded.config, metrics, {"config_hash": recorded.hash, "step": metrics["train"]["steps"]})
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.near)
+
+    def trained_on(self, store: Store) -> bool:
+        """Return whether a store is one that the run recorded, by its checksum."""
+        return store.content_sha256 in (self.metrics or {}).get("stores", {}).values()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What is scored: the key in metrics.json, stores, clips, their labels and the predictions of each member."""
+
+    key: str
+    stores: tuple[Store, ...]
+    video_id: NDArray[np.character]
+    labels: LabelTable
+    probabilities: Sequence[NDArray[np.float32]]
+
+
+def _of_eval_set(
+    member: _Member,
+    data: BagDataModule,
+    allow: Sequence[str],
+    trainer: Callable[..., Trainer],
+    trainer_options: Mapping[str, Any],
+) -> NDArray[np.float32]:
+    """Return a member's predictions [N, K] of an eval set: those saved for it, or new ones."""
+    store = data.test_store
+    if member.trained_on(store) and member.run.predictions.is_file():
+        video_id, probability = member.run.read_predictions()
+        if not np.array_equal(video_id, store.columns.video_id) or probability.shape[1] != store.classes:
+            raise InputError(f"{member.run.predictions} has other clips or classes than {store.path}")
+        return probability
+    path = resolve_checkpoint(member.near)
+    made = tested(path, load_checkpoint(path), data, allow, trainer, **trainer_options)
+    predicted: NDArray[np.float32] = callback_of(made, TaggingScore).predictions["test"][1].numpy()
+    return predicted
+
+
+def _hold_out(members: Sequence[_Member]) -> _Scored:
+    """Return the hold-out that the members share, with their saved predictions.
+
+    Raises:
+        ValueError: a member has no such predictions, or held out other clips than the first.
+    """
+    first = members[0]
+    stores = tuple(find_train_stores(first.config, first.near))
+    all_ids = np.concatenate([store.columns.video_id for store in stores])
+    read = list(_saved_hold_outs(members, stores))
+    video_id = read[0][0]
+    order = np.argsort(all_ids)
+    rows = order[np.minimum(np.searchsorted(all_ids, video_id, sorter=order), len(order) - 1)]
+    if not np.array_equal(all_ids[rows], video_id):
+        raise InputError(f"{first.run.hold_out} has clips that {stores[0].path} has not")
+    labels = LabelTable.concatenate([store.labels for store in stores]).take(rows)
+    return _Scored("val", stores, video_id, labels, [probability for _, probability in read])
+
+
+def _saved_hold_outs(
+    members: Sequence[_Member], stores: Sequence[Store]
+) -> Iterator[tuple[NDArray[np.character], NDArray[np.float32]]]:
+    """Yield clips and predictions of each member's hold-out, which are checked against those of the first."""
+    expected = None
+    for member in members:
+        if not member.run.hold_out.is_file():
+            raise InputError(
+                f"{member.near} has no predictions of a hold-out, holdout.h5: give runs that held clips out"
+            )
+        video_id, probability = member.run.read_hold_out()
+        expected = video_id if expected is None else expected
+        if not all(member.trained_on(store) for store in stores):
+            raise InputError(f"{member.near} was trained on other stores than {stores[0].path}")
+        if not np.array_equal(video_id, expected):
+            raise InputError(f"{member.near} held out other clips than {members[0].near}: give runs of one fold")
+        if probability.shape[1] != stores[0].classes:
+            raise InputError(f"{member.run.hold_out} has {probability.shape[1]} classes, expected {stores[0].classes}")
+        yield video_id, probability
