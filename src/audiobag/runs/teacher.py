@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from audiobag.runs.predictions import read_predictions
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, listed
 
-_CLAMP = 1e-6  # probabilities of exactly 0 and 1 have no finite logit
+_SMALLEST = 1e-7  # probabilities of exactly 0 and 1 have no finite logit
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,20 @@ class SavedPredictions:
     on it.
 
     Args:
-        paths: folders of runs, which stand for their `holdout.h5`, folders of sweeps, which stand for all their runs, or
-            files like `holdout.h5`: video_id [N], probability [N, K].
-        mean: of "logits" or of "probabilities".
+        paths: folders of runs, which stand for their `holdout.h5`; folders of sweeps, which stand for all their runs;
+            or files like `holdout.h5`: video_id [N], probability [N, K].
+        combine: "logit" for the mean of the logits of probabilities clipped to [1e-7, 1 - 1e-7]; "probability" for the
+            mean of the probabilities.
 
     Raises:
-        ValueError: `mean` is neither.
+        ValueError: `combine` is neither.
     """
 
     paths: str | PathLike[str] | Sequence[str | PathLike[str]]
-    mean: str = "logits"
+    combine: str = "logit"
 
     def __post_init__(self) -> None:
-        check_choice("mean", self.mean, ("logits", "probabilities"))
+        check_choice("combine", self.combine, ("logit", "probability"))
 
     def probability(self, video_id: NDArray[np.character]) -> NDArray[np.float32]:
         """Return the averaged probabilities [N, K] of some clips.
@@ -78,12 +80,12 @@ class SavedPredictions:
                 " of each fold"
             )
         mean: NDArray[np.float32] = np.divide(total, count[:, None], dtype=np.float32)
-        return mean if self.mean == "probabilities" else expit(mean)
+        return mean if self.combine == "probability" else expit(mean)
 
-    def _scale(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.mean == "probabilities":
+    def _scale(self, probability: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        if self.combine == "probability":
             return probability
-        logits: NDArray[np.float32] = logit(probability.clip(_CLAMP, 1 - _CLAMP))
+        logits: NDArray[np.float64] = logit(probability.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST))
         return logits
 
 
