@@ -9,6 +9,7 @@ from audiobag.pooling.dual_stream import DualStream
 from audiobag.pooling.expectation import Expectation
 from audiobag.pooling.exponential_softmax import ExponentialSoftmax
 from audiobag.pooling.feature_attention import FeatureAttention
+from audiobag.pooling.fusion import Fusion
 from audiobag.pooling.hierarchical import Hierarchical
 from audiobag.pooling.linear_softmax import LinearSoftmax
 from audiobag.pooling.log_sum_exp import LogSumExp
@@ -35,6 +36,7 @@ __all__ = [
     "Expectation",
     "ExponentialSoftmax",
     "FeatureAttention",
+    "Fusion",
     "GatedPrototypes",
     "Hierarchical",
     "LinearSoftmax",

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.kernels.dense import dense
+from audiobag.kernels.dense import output_layer
 from audiobag.kernels.weighted_mean import weighted_mean
 from audiobag.pooling.measure import Measure
 
@@ -24,14 +24,20 @@ class Expectation(nn.Module):
         in_features: H.
         classes: K.
         measure: a `Measure` class or another callable that makes a measure from (in_features, classes).
+        prior: initial probability of each class in a frame, in (0, 1).
+
+    Raises:
+        ValueError: `prior` is not in (0, 1).
 
     References:
         Kong et al. (2018), "Audio Set classification with attention model: a probabilistic perspective".
     """
 
-    def __init__(self, in_features: int, classes: int, measure: Callable[[int, int], Measure]) -> None:
+    def __init__(
+        self, in_features: int, classes: int, measure: Callable[[int, int], Measure], prior: float = 0.5
+    ) -> None:
         super().__init__()
-        self.classifier = dense(in_features, classes)
+        self.classifier = output_layer(in_features, classes, prior)
         self.measure = measure(in_features, classes)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.kernels.dense import dense
+from audiobag.kernels.dense import output_layer
 from audiobag.utils.values import check_number
 
 
@@ -27,19 +27,20 @@ class LogSumExp(nn.Module):
         in_features: H.
         classes: K.
         r: sharpness, positive.
+        prior: initial probability of each class in a frame, in (0, 1).
 
     Raises:
-        ValueError: `r` is not a positive number.
+        ValueError: `r` is not a positive number, or `prior` is not in (0, 1).
 
     References:
         Pinheiro and Collobert (2015), "From image-level to pixel-level labeling with convolutional networks",
         arXiv:1411.6228.
     """
 
-    def __init__(self, in_features: int, classes: int, r: float = 5.0) -> None:
+    def __init__(self, in_features: int, classes: int, r: float = 5.0, prior: float = 0.5) -> None:
         super().__init__()
         check_number("r", r, "(0, inf)")
-        self.classifier = dense(in_features, classes)
+        self.classifier = output_layer(in_features, classes, prior)
         self.r = float(r)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:

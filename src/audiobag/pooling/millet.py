@@ -8,18 +8,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.kernels.dense import dense
+from audiobag.kernels.dense import dense, output_layer
 from audiobag.utils.values import check_whole
 
 EPSILON = 1e-30
 
 
 class _Millet(nn.Module, ABC):
-    def __init__(self, in_features: int, classes: int, width: int = 8) -> None:
+    def __init__(self, in_features: int, classes: int, width: int = 8, prior: float = 0.5) -> None:
         super().__init__()
         check_whole("width", width)
         self.attention = nn.Sequential(dense(in_features, width), nn.Tanh(), dense(width, 1), nn.Sigmoid())
-        self.classifier = dense(in_features, classes)
+        self.classifier = output_layer(in_features, classes, prior)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F, f and p."""
@@ -51,9 +51,10 @@ class Additive(_Millet):
         in_features: H.
         classes: K.
         width: units of the attention's hidden layer; 8 in the authors' code.
+        prior: probability whose log-odds are the initial bias b, in (0, 1).
 
     Raises:
-        ValueError: `width` is not a whole number of at least 1.
+        ValueError: `width` or `prior` is out of range.
 
     References:
         Early et al. (2024), "Inherently interpretable time series classification via multiple instance learning",
@@ -82,9 +83,10 @@ class Conjunctive(_Millet):
         in_features: H.
         classes: K.
         width: units of the attention's hidden layer; 8 in the authors' code.
+        prior: probability whose log-odds are the initial bias b, in (0, 1).
 
     Raises:
-        ValueError: `width` is not a whole number of at least 1.
+        ValueError: `width` or `prior` is out of range.
 
     References:
         Early et al. (2024), "Inherently interpretable time series classification via multiple instance learning",

@@ -27,19 +27,20 @@ class MultiHead(nn.Module):
         in_features: H.
         classes: K.
         heads: I, number of heads.
+        prior: initial probability of each class in a frame, in (0, 1).
 
     Raises:
-        ValueError: `heads` is out of range.
+        ValueError: `heads` or `prior` is out of range.
 
     References:
         Gong, Chung and Glass (2021), "PSLA: improving audio tagging with pretraining, sampling, labeling, and
         aggregation" (arXiv:2102.01243).
     """
 
-    def __init__(self, in_features: int, classes: int, heads: int = 4) -> None:
+    def __init__(self, in_features: int, classes: int, heads: int = 4, prior: float = 0.5) -> None:
         super().__init__()
         check_whole("heads", heads)
-        self.heads = nn.ModuleList(Expectation(in_features, classes, SigmoidAttention) for _ in range(heads))
+        self.heads = nn.ModuleList(Expectation(in_features, classes, SigmoidAttention, prior) for _ in range(heads))
         self.weight = nn.Parameter(torch.zeros(heads))
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:

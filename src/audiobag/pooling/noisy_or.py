@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from audiobag.bags import BagPrediction
-from audiobag.kernels.dense import dense
+from audiobag.kernels.dense import output_layer
 
 
 class NoisyOr(nn.Module):
@@ -21,15 +21,19 @@ class NoisyOr(nn.Module):
     Args:
         in_features: H.
         classes: K.
+        prior: initial probability of each class in a frame, in (0, 1).
+
+    Raises:
+        ValueError: `prior` is not in (0, 1).
 
     References:
         Wang, Li and Metze (2018), "Comparing the max and noisy-or pooling functions in multiple instance learning for
         weakly supervised sequence learning tasks", arXiv:1804.01146.
     """
 
-    def __init__(self, in_features: int, classes: int) -> None:
+    def __init__(self, in_features: int, classes: int, prior: float = 0.5) -> None:
         super().__init__()
-        self.classifier = dense(in_features, classes)
+        self.classifier = output_layer(in_features, classes, prior)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F and f."""
