@@ -20,15 +20,22 @@ def saved(path: Path, clips: list[int], seed: int, classes: int = 3) -> np.ndarr
     return probability.astype(np.float64)
 
 
-@pytest.mark.parametrize("mean", ["logits", "probabilities"])
-def test_a_clip_is_averaged_over_the_files_that_have_it(tmp_path: Path, mean: str) -> None:
+@pytest.mark.parametrize("combine", ["logit", "probability"])
+def test_a_clip_is_averaged_over_the_files_that_have_it(tmp_path: Path, combine: str) -> None:
     a, b = saved(tmp_path / "a" / "holdout.h5", [4, 0, 2, 1], 0), saved(tmp_path / "b.h5", [3, 2, 5], 1)
-    found = SavedPredictions([tmp_path / "a", tmp_path / "b.h5"], mean).probability(IDS[[5, 2, 0]])
+    found = SavedPredictions([tmp_path / "a", tmp_path / "b.h5"], combine).probability(IDS[[5, 2, 0]])
     both = (a[2] + b[1]) / 2
-    if mean == "logits":
+    if combine == "logit":
         logit = (np.log(a[2] / (1 - a[2])) + np.log(b[1] / (1 - b[1]))) / 2
         both = 1 / (1 + np.exp(-logit))
     np.testing.assert_allclose(found, [b[2], both, a[1]], rtol=1e-5)
+
+
+def test_the_folder_of_a_sweep_stands_for_its_runs(tmp_path: Path) -> None:
+    a, b = saved(tmp_path / "fold-0" / "holdout.h5", [0, 1], 0), saved(tmp_path / "fold-1" / "holdout.h5", [2], 1)
+    (tmp_path / "fold-2").mkdir()
+    found = SavedPredictions(tmp_path).probability(IDS[:3])
+    np.testing.assert_allclose(found, [*a, *b], rtol=1e-5)
 
 
 def test_certain_predictions_stay_finite(tmp_path: Path) -> None:
@@ -52,5 +59,5 @@ def test_unusable_paths_are_refused(tmp_path: Path) -> None:
         SavedPredictions([tmp_path / "a.h5", tmp_path / "b.h5"]).probability(IDS[:1])
     with pytest.raises(ValueError, match=r"holdout\.h5 has no readable probability"):
         SavedPredictions([tmp_path]).probability(IDS)
-    with pytest.raises(ValueError, match="mean must be one of logits, probabilities, got median"):
+    with pytest.raises(ValueError, match="combine must be one of logit, probability, got median"):
         SavedPredictions([tmp_path], "median")

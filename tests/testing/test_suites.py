@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from audiobag.bags import BagPrediction
+from audiobag.augment import Augmentation
+from audiobag.bags import BagPrediction, Bags
 from audiobag.metrics import tagging_scores
 from audiobag.pooling import Measure
 from audiobag.sampler import Sampler
-from audiobag.testing import EmbeddingSuite, LossSuite, MetricSuite, PoolingSuite, SamplerSuite
+from audiobag.testing import AugmentSuite, EmbeddingSuite, LossSuite, MetricSuite, PoolingSuite, SamplerSuite
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-pooling.md"
 
@@ -154,6 +156,34 @@ def test_loss_that_reads_padding_fails() -> None:
 
     with pytest.raises(AssertionError):
         Suite().test_padding_changes_nothing()
+
+
+def test_augmentation_that_adds_noise_to_padding_or_waits_fails() -> None:
+    class Noise(Augmentation):
+        def forward(self, bags: Bags) -> Bags:
+            scale = bags.frames.float().std().item()
+            return replace(bags, frames=bags.frames + scale * torch.rand(bags.frames.shape))
+
+    class Suite(AugmentSuite):
+        augment = Noise
+
+    with pytest.raises(AssertionError):
+        Suite().test_padding_is_zero()
+    with pytest.raises(AssertionError):
+        Suite().test_the_host_does_not_wait_for_the_device()
+
+
+def test_augmentation_that_changes_the_given_bags_fails() -> None:
+    class InPlace(Augmentation):
+        def forward(self, bags: Bags) -> Bags:
+            bags.frames.clamp_(max=9)
+            return bags
+
+    class Suite(AugmentSuite):
+        augment = InPlace
+
+    with pytest.raises(AssertionError):
+        Suite().test_the_given_bags_stay_as_they_are()
 
 
 def test_the_pooling_of_the_documentation_passes_its_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def same(a: Any, b: Any) -> bool:
         ("trainer.precision=bf16-mixed", "optimizer=adamw", "lr_scheduler=cosine"),
         ("pooling=max", "loss=frame", "sampler=weighted", "embedding.batch_norm=true"),
         ("optimizer.fused=false", "embedding=gru", "sampler=uniform", "data.val_fraction=0", *WINDOW),
+        ("augment=[mixup,frame_dropout]", "callbacks=[default,ema]", "lr_scheduler=one_cycle"),
     ],
 )
 def test_whole_steps_train_bit_for_bit_as_ordinary_steps(

@@ -87,7 +87,7 @@ class LabelEnhancement(Targets):
     Args:
         teacher: has `probability(video_id)`, such as `audiobag.runs.SavedPredictions`.
         quantile: in [0, 1]; None for the mean.
-        value: v, the label of the classes that are added, in [0, 1].
+        value: v, the label of the classes that are added, in (0, 1].
 
     Raises:
         ValueError: an argument is out of range.
@@ -97,7 +97,7 @@ class LabelEnhancement(Targets):
         super().__init__()
         if quantile is not None:
             check_number("quantile", quantile, "[0, 1]", ", or null for the mean")
-        check_number("value", value, "[0, 1]")
+        check_number("value", value, "(0, 1]")
         self.teacher, self.quantile, self.value = teacher, quantile, value
         self._rows = _Rows()
 

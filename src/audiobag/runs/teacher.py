@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from audiobag.runs.predictions import read_predictions
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, listed
 
-_CLAMP = 1e-6  # probabilities of exactly 0 and 1 have no finite logit
+_SMALLEST = 1e-7  # probabilities of exactly 0 and 1 have no finite logit
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,20 @@ class SavedPredictions:
     on it.
 
     Args:
-        paths: folders of runs, which stand for their `holdout.h5`, or files like it: video_id [N], probability [N, K].
-        mean: of "logits" or of "probabilities".
+        paths: folders of runs, which stand for their `holdout.h5`; folders of sweeps, which stand for all their runs;
+            or files like `holdout.h5`: video_id [N], probability [N, K].
+        combine: "logit" for the mean of the logits of probabilities clipped to [1e-7, 1 - 1e-7]; "probability" for the
+            mean of the probabilities.
 
     Raises:
-        ValueError: `mean` is neither.
+        ValueError: `combine` is neither.
     """
 
     paths: str | PathLike[str] | Sequence[str | PathLike[str]]
-    mean: str = "logits"
+    combine: str = "logit"
 
     def __post_init__(self) -> None:
-        check_choice("mean", self.mean, ("logits", "probabilities"))
+        check_choice("combine", self.combine, ("logit", "probability"))
 
     def probability(self, video_id: NDArray[np.character]) -> NDArray[np.float32]:
         """Return the averaged probabilities [N, K] of some clips.
@@ -52,11 +55,12 @@ class SavedPredictions:
         Raises:
             ValueError: a file cannot be read or has other classes, or no file has a clip.
         """
-        if not (paths := [Path(path) for path in listed(self.paths)]):
+        files = [file for path in listed(self.paths) for file in _files(Path(path))]
+        if not files:
             raise InputError("paths must name the folders of runs, or files of predictions, got none")
         total, count = np.zeros((len(video_id), 0), np.float32), np.zeros(len(video_id), np.int64)
-        for path in paths:
-            ids, values = read_predictions(RunDirectory(path).hold_out if path.is_dir() else path)
+        for path in files:
+            ids, values = read_predictions(path)
             if not total.shape[1]:
                 total = np.zeros((len(video_id), values.shape[1]), np.float32)
             if values.shape[1] != total.shape[1]:
@@ -76,10 +80,18 @@ class SavedPredictions:
                 " of each fold"
             )
         mean: NDArray[np.float32] = np.divide(total, count[:, None], dtype=np.float32)
-        return mean if self.mean == "probabilities" else expit(mean)
+        return mean if self.combine == "probability" else expit(mean)
 
-    def _scale(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.mean == "probabilities":
+    def _scale(self, probability: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        if self.combine == "probability":
             return probability
-        logits: NDArray[np.float32] = logit(probability.clip(_CLAMP, 1 - _CLAMP))
+        logits: NDArray[np.float64] = logit(probability.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST))
         return logits
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of predictions that a path stands for."""
+    if not path.is_dir():
+        return [path]
+    own = RunDirectory(path).hold_out
+    return [own] if own.exists() else sorted(path.glob(f"*/{own.name}")) or [own]
