@@ -46,7 +46,8 @@ def card(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_text
     )
     template = (files("audiobag.export") / "card.md.j2").read_text(encoding="utf-8")
-    config = model_config.training["config"]
+    members = model_config.members or (model_config,)
+    config = members[0].training["config"]
     record = evidence.record or {}
     try:
         return environment.from_string(template).render(
@@ -63,7 +64,7 @@ def card(
             worst=_extremes(evidence.classes, best=False),
             missing=evidence.missing,
             audioset=len(model_config.class_names) == 527,
-            recipe=_recipe(config, model_config.training, record),
+            recipes=[_recipe(one.training["config"], one.training, record) for one in members],
             version=version("audiobag"),
         )
     except (UndefinedError, KeyError, TypeError, AttributeError) as error:
