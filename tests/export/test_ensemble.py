@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -17,6 +18,7 @@ from scipy.special import expit, logit
 import audiobag
 from audiobag.export import pretrained, write_export
 from audiobag.prediction import predict_to_file
+from audiobag.runs import RunDirectory
 from audiobag.runs.checkpoints import load_checkpoint
 from tests.export.fabricate import make_run
 
@@ -127,6 +129,15 @@ def test_a_damaged_ensemble_is_refused(runs: Path, tmp_path: Path, change: objec
         audiobag.load(tmp_path / "out")
 
 
+def test_the_card_has_the_command_that_made_the_weights(runs: Path, tmp_path: Path) -> None:
+    run = RunDirectory(runs / "max")
+    record = run.config()
+    replace(record, overrides=["pooling=max", "data.train=bal train"]).write(run.path / "config.json")
+    write_export(run.path, tmp_path / "out", replicates=0)
+    record.write(run.path / "config.json")
+    assert "| command | audiobag-train pooling=max 'data.train=bal train' |" in (tmp_path / "out/README.md").read_text()
+
+
 def test_half_precision_halves_the_weights_and_computes_in_fp32(runs: Path, tmp_path: Path) -> None:
     write_export(runs / "max", tmp_path / "whole", replicates=0)
     write_export(runs / "max", tmp_path / "half", replicates=0, half=True)
@@ -147,6 +158,15 @@ def test_a_weight_that_half_precision_cannot_hold_is_refused(runs: Path, tmp_pat
     torch.save(content, tmp_path / "large.ckpt")
     with pytest.raises(ValueError, match=r"^half cannot be true: .* half precision cannot represent"):
         write_export(tmp_path / "large.ckpt", tmp_path / "out", replicates=0, half=True)
+
+
+def test_the_shipped_taggers_are_small_and_load() -> None:
+    for name, folder in pretrained.shipped().items():
+        assert (folder / "model.safetensors").stat().st_size <= 8 * 2**20
+        tagger = audiobag.load(name)
+        frames = np.zeros((2, 3, tagger.model_config.dim), np.uint8)
+        assert tagger.predict(frames).clip.shape == (2, len(tagger.class_names))
+        assert tagger.card
 
 
 def test_a_shipped_tagger_is_loaded_by_its_name(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
