@@ -1,4 +1,4 @@
-"""audiobag-export: write a checkpoint to a folder that can be shared."""
+"""audiobag-export: write a checkpoint or an ensemble to a folder that can be shared."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def _export(called: Invocation[ExportOptions]) -> None:
     from rich.console import Console
 
+    from audiobag.cli.members import members
     from audiobag.export import write_export
 
-    written = write_export(**asdict(called.options))
+    options = asdict(called.options)
+    named = members(options.pop("checkpoint"), options.pop("runs"))
+    written = write_export(named, **options)
     console = Console(highlight=False)
     if written.difference is not None:
         console.print(f"Checked on clips of the store: within {written.difference:.2g} of PyTorch", markup=False)

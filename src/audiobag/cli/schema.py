@@ -201,11 +201,13 @@ class ExploreOptions:
 class ExportOptions:
     """Options of audiobag-export, see conf/export.yaml."""
 
-    checkpoint: str = MISSING
+    checkpoint: Any = MISSING
+    runs: Any = MISSING
     format: ExportFormat = MISSING
     out: str = MISSING
     store: str | None = MISSING
     replicates: int = MISSING
+    half: bool = MISSING
     allow: Any = MISSING
 
 

@@ -46,7 +46,8 @@ def card(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_text
     )
     template = (files("audiobag.export") / "card.md.j2").read_text(encoding="utf-8")
-    config = model_config.training["config"]
+    members = model_config.members or (model_config,)
+    config = members[0].training["config"]
     record = evidence.record or {}
     try:
         return environment.from_string(template).render(
@@ -63,7 +64,7 @@ def card(
             worst=_extremes(evidence.classes, best=False),
             missing=evidence.missing,
             audioset=len(model_config.class_names) == 527,
-            recipe=_recipe(config, model_config.training, record),
+            recipes=[_recipe(one.training["config"], one.training, record, evidence.command) for one in members],
             version=version("audiobag"),
         )
     except (UndefinedError, KeyError, TypeError, AttributeError) as error:
@@ -92,7 +93,9 @@ def _extremes(classes: ClassScores | None, best: bool) -> list[tuple[str, int, f
     return [(classes.names[k], int(classes.positives[k]), float(classes.average_precision[k])) for k in order]
 
 
-def _recipe(config: Mapping[str, Any], training: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
+def _recipe(
+    config: Mapping[str, Any], training: Mapping[str, Any], record: Mapping[str, Any], command: str | None
+) -> dict[str, str]:
     """Return the rows of the table of the training's configuration."""
     chosen = record.get("choices") or {}
     optimizer = {k: v for k, v in config["optimizer"].items() if not k.startswith("_")}
@@ -108,6 +111,7 @@ def _recipe(config: Mapping[str, Any], training: Mapping[str, Any], record: Mapp
         "seed": config["seed"],
         "precision": config["trainer"]["precision"],
         "configuration": training["config_hash"],
+        "command": command,
         "code": record.get("git_revision"),
     }
     return {key: str(value) for key, value in recipe.items() if value is not None}

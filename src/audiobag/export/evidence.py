@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class Evidence:
         intervals: 95 % intervals of the scores.
         classes: content of the run's per_class.csv.
         missing: sentences that say what is missing and why.
+        command: the command that trained the weights.
     """
 
     record: Mapping[str, Any] | None
@@ -39,6 +41,7 @@ class Evidence:
     intervals: Intervals
     classes: ClassScores | None
     missing: tuple[str, ...]
+    command: str | None = None
 
 
 def gather(
@@ -76,7 +79,8 @@ def gather(
             intervals = bootstrap(probability, store.labels.dense(), replicates, advance)
         else:
             missing.append("No intervals: the store is not the eval set that was scored.")
-    return Evidence(record, True, intervals, run.read_per_class(), tuple(missing))
+    command = shlex.join(["audiobag-train", *run.config().overrides])
+    return Evidence(record, True, intervals, run.read_per_class(), tuple(missing), command)
 
 
 def find_store(checkpoint: Path, config: Mapping[str, Any], given: Path | None) -> Store | None:

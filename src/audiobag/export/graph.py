@@ -21,6 +21,7 @@ from audiobag.data.store import Store
 from audiobag.embedding import GRU, LSTM
 from audiobag.export.frames import Batch
 from audiobag.export.onnx_gru import OnnxGRU, OnnxLSTM
+from audiobag.model import BagClassifier
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic
 
@@ -66,10 +67,11 @@ def write_onnx(tagger: Tagger, path: Path, store: Store) -> float:
     except ImportError as error:
         raise InputError(f"format=onnx needs the extra [onnx] ({error}): pip install 'audiobag[onnx]'") from error
     exportable = copy.deepcopy(tagger)
-    if isinstance(exportable.model.embedding, GRU):
-        exportable.model.embedding = OnnxGRU(exportable.model.embedding)
-    elif isinstance(exportable.model.embedding, LSTM):
-        exportable.model.embedding = OnnxLSTM(exportable.model.embedding)
+    for module in list(exportable.modules()):
+        if isinstance(module, BagClassifier) and isinstance(module.embedding, GRU):
+            module.embedding = OnnxGRU(module.embedding)
+        elif isinstance(module, BagClassifier) and isinstance(module.embedding, LSTM):
+            module.embedding = OnnxLSTM(module.embedding)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # they warn about each node, and that torchvision is missing
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from audiobag.utils.errors import InputError
 from audiobag.utils.files import write_json, write_text
 
 FORMAT = 1
-_PLAIN = {"embedding": dict, "pooling": dict, "dim": int, "scale": float | int, "offset": float | int, "training": dict}
+ENSEMBLE_FORMAT = 2
+_FRAMES = {"dim": int, "scale": float | int, "offset": float | int}
+_MODEL = {"embedding": dict, "pooling": dict, "training": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class ModelConfig:
         offset: see `scale`.
         class_names: K names, in the order of the model's outputs.
         training: for the record: `config`, the configuration of the training; its `schema` and `config_hash`; `step`.
+        members: of an ensemble, whose own embedding, pooling and training are empty; none for a single model.
     """
 
     embedding: dict[str, Any]
@@ -37,6 +40,13 @@ class ModelConfig:
     offset: float
     class_names: tuple[str, ...]
     training: dict[str, Any]
+    members: tuple[ModelConfig, ...] = ()
+
+    @classmethod
+    def of_members(cls, members: Sequence[ModelConfig]) -> ModelConfig:
+        """Return the configuration of an ensemble, whose members have the same frames and classes."""
+        first = members[0]
+        return cls({}, {}, first.dim, first.scale, first.offset, first.class_names, {}, tuple(members))
 
     @classmethod
     def of_checkpoint(cls, content: Mapping[str, Any]) -> ModelConfig:
@@ -60,8 +70,12 @@ class ModelConfig:
 
     def write(self, folder: Path) -> None:
         """Write config.json and class_names.json."""
-        content = {name: getattr(self, name) for name in _PLAIN}
-        write_json(folder / "config.json", {"format": FORMAT, **content})
+        frames = {name: getattr(self, name) for name in _FRAMES}
+        models = [{name: getattr(one, name) for name in _MODEL} for one in self.members or [self]]
+        if self.members:
+            write_json(folder / "config.json", {"format": ENSEMBLE_FORMAT, **frames, "members": models})
+        else:
+            write_json(folder / "config.json", {"format": FORMAT, **frames, **models[0]})
         names = json.dumps(self.class_names, indent=0, ensure_ascii=False)
         write_text(folder / "class_names.json", names + "\n")
 
@@ -81,9 +95,24 @@ class ModelConfig:
                 " checkpoint (.ckpt)"
             ) from error
         found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
-            raise InputError(f"{folder / 'config.json'} has format {found}, this version reads {FORMAT}: export again")
-        wrong = [name for name, kind in _PLAIN.items() if not isinstance(content.get(name), kind)]
+        if found not in (FORMAT, ENSEMBLE_FORMAT):
+            raise InputError(
+                f"{folder / 'config.json'} has format {found}, this version reads {FORMAT} and {ENSEMBLE_FORMAT}:"
+                " export again"
+            )
+        if found == FORMAT:
+            return cls._of_content(folder, content, names)
+        members = content.get("members")
+        if not isinstance(members, list) or not members or not all(isinstance(one, dict) for one in members):
+            raise InputError(f"{folder} is damaged, its members is missing or has another type: export again")
+        frames = {name: content.get(name) for name in _FRAMES}
+        return cls.of_members([cls._of_content(folder, {**one, **frames}, names) for one in members])
+
+    @classmethod
+    def _of_content(cls, folder: Path, content: Mapping[str, Any], names: Any) -> ModelConfig:
+        """Return the configuration of a single model, or of a member of an ensemble."""
+        plain = {**_MODEL, **_FRAMES}
+        wrong = [name for name, kind in plain.items() if not isinstance(content.get(name), kind)]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             wrong.append("class_names")
         if wrong:
@@ -94,7 +123,7 @@ class ModelConfig:
             raise InputError(f"{folder / 'config.json'} has a training that this version cannot read: export again")
         model = upgraded({"embedding": content["embedding"], "pooling": content["pooling"]}, schema)
         return cls(
-            **{name: content[name] for name in _PLAIN}
+            **{name: content[name] for name in plain}
             | model
             | {"training": {**training, "config": upgraded(training["config"], schema), "schema": SCHEMA}},
             class_names=tuple(names),

@@ -17,8 +17,8 @@ from audiobag.bags import BagPrediction
 from audiobag.export.frames import to_batch
 from audiobag.export.hub import HubMixin
 from audiobag.export.model_config import ModelConfig
-from audiobag.model import BagClassifier
-from audiobag.runs import resolve_checkpoint
+from audiobag.export.pretrained import locate, shipped
+from audiobag.model import BagClassifier, Ensemble
 from audiobag.runs.checkpoints import checkpoint_model, load_checkpoint
 from audiobag.runs.safe_instantiate import restore_model
 from audiobag.utils.errors import InputError
@@ -34,12 +34,12 @@ class Tagger(nn.Module, HubMixin):
     folder as audiobag-export.
 
     Args:
-        model: the classifier, with its weights.
+        model: the classifier or the ensemble, with its weights.
         model_config: configuration of the model.
         card: content of the folder's README.md, in Markdown.
     """
 
-    def __init__(self, model: BagClassifier, model_config: ModelConfig, card: str = "") -> None:
+    def __init__(self, model: BagClassifier | Ensemble, model_config: ModelConfig, card: str = "") -> None:
         super().__init__()
         self.model = model
         self.model_config, self.card = model_config, card
@@ -91,9 +91,16 @@ class Tagger(nn.Module, HubMixin):
         p = prediction.measure
         return BagPrediction(prediction.clip.cpu(), prediction.frame.cpu(), None if p is None else p.cpu())
 
-    def write(self, folder: Path) -> None:
-        """Write weights, configuration and card into an existing folder."""
+    def write(self, folder: Path, half: bool = False) -> None:
+        """Write weights, configuration and card into an existing folder.
+
+        Args:
+            folder: the folder.
+            half: True to store the weights in half precision. A loaded model computes in fp32 all the same.
+        """
         weights = {name: x.detach().cpu().contiguous() for name, x in self.model.state_dict().items()}
+        if half:
+            weights = {name: x.half() if x.is_floating_point() else x for name, x in weights.items()}
         with atomic(folder / WEIGHTS) as temporary:
             # safetensors' save_file makes the file unreadable for other users.
             temporary.write_bytes(save(weights, metadata={"format": "pt"}))
@@ -134,24 +141,27 @@ class Tagger(nn.Module, HubMixin):
 
 
 def load(path: str | Path, *, allow: Sequence[str] = ()) -> Tagger:
-    """Return the model of a run, a checkpoint or an export.
+    """Return the model of a run, a checkpoint or an export, or a tagger that is shipped in the package.
 
     No code in the file is run: weights are read as tensors, and the configuration may only name modules of audiobag
     and torch.
 
     Args:
         path: the folder of a complete run, for the weights that its scores belong to; a checkpoint (.ckpt); or an
-            export folder of any format.
+            export folder of any format; or the name of a shipped tagger, such as "audioset-balanced".
         allow: further packages whose modules the file may name, such as your own with a pooling of yours.
 
     Raises:
         ValueError: there is no model, a file is damaged, or the file names a class that is not allowed.
     """
-    path = resolve_checkpoint(path)
+    path = locate(path)
     if path.is_dir():
         return _load_export(path, allow)
     if path.suffix != ".ckpt":
-        raise InputError(f"no model at {path}: give a run's folder, a checkpoint (.ckpt) or an export folder")
+        raise InputError(
+            f"no model at {path}: give a run's folder, a checkpoint (.ckpt), an export folder or the name of a tagger"
+            f" in the package ({', '.join(shipped()) or 'it has none'})"
+        )
     content = load_checkpoint(path)
     return Tagger(checkpoint_model(path, content, allow), ModelConfig.of_checkpoint(content))
 
@@ -191,7 +201,18 @@ def _load_export(folder: Path, allow: Sequence[str]) -> Tagger:
         weights = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / WEIGHTS} is missing or damaged ({error}): export again") from error
-    model = restore_model(
+    model: BagClassifier | Ensemble
+    if config.members:
+        own = _by_member(folder, weights, len(config.members))
+        model = Ensemble([_restored(folder, one, w, allow) for one, w in zip(config.members, own, strict=True)])
+    else:
+        model = _restored(folder, config, weights, allow)
+    card = folder / "README.md"
+    return Tagger(model, config, card.read_text(encoding="utf-8") if card.is_file() else "")
+
+
+def _restored(folder: Path, config: ModelConfig, weights: dict[str, Tensor], allow: Sequence[str]) -> BagClassifier:
+    return restore_model(
         folder,
         config.embedding,
         config.pooling,
@@ -202,5 +223,15 @@ def _load_export(folder: Path, allow: Sequence[str]) -> Tagger:
         offset=config.offset,
         allow=allow,
     )
-    card = folder / "README.md"
-    return Tagger(model, config, card.read_text(encoding="utf-8") if card.is_file() else "")
+
+
+def _by_member(folder: Path, weights: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    """Return the weights of each member of an ensemble, with the names that they have in the member."""
+    own: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    for name, weight in weights.items():
+        group, _, rest = name.partition(".")
+        number, _, inner = rest.partition(".")
+        if group != "members" or not number.isdecimal() or int(number) >= count:
+            raise InputError(f"{folder}: its weights do not fit the {count} models that it describes ({name})")
+        own[int(number)][inner] = weight
+    return own
