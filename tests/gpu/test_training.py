@@ -213,5 +213,5 @@ def test_memory_does_not_grow(stores: Path, tmp_path: Path, kind: tuple[str, ...
 
 def test_versions_leave_out_what_is_not_installed(stores: Path, tmp_path: Path) -> None:
     versions = trained(stores, tmp_path, *DEVICE).metrics["versions"]
-    assert versions["torch"] == torch.__version__
+    assert torch.__version__.startswith(versions["torch"])
     assert all(versions.values())
