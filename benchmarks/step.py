@@ -58,12 +58,12 @@ def train_step(forward: Callable[[], Tensor], parameters: list[nn.Parameter], bf
     return step
 
 
-def matmuls(dtype: torch.dtype) -> Callable[[], None]:
+def matmuls(dtype: torch.dtype, device: torch.device | str = "cpu") -> Callable[[], None]:
     """Return the matrix products of one step, on matrices that exist already."""
     rows = CLIPS * FRAMES
-    x = [torch.randn(rows, a).to(dtype) for a, _ in LAYERS]
-    w = [torch.randn(b, a).to(dtype) for a, b in LAYERS]
-    g = [torch.randn(rows, b).to(dtype) for _, b in LAYERS]
+    x = [torch.randn(rows, a).to(device, dtype) for a, _ in LAYERS]
+    w = [torch.randn(b, a).to(device, dtype) for a, b in LAYERS]
+    g = [torch.randn(rows, b).to(device, dtype) for _, b in LAYERS]
 
     def products() -> None:
         for i in range(len(LAYERS)):

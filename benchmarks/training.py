@@ -84,7 +84,9 @@ class UntunedModule(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss."""
         x, y = batch
-        loss = nn.functional.binary_cross_entropy(self.net(x).clamp(0, 1), y)
+        F = self.net(x).float().clamp(0, 1)
+        with torch.autocast(x.device.type, enabled=False):
+            loss = nn.functional.binary_cross_entropy(F, y)
         self.log("train_loss", loss)
         return loss
 
@@ -93,11 +95,12 @@ class UntunedModule(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
-def untuned_steps(work: Path, data: PerSample, steps: int) -> list[float]:
+def untuned_steps(work: Path, data: PerSample, steps: int, accelerator: str = "cpu", **options: Any) -> list[float]:
     """Return the seconds per step of a default Trainer with a default DataLoader."""
     trainer = Trainer(
         max_steps=steps,
-        accelerator="cpu",
+        accelerator=accelerator,
+        **options,
         default_root_dir=work / "lightning",
         enable_progress_bar=False,
         callbacks=[Stamps()],

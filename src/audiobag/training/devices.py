@@ -30,7 +30,7 @@ def device_count(accelerator: str, devices: object) -> int:
 
 
 def set_matmul_precision(accelerator: str, precision: str) -> None:
-    """Allow TF32 for fp32 matrix products on a GPU under mixed precision, and nowhere else.
+    """Allow TF32 for fp32 matrix products on a GPU, those of recurrent layers included, under mixed precision only.
 
     Args:
         accelerator: of the trainer.
@@ -38,6 +38,7 @@ def set_matmul_precision(accelerator: str, precision: str) -> None:
     """
     rounded = accelerator != "cpu" and precision != "32-true"
     torch.set_float32_matmul_precision("high" if rounded else "highest")
+    torch.backends.cudnn.allow_tf32 = rounded
 
 
 def set_threads(threads: int | None, devices: object) -> int:

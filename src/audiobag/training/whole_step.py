@@ -84,7 +84,7 @@ class WholeStep:
             _LOG.info("training steps are not captured as a CUDA graph, since they wait for the GPU (%s)", obstacle)
             return
         graph = torch.cuda.CUDAGraph()
-        with self._capturable(), torch.cuda.graph(graph):
+        with self._rates_on_gpu(capturable=True), torch.cuda.graph(graph):
             self._loss = self._run(self._index)
         self._replay = graph.replay
         _LOG.info("training steps are replayed from a CUDA graph")
@@ -135,7 +135,7 @@ class WholeStep:
         """Run a few steps and undo them; an operation for which the host waits raises RuntimeError."""
         stream = torch.cuda.Stream(index.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(index.device))
-        with self._unchanged(), self._capturable():
+        with self._unchanged(), self._rates_on_gpu():
             try:
                 with torch.cuda.stream(stream):
                     self._run(index)  # libraries may wait when they are used for the first time
@@ -168,12 +168,12 @@ class WholeStep:
                     yield p, name, x
 
     @contextmanager
-    def _capturable(self) -> Iterator[None]:
+    def _rates_on_gpu(self, **changes: Any) -> Iterator[None]:
         """Let the optimizer read learning rates from the GPU; elsewhere, and in checkpoints, they are numbers."""
-        before = [{"lr": g["lr"], "capturable": g["capturable"]} for g in self._groups]
+        before = [dict(group) for group in self._groups]
         try:
             for group, (_, rate) in zip(self._groups, self._rates):
-                group.update(lr=rate, capturable=True)
+                group.update(lr=rate, **changes)
             yield
         finally:
             for group, values in zip(self._groups, before):
