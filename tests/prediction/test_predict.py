@@ -241,3 +241,16 @@ def test_packed_features_without_labels_and_shards_are_clips(tmp_path: Path) -> 
         (name, (10, 128), ()) for name in (b"a", b"b", b"c")
     ]
     assert clips.done == clips.size > 3840
+
+
+def test_ids_that_are_cut_or_not_text_stay_apart(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    """30 Japanese characters are 270 characters of a file name."""
+    ids = [("\u97f3" * 29 + last).encode() for last in "\u4e00\u4e01"] + [b"a\xff", b"a\xfe", b"a/b", b"a%2Fb"]
+    ids += [f"{i:02}".encode() for i in range(40 - len(ids))]
+    source = bare(made[1], tmp_path / "mine.h5", video_id=np.array(ids))
+    folder = run(source, out=tmp_path / "tracks", format="audacity", threshold=0.01).out
+    assert len([*folder.iterdir()]) == 40
+    assert max(len(path.name) for path in folder.iterdir()) == 204
+    assert len({row["video_id"] for row in rows(run(source, out=tmp_path / "a.csv", top_k=1).out)}) == 40

@@ -232,7 +232,7 @@ def test_runs_of_the_version_before_are_reported(tmp_path: Path) -> None:
     assert written.left_out == ()
     assert written.notices == ()
     assert [table.rows[0][0] for table in written.tables] == ["paper/attention_softmax"] * 2
-    assert written.tables[0].rows[0][2] == "0.2939"
+    assert written.tables[0].rows[0][3] == "0.2939"
     assert (tmp_path / "calibration.png").exists()
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audiobag.data.store import Store
+from audiobag.labels import audioset_classes
 from audiobag.report.collect import collect
 from audiobag.report.systems import System, choose, group
 from tests.conftest import make_store
@@ -62,9 +65,50 @@ def test_a_repeated_seed_is_left_out(sweep: Path, scored: Store) -> None:
     assert "seed 1" in repeats[0].reason
 
 
-def test_the_row_of_the_paper_follows_the_choices(sweep: Path) -> None:
-    rows = [s.published for s in systems(sweep)]
+RECIPE = {
+    "data": {"batch_size": 500, "val_fraction": 0, "test": "eval"},
+    "embedding": {"_target_": "audiobag.embedding.MLP", "depth": 3, "width": 500, "dropout": 0.2, "batch_norm": False},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.001, "weight_decay": 0.0, "fused": True},
+    "lr_scheduler": {},
+}
+
+
+def like_the_papers(system: System, classes: tuple[str, ...] | None = None, **changes: Any) -> System:
+    """Return a system as if it had been trained on AudioSet with the paper's recipe, with changes to that."""
+    names = audioset_classes().names if classes is None else classes
+    (run, *others) = system.runs
+    config = {k: {**v, **(changes[k] if isinstance(changes.get(k), dict) else {})} for k, v in RECIPE.items()}
+    choices = {**run.choices, **{k: v for k, v in changes.items() if isinstance(v, str)}}
+    run = replace(run, classes=replace(run.classes, names=names), config=config, choices=choices)
+    return replace(system, runs=(run, *others))
+
+
+def test_the_row_of_the_paper_is_that_of_its_system(sweep: Path) -> None:
+    rows = [like_the_papers(s).published for s in systems(sweep)]
     assert [(r.mAP, r.AUC, r.d_prime) for r in rows if r] == [(0.296, 0.960, 2.473), (0.327, 0.965, 2.558)]
+    full = like_the_papers(systems(sweep)[0], data="full").published
+    assert full is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": ("dog", "cat", "bird", "rain", "car")},
+        {"classes": audioset_classes().names[::-1]},
+        {"data": "own"},
+        {"data": "synthetic"},  # with the classes of AudioSet
+        {"data": {"val_fraction": 0.1}},
+        {"data": {"batch_size": 50}},
+        {"embedding": {"width": 16}},
+        {"embedding": {"dropout": 0.5}},
+        {"optimizer": {"lr": 0.01}},
+        {"optimizer": {"_target_": "torch.optim.SGD"}},
+        {"lr_scheduler": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR"}},
+        {"sampler": "weighted"},
+    ],
+)
+def test_other_data_and_recipes_have_no_row_of_the_paper(sweep: Path, changes: dict[str, Any]) -> None:
+    assert like_the_papers(systems(sweep)[0], **changes).published is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from audiobag.report.formats import Table, csv_text, latex, latex_text, markdown
 from audiobag.report.systems import group
 from audiobag.report.tables import score_tables, scores_csv
 from tests.report.fabricate import make_run
+from tests.report.test_systems import like_the_papers
 
 TABLE = Table("A_title", ("System", "mAP"), (("a|b_c", "0.1 ± 0.2"), ("100 % & more", "-0.3")), 2, "A note.")
 
@@ -62,11 +63,17 @@ def test_scores_are_those_of_metrics_json_and_of_the_paper(sweep: Path) -> None:
     values = [run.metrics["test"]["AUC"] for run in systems[0].runs]
     assert float(rows[1]["mean"]) == pytest.approx(np.mean(values))
     assert float(rows[1]["deviation"]) == pytest.approx(np.std(values, ddof=1))
-    assert rows[1]["paper"] == "0.96"
+    assert rows[1]["steps"] == "10"
+    assert rows[1]["paper"] == ""  # the data has five classes
     (table,) = score_tables(systems)
-    assert table.rows[0][:2] == ("average", "3")
-    assert table.rows[0][2] == f"{float(rows[0]['mean']):.4f} ± {float(rows[0]['deviation']):.4f}"
-    assert table.rows[0][4] == "0.296"
+    assert table.rows[0][:3] == ("average", "3", "10")
+    assert table.rows[0][3] == f"{float(rows[0]['mean']):.4f} ± {float(rows[0]['deviation']):.4f}"
+    assert "paper" not in [*table.columns, *markdown(table).lower().split()]
+    ours = [like_the_papers(system) for system in systems]
+    (table,) = score_tables(ours)
+    assert table.rows[0][table.columns.index("paper")] == "0.296"
+    assert table.columns[: table.essential] == ("System", "Seeds", "Steps", "mAP", "95 %", "paper")
+    assert next(csv.DictReader(io.StringIO(scores_csv(ours))))["paper"] == "0.296"
     assert "Data" not in table.columns
     assert "Code" not in table.columns
 
@@ -78,8 +85,16 @@ def test_mixed_rows_are_marked_in_the_table(sweep: Path, scored: Store) -> None:
     assert table.columns[-1] == "Code"
     assert {row[0]: row[-1] for row in table.rows}["mine"] == "ffffffff"
     one = next(row for row in table.rows if row[0] == "mine")
-    assert re.fullmatch(r"0\.\d{4}", one[2])
-    assert one[3:5] == ("-", "-")  # no interval of one seed, and no such system in the paper
+    assert re.fullmatch(r"0\.\d{4}", one[3])
+    assert one[4] == "-"  # no interval of one seed
+
+
+def test_runs_of_different_length_show_a_range_of_steps(tmp_path: Path, scored: Store) -> None:
+    for seed, steps in enumerate((1200, 900)):
+        run = make_run(tmp_path / str(seed), scored, seed)
+        run.write_metrics({**(run.metrics() or {}), "train": {"steps": steps}})
+    (system,) = group(collect([tmp_path])[0])[0]
+    assert system.steps == "900-1,200"
 
 
 def test_an_interval_over_seeds_stays_within_the_range_of_the_score(tmp_path: Path, scored: Store) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from PIL import Image
 
 from audiobag.data.store import open_store
 from audiobag.runs import RunDirectory, config_hash
-from audiobag.tracking.wandb import store_artifact
+from audiobag.tracking.wandb import WandbTracker, store_artifact
 from audiobag.training.callbacks import Heartbeat
 from audiobag.utils.errors import InputError, Interrupted
 from tests.composing import small_training, trained
@@ -95,7 +98,13 @@ def test_checkpoint_and_predictions_are_artifacts(run: RunDirectory, tracked: Tr
 def test_the_artifact_of_a_store_is_another_version_for_other_content(tmp_path: Path) -> None:
     path = tmp_path / "my data" / "eval.h5"
     first, again, other = (store_artifact(make_store(path, seed=seed)) for seed in (0, 0, 1))
-    assert (first.name, first.type, first.description) == ("my-data-eval", "dataset", str(path))
+    assert (first.type, first.description) == ("dataset", str(path))
+    assert re.fullmatch("my-data-eval-[0-9a-f]{8}", first.name)
+    assert store_artifact(make_store(tmp_path / "data" / "eval.h5")).name == "data-eval"
+    assert store_artifact(make_store(tmp_path / "my-data" / "eval.h5")).name == "my-data-eval"
+    long = [store_artifact(make_store(tmp_path / ("d" * 120) / f"evaluation{i}.h5")).name for i in range(2)]
+    assert [len(name) for name in long] == [128, 128]
+    assert long[0] != long[1]
     assert first.metadata == {"content_sha256": make_store(path).content_sha256, "clips": 60, "classes": 7}
     assert first.digest == again.digest
     assert first.digest != other.digest
@@ -200,3 +209,84 @@ def test_trackers_and_tags_do_not_change_the_hash(data: Path, tmp_path: Path, ru
         for o in ([], ["logger=[wandb,mlflow]", "logger.wandb.project=x"], [OFFLINE, "tags=[a]"])
     }
     assert len(hashes) == 1
+
+
+QUICK = ("trainer.max_steps=2", "data.val_fraction=0", "tags=[]")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A W&B server with an account, whose first visitor would be noticed."""
+    wandb.teardown()  # the client remembers another server
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield listening
+    wandb.teardown()
+
+
+def test_disabled_sends_nothing_and_leaves_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: socket.socket
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    trained(data, tmp_path / "a", "logger=wandb", *QUICK)
+    monkeypatch.delenv("WANDB_MODE")
+    trained(data, tmp_path / "b", "logger=wandb", "logger.wandb.mode=disabled", *QUICK)
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        assert not {"wandb", "tracking.json"} & {path.name for path in folder.iterdir()}
+    with pytest.raises(TimeoutError):
+        server.accept()
+
+
+@pytest.mark.parametrize("mode", ["offline", "dryrun"])
+def test_the_environment_decides_what_the_command_does_not(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: socket.socket, mode: str
+) -> None:
+    chosen = {
+        "MODE": mode,
+        "PROJECT": "mine",
+        "ENTITY": "team",
+        "NAME": "a name",
+        "RUN_ID": "id42",
+        "RUN_GROUP": "a group",
+        "JOB_TYPE": "search",
+        "TAGS": "one, two",
+        "NOTES": "noted",
+        "DIR": str(tmp_path / "elsewhere"),
+    }
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setenv("AUDIOBAG_SWEEP", "a sweep")
+    trained(data, tmp_path / "run", "logger=wandb", *QUICK)
+    with pytest.raises(TimeoutError):
+        server.accept()
+    (tracked,) = starts(tmp_path / "elsewhere")
+    about = tracked.run
+    assert (about.project, about.entity, about.display_name, about.run_id) == ("mine", "team", "a name", "id42")
+    assert (about.run_group, about.job_type, about.notes) == ("a group", "search", "noted")
+    assert list(about.tags) == ["one", "two", "synthetic"]
+    assert not (tmp_path / "run" / "wandb").exists()
+    assert RunDirectory(tmp_path / "run").unsent() == [tracked.folder]
+
+
+def test_the_command_decides_before_the_environment(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PROJECT", "RUN_GROUP", "TAGS", "NOTES", "JOB_TYPE"):
+        monkeypatch.setenv(f"WANDB_{name}", "environment")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    given = [f"logger.wandb.{key}=command" for key in ("project", "group", "notes", "job_type")]
+    trained(data, tmp_path, OFFLINE, *QUICK[:2], "tags=[command]", *given)
+    (tracked,) = starts(tmp_path)
+    about = tracked.run
+    assert {about.project, about.run_group, about.notes, about.job_type} == {"command"}
+    assert list(about.tags) == ["command", "synthetic"]
+
+
+def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "of")
+    with pytest.raises(InputError, match=r"^WANDB_MODE must be one of online, offline, disabled, got of"):
+        WandbTracker()
+    with pytest.raises(InputError, match=r"^mode must be one of"):
+        WandbTracker(mode="none")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from audiobag.prediction.segments import Rule, runs
 from audiobag.prediction.stream import Predicted
 from audiobag.prepare.records import Clip
-from audiobag.utils.files import atomic, whole_folder
+from audiobag.utils.files import atomic, short_name, whole_folder
 
 Add = Callable[[Predicted], None]
 
@@ -132,13 +132,14 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
 
 
 def file_name(video_id: bytes) -> str:
-    """Return a video id as a safe file name."""
-    return quote(video_id, safe="")[:200]
+    """Return a video id as a safe file name, different for different ids."""
+    name = quote(video_id, safe="")
+    return short_name(name, name, 200)
 
 
 def text(video_id: bytes) -> str:
-    """Return a video id as text."""
-    return video_id.decode("utf-8", errors="replace")
+    r"""Return a video id as text; bytes that are not UTF-8 become escapes such as `\xff`, which keeps ids apart."""
+    return video_id.decode("utf-8", errors="backslashreplace")
 
 
 def likeliest(probability: NDArray[np.floating], count: int | None) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ def publish(runs: Sequence[Path], baseline: str | None = None) -> tuple[list[str
     made = build(systems, choose(systems, baseline), title)
     urls: list[str] = []
     try:
+        if (mode := os.environ.get("WANDB_MODE")) in ("offline", "dryrun", "disabled"):
+            raise InputError(f"WANDB_MODE is {mode}, so nothing is sent")
         _set_owner(made)
         parts: tuple[Any, ...] = (made.report, made.workspace)
         for part in parts:

@@ -6,8 +6,12 @@ were trained on 2,063,949 clips and score the mean of the predictions of eleven 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
+
+from audiobag.labels import audioset_classes
+from audiobag.utils.configs import flatten
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,34 @@ _ROWS = {
 }
 
 
-def published(choices: Mapping[str, str]) -> Published | None:
-    """Return the row of the paper for a run's choices of sampler, embedding, pooling and loss; None if it has none."""
-    key = tuple(choices.get(group, "") for group in ("sampler", "embedding", "pooling", "loss"))
-    return _ROWS.get(key)  # type: ignore[arg-type]
+# Data sets made of AudioSet's own features. The synthetic one has the same classes and is no AudioSet.
+_DATA: Final = {"balanced", "full", "longtail"}
+# What all systems of the paper share, and their networks. The number of steps is not a part: reports show it.
+_RECIPE: Final[Mapping[str, Any]] = {
+    "data.batch_size": 500,
+    "data.val_fraction": 0,
+    "optimizer._target_": "torch.optim.Adam",
+    "optimizer.lr": 0.001,
+    "optimizer.weight_decay": 0,
+}
+_NETWORKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "mlp": {"depth": 3, "width": 500, "dropout": 0.2, "batch_norm": False},
+    "gru": {"depth": 2, "width": 500, "dropout": 0.2, "bidirectional": True},
+}
+
+
+def published(choices: Mapping[str, str], config: Mapping[str, Any], classes: Sequence[str]) -> Published | None:
+    """Return the row of the paper for a run; None unless it is a system of the paper, on AudioSet, with its recipe.
+
+    Args:
+        choices: the option chosen of each configuration group.
+        config: the resolved configuration.
+        classes: names of the classes.
+    """
+    row = _ROWS.get(tuple(choices.get(group, "") for group in ("sampler", "embedding", "pooling", "loss")))  # type: ignore[arg-type]
+    if row is None or choices.get("data") not in _DATA or tuple(classes) != audioset_classes().names:
+        return None
+    network = {f"embedding.{key}": value for key, value in _NETWORKS[choices["embedding"]].items()}
+    found = flatten(config)
+    same = all(key in found and found[key] == value for key, value in {**_RECIPE, **network}.items())
+    return row if same and not config.get("lr_scheduler") else None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.report.collect import LeftOut, Run
+from audiobag.report.formats import NONE
 from audiobag.report.paper import Published, published
 from audiobag.runs import hashed_config
 from audiobag.utils.configs import flatten
@@ -41,8 +42,15 @@ class System:
 
     @property
     def published(self) -> Published | None:
-        """The row of the paper for this system; None if the paper has none."""
-        return published(self.runs[0].choices)
+        """The row of the paper for this system; None if the paper has none, or has it for other data or a recipe."""
+        run = self.runs[0]
+        return published(run.choices, run.config, run.classes.names)
+
+    @property
+    def steps(self) -> str:
+        """The number of training steps; a range if the runs differ, as where some stopped early."""
+        found = sorted({int(steps) for run in self.runs if (steps := run.metrics.get("train", {}).get("steps"))})
+        return NONE if not found else "-".join(f"{steps:,}" for steps in dict.fromkeys((found[0], found[-1])))
 
     @property
     def average_precision(self) -> NDArray[np.float64]:

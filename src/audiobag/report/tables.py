@@ -46,14 +46,14 @@ def _scores(systems: Sequence[System], scored: str) -> Table:
     paper = any(s.published for s in systems)
     stores = _letters(systems)
     revisions = {s.name: ", ".join(sorted({short(r.revision or "unknown") for r in s.runs})) for s in systems}
-    columns = ["System", "Seeds"]
+    columns = ["System", "Seeds", "Steps"]
     for metric in METRICS:
         columns += [_HEADS[metric], "95 %", *(["paper"] if paper else [])]
     columns += ["Data"] if len(set(stores.values())) > 1 else []
     columns += ["Code"] if len(set(revisions.values())) > 1 else []
     rows = []
     for system in systems:
-        row = [system.name, str(len(system.runs))]
+        row = [system.name, str(len(system.runs)), system.steps]
         for metric in METRICS:
             row += _cells(system, scored, metric)
             if paper:
@@ -68,7 +68,7 @@ def _scores(systems: Sequence[System], scored: str) -> Table:
             " Paper: AudioSet, 2,063,949 training clips, averaged predictions of 31,000 steps;"
             f" the runs here: data={data}."
         )
-    return Table(TITLES[scored], tuple(columns), tuple(rows), 5 if paper else 4, note)
+    return Table(TITLES[scored], tuple(columns), tuple(rows), 6 if paper else 5, note)
 
 
 def _estimate(system: System, scored: str, metric: str) -> Estimate | None:
@@ -141,8 +141,9 @@ def scores_csv(systems: Sequence[System]) -> str:
                 e = _estimate(system, scored, metric)
                 if e is not None:
                     paper = getattr(system.published, metric) if system.published else None
-                    rows.append([system.name, scored, metric, e.n, e.mean, e.deviation, e.low, e.high, paper])
-    return csv_text(["system", "scored", "metric", "seeds", "mean", "deviation", "low", "high", "paper"], rows)
+                    row = [system.name, scored, metric, e.n, e.mean, e.deviation, e.low, e.high, paper]
+                    rows.append([*row, system.steps.replace(",", "")])
+    return csv_text(["system", "scored", "metric", "seeds", "mean", "deviation", "low", "high", "paper", "steps"], rows)
 
 
 def differences_csv(found: Sequence[Difference]) -> str:

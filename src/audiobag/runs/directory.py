@@ -20,6 +20,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -202,7 +203,12 @@ class RunDirectory:
 
     def unsent(self) -> list[Path]:
         """Return the folders of offline W&B runs that `wandb sync` has not sent yet, oldest first."""
-        starts = sorted((self.path / "wandb").glob("offline-run-*"))
+        folder = self.path / "wandb"
+        pattern = "offline-run-*"
+        if elsewhere := self.tracked("wandb").get("folder"):  # the user chose a folder that runs share
+            folder = Path(str(elsewhere)) / "wandb"
+            pattern += f"-{glob.escape(str(self.tracked('wandb').get('id')))}"
+        starts = sorted(folder.glob(pattern))
         return [start for start in starts if any(start.glob("*.wandb")) and not any(start.glob("*.wandb.synced"))]
 
     def write_metrics(self, content: Mapping[str, Any]) -> None:

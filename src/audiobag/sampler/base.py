@@ -34,7 +34,7 @@ class Sampler(ABC):
         self.seed = seed
 
     def _check_labelled(self) -> None:
-        """Warn of clips without labels, which a sampler that draws by class never draws.
+        """Log the number of clips without labels, which a sampler that draws by class never draws.
 
         Raises:
             ValueError: no clip has a label.
@@ -46,7 +46,7 @@ class Sampler(ABC):
                     f"labels must have at least one label to draw by class, and none of the {clips} training clips has"
                     " one: label some, or use uniform sampling"
                 )
-            _LOG.warning("%d of %d training clips have no label and are never drawn", unlabelled, clips)
+            _LOG.info("%d of %d training clips have no label and are never drawn", unlabelled, clips)
 
     @abstractmethod
     def draw(self, step: int) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ class MLflowTracker(Tracker):
     Args:
         tracking_uri: URI of the server; None for the variable MLFLOW_TRACKING_URI, or for `mlruns/` in the run
             directory if that is not set.
-        experiment: name of the MLflow experiment.
+        experiment: name of the MLflow experiment; None for MLFLOW_EXPERIMENT_NAME, or `audiobag`.
         group: a tag that the runs of one sweep share.
         tags: further tags. Each of the words in the configuration's `tags` becomes a tag too, with the value "true".
 
@@ -37,14 +37,15 @@ class MLflowTracker(Tracker):
     def __init__(
         self,
         tracking_uri: str | None = None,
-        experiment: str = "audiobag",
+        experiment: str | None = None,
         group: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         need("mlflow", "mlflow")
         self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-        self._experiment, self._group, self._tags = experiment, group, dict(tags or {})
+        self._experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "audiobag"
+        self._group, self._tags = group, dict(tags or {})
         self._client: Any = None
         self._id = ""
 

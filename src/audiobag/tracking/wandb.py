@@ -16,12 +16,16 @@ from matplotlib.figure import Figure
 
 from audiobag.data.store import Store
 from audiobag.tracking.tracker import STEP, Subject, Tracker
+from audiobag.utils.files import short_name
+from audiobag.utils.values import check_choice
 
 if TYPE_CHECKING:
     import wandb
 
 _LOG = logging.getLogger(__name__)
 SECONDS_TO_INIT: Final = 30
+_FORMER_MODES: Final = {"dryrun": "offline", "run": "online"}  # which W&B still takes
+_LONGEST: Final = 128  # characters in the name of an artifact
 
 
 class WandbTracker(Tracker):
@@ -31,50 +35,75 @@ class WandbTracker(Tracker):
     run writes its own file with that id, and `wandb sync` sends all of them in their order. An online tracker that
     reaches no server continues offline.
 
+    W&B's own variables decide what the arguments leave open: WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP,
+    WANDB_JOB_TYPE, WANDB_TAGS, WANDB_NOTES, and WANDB_NAME, WANDB_RUN_ID, WANDB_RESUME, WANDB_DIR and those of W&B's
+    settings, which have no argument here.
+
     Args:
-        mode: `online` or `offline`.
-        project: W&B project.
-        entity: W&B user or team; None for the default of the account.
-        group: W&B group, which the runs of one sweep share.
-        job_type: W&B job type.
-        tags: W&B tags. The names of the data set and of the experiment are added.
-        notes: W&B notes.
-        finish_seconds: seconds that the end of a run waits for data to be sent; `wandb sync` sends the rest.
+        mode: `online`, `offline`, or `disabled`, which sends and writes nothing; None for WANDB_MODE, or `online`.
+        project: W&B project; None for WANDB_PROJECT, or `audiobag`.
+        entity: W&B user or team; None for WANDB_ENTITY, or the default of the account.
+        group: W&B group, which the runs of one sweep share; None for WANDB_RUN_GROUP, or no group.
+        job_type: W&B job type; None for WANDB_JOB_TYPE, or `train`.
+        tags: W&B tags; if there are none, those in WANDB_TAGS, separated by commas. The names of the data set and of
+            the experiment are added.
+        notes: W&B notes; None for WANDB_NOTES.
+        finish_seconds: seconds that the end of a run waits for data to be sent; `wandb sync` sends the rest. None for
+            WANDB_FINISH_TIMEOUT, or 300.
+
+    Raises:
+        ValueError: there is no such mode.
     """
 
     title = "wandb"
 
     def __init__(
         self,
-        mode: str = "online",
-        project: str = "audiobag",
+        mode: str | None = None,
+        project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
-        job_type: str = "train",
+        job_type: str | None = None,
         tags: Sequence[str] = (),
         notes: str | None = None,
-        finish_seconds: float = 300,
+        finish_seconds: float | None = None,
     ) -> None:
         super().__init__()
-        self._mode, self._project, self._entity, self._group = mode, project, entity, group
-        self._job_type, self._tags, self._notes, self._finish_seconds = job_type, list(tags), notes, finish_seconds
+        name = "WANDB_MODE" if mode is None else "mode"
+        mode = mode or os.environ.get("WANDB_MODE") or "online"
+        mode = _FORMER_MODES.get(mode, mode)
+        check_choice(name, mode, ("online", "offline", "disabled"))
+        self._mode = mode
+        self._project = project or os.environ.get("WANDB_PROJECT") or "audiobag"
+        self._entity = entity or os.environ.get("WANDB_ENTITY")
+        self._group = group or os.environ.get("WANDB_RUN_GROUP")
+        self._job_type = job_type or os.environ.get("WANDB_JOB_TYPE") or "train"
+        self._tags = list(tags) or [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
+        self._notes, self._finish_seconds = notes, finish_seconds
         self._run: Any = None
         self._folder = Path()
 
+    def start(self, subject: Subject) -> None:
+        """Start to mirror a run, or continue the mirror of an earlier start of it."""
+        if self._mode != "disabled":
+            super().start(subject)
+
     def _start(self, subject: Subject) -> None:
-        self._folder = subject.run.path.resolve()
+        elsewhere = os.environ.get("WANDB_DIR")
+        self._folder = (Path(elsewhere) if elsewhere else subject.run.path).resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)  # otherwise, W&B writes to the temporary folder
         before = subject.run.tracked(self.title)
         known = {
-            "id": before.get("id") or uuid4().hex[:8],
+            "id": os.environ.get("WANDB_RUN_ID") or before.get("id") or uuid4().hex[:8],
             "project": self._project,
             "entity": self._entity,
             "group": self._group or before.get("group"),  # a job that is continued by hand stays in its sweep
         }
-        subject.run.note_tracked(self.title, known)
+        subject.run.note_tracked(self.title, {**known, **({"folder": str(self._folder)} if elsewhere else {})})
         choices = subject.config.get("choices", {})
         self._run = self._begin(
             **known,
-            name=subject.name,
+            name=os.environ.get("WANDB_NAME") or subject.name,
             tags=[*self._tags, *(choices[k] for k in ("data", "experiment") if choices.get(k))],
             config=dict(subject.config),
         )
@@ -95,16 +124,9 @@ class WandbTracker(Tracker):
             "job_type": self._job_type,
             "notes": self._notes,
             "dir": str(self._folder),
-            "resume": "allow",
+            "resume": os.environ.get("WANDB_RESUME") or "allow",
             "reinit": "create_new",  # a process may have several runs
-            "settings": wandb.Settings(
-                console="off",  # train.log has the output
-                silent=True,
-                disable_git=True,  # the configuration has the revision of the code
-                save_code=False,
-                init_timeout=SECONDS_TO_INIT,
-                finish_timeout=self._finish_seconds,
-            ),
+            "settings": self._settings(),
         }
         try:
             return wandb.init(**options)
@@ -115,6 +137,21 @@ class WandbTracker(Tracker):
             _LOG.warning("no W&B server (%s): tracking offline; audiobag-report shows how to send it later", reason)
             wandb.teardown()  # the failed attempt still holds the id
             return wandb.init(**{**options, "mode": "offline"})
+
+    def _settings(self) -> wandb.Settings:
+        """Return our settings, without those that the user has made in the environment."""
+        import wandb
+
+        ours = {
+            "console": "off",  # train.log has the output
+            "silent": True,
+            "disable_git": True,  # the configuration has the revision of the code
+            "save_code": False,
+            "init_timeout": SECONDS_TO_INIT,
+            "finish_timeout": 300,
+        }
+        chosen = {} if self._finish_seconds is None else {"finish_timeout": self._finish_seconds}
+        return wandb.Settings(**{k: v for k, v in ours.items() if f"WANDB_{k.upper()}" not in os.environ}, **chosen)
 
     def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log({**metrics, STEP: step})
@@ -159,7 +196,8 @@ def store_artifact(store: Store) -> wandb.Artifact:
 
     path = store.path.resolve()
     metadata = {"content_sha256": store.content_sha256, "clips": len(store), "classes": store.classes}
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{path.parent.name}-{path.stem}")  # the characters that W&B allows
+    given = f"{path.parent.name}-{path.stem}"
+    name = short_name(given, re.sub(r"[^A-Za-z0-9._-]+", "-", given), _LONGEST)  # the characters that W&B allows
     artifact = wandb.Artifact(name, "dataset", description=str(path), metadata=metadata)
     artifact.add_reference(path.as_uri(), name=f"{store.content_sha256}/{path.name}", checksum=False)
     return artifact
@@ -167,13 +205,12 @@ def store_artifact(store: Store) -> wandb.Artifact:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[None]:
-    """Have W&B stage files in `folder` and not in the home directory of the user."""
-    before = os.environ.get("WANDB_DATA_DIR")
+    """Have W&B stage files in `folder` and not in the home directory of the user, unless WANDB_DATA_DIR says where."""
+    if os.environ.get("WANDB_DATA_DIR"):
+        yield
+        return
     os.environ["WANDB_DATA_DIR"] = str(folder)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["WANDB_DATA_DIR"]
-        else:
-            os.environ["WANDB_DATA_DIR"] = before
+        del os.environ["WANDB_DATA_DIR"]

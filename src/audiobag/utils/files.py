@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -59,6 +60,21 @@ def check_readable(path: Path) -> None:
     """
     if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         raise InputError(f"{path} may not be read by this user: change its permissions, or choose another path")
+
+
+def short_name(original: str, name: str, longest: int) -> str:
+    """Return a name that was made from another, such that different originals have different names.
+
+    A name that differs from the original, or is too long and has to be cut, ends in a hash of the original.
+
+    Args:
+        original: the text that the name is made from.
+        name: the text with other characters in place of those that a name must not have.
+        longest: characters or bytes that a name can have.
+    """
+    if name == original and len(name) <= longest:
+        return name
+    return f"{name[: longest - 9]}-{hashlib.sha256(original.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 @cache
