@@ -50,8 +50,9 @@ def evaluate(
     Raises:
         ValueError: the checkpoint cannot be read, or the eval set has other frames or classes.
     """
-    options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
+    options = {**TRAINER_DEFAULTS, **trainer_options}
     check_options(options)
+    options["enable_checkpointing"] = False
     path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
     content = load_checkpoint(path)
     metadata = content["audiobag"]
