@@ -46,11 +46,6 @@ def _whole(name: str, value: Any) -> None:
     check_whole(name, value)
 
 
-def _whole_or_none(name: str, value: Any) -> None:
-    if value is not None:
-        check_whole(name, value, otherwise=", or null for none")
-
-
 def _flag(name: str, value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {_shown(value)}")
@@ -129,7 +124,6 @@ HONOURED: Final[Mapping[str, Callable[[str, Any], None]]] = {
     "num_nodes": _whole,
     "precision": _one_of(*PRECISIONS),
     "max_steps": _whole,
-    "min_steps": _whole_or_none,
     "max_time": _max_time,
     "val_check_interval": _whole,
     "log_every_n_steps": _whole,
@@ -155,7 +149,8 @@ REFUSED: Final[Mapping[str, tuple[tuple[Any, ...], str]]] = {
     "limit_test_batches": ((None, 1.0), f"{_PART}, so score a smaller store instead"),
     "limit_predict_batches": ((None, 1.0), "a training predicts nothing, so use audiobag-predict"),
     "max_epochs": ((None, -1), "training is counted in steps, so set max_steps"),
-    "min_epochs": ((None,), "training is counted in steps, so set min_steps"),
+    "min_epochs": ((None,), "training is counted in steps, and what ends it early, such as a callback, decides when"),
+    "min_steps": ((None,), "Lightning takes it for a whole epoch; what ends a training early decides when"),
     "check_val_every_n_epoch": ((None,), "training is counted in steps, so set val_check_interval"),
     "reload_dataloaders_every_n_epochs": ((0,), "training is counted in steps and draws each batch anew"),
     "num_sanity_val_steps": ((0,), f"{_PART}, so use debug=fast to try a validation"),
