@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.errors import InstantiationException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException, OverrideParseException
 from omegaconf import OmegaConf
 
 from audiobag.cli import command
 from audiobag.cli.command import Invocation
+from audiobag.cli.messages import message
 from audiobag.runs import OtherConfigurationError
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import locked
+from audiobag.utils.values import check_whole
 
 OPTIONS = {"checkpoint": "a", "format": "onnx", "out": "b", "store": None, "replicates": 1, "allow": []}
 EXPORT = OmegaConf.create(OPTIONS)
@@ -108,6 +112,16 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
             ["-m", "embedding.depht=1,2"],
             "embedding.depht is not a key that anything reads: did you mean",
         ),
+        (["data.root=daten/ä"], """quotes, 'data.root="daten/ä"'\n"""),
+        (["data.root=a(b)"], """Unknown function 'a' Available: bool"""),
+        (["data.root=a(b)"], """quotes, 'data.root="a(b)"'\n"""),
+        (["data.root=a=b"], """quotes, 'data.root="a=b"'\n"""),
+        (["tags=[ä]"], """quotes, 'tags="[ä]"'\n"""),
+        (["-m", "data.root=ä,b"], """quotes, 'data.root="ä,b"'\n"""),
+        (["data.root=it's"], r"""quotes, 'data.root='"'"'it\'"'"'s'"'"''"""),
+        (["data.root=~/x"], 'so write data.root="$HOME/x"\n'),
+        (["ä=3"], "ä is not a key that anything reads"),
+        (["foo"], "foo is not an option: expected key=value; --help lists the keys"),
         (["logger=null"], "audiobag: logger=null; expected an option of that group"),
         (["-m", "+hydra/launcher=pool,null"], "leave hydra/launcher= out"),
     ],
@@ -159,6 +173,35 @@ def test_each_command_refuses_unusable_options_in_a_sentence(
     shown = capfd.readouterr().err
     assert f"audiobag: {said}" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("value", ["daten/ä", "~x", "a(b)", "a=b", "a b", "it's", 'say "x"', "a,b", "C:\\x\\"])
+def test_the_hint_of_a_refused_text_is_read_as_that_text(value: str) -> None:
+    error = OverrideParseException(f"data.root={value}", "mismatched input")
+    hint = (message(error, {}, "") or "").rpartition("pairs of quotes, ")[2]
+    (word,) = shlex.split(hint)
+    (override,) = OverridesParser.create().parse_overrides([word])
+    assert override.value() == value
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("${oc.env:WIDTH}", "embedding.width=${oc.decode:${oc.env:WIDTH}}"),
+        ("${oc.env:WIDTH,16}", "embedding.width=${oc.decode:${oc.env:WIDTH,16}}"),
+        ("${units}", "units=${oc.decode:${oc.env:UNITS}}"),
+        ("16", ""),
+    ],
+)
+def test_a_number_from_the_environment_is_explained(text: str, hint: str) -> None:
+    config = {"embedding": {"width": text}, "units": "${oc.env:UNITS}"}
+    with pytest.raises(InputError) as refused:
+        check_whole("embedding.width", "16")
+    said = message(refused.value, config, "")
+    assert said is not None
+    assert said.startswith("embedding.width must be a whole number of at least 1, got the text '16'")
+    assert said.endswith(hint)
+    assert ("oc.decode" in said) is bool(hint)
 
 
 def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

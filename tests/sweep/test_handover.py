@@ -118,7 +118,7 @@ def test_what_is_recorded_is_what_is_trained(options: tuple[str, ...], data: Pat
     import torch
 
     content = torch.load(trained, weights_only=True)
-    sizes = {len(values) for key, values in content["state_dict"].items() if key.endswith("norm.0.weight")}
+    sizes = {len(values) for key, values in content["state_dict"].items() if key.endswith("embedding.dense.0.weight")}
     config = run.config()
     assert sizes == {config.config["embedding"]["width"]}
     assert content["audiobag"]["config"] == config.config

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-NUMBERS = ("SIGINT", "SIGTERM", "SIGUSR1")
+NUMBERS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 
 
 def run(body: str) -> tuple[int, str]:
@@ -29,6 +29,15 @@ def test_during_a_training_a_signal_is_noted(number: str) -> None:
         f"print(i.requested())\nwith i.deferred():\n    os.kill(os.getpid(), signal.{number})\n    print(i.requested())"
     )
     assert run(body) == (0, "False\nTrue\n")
+
+
+@pytest.mark.parametrize("before", ["", "with i.noted([signal.SIGHUP]) as came: os.kill(os.getpid(), signal.SIGHUP)\n"])
+def test_under_nohup_sighup_stays_ignored(before: str) -> None:
+    head = f"import os, signal\nfrom audiobag.training import interruption as i\ni.install(); i.begin()\n{before}"
+    body = "os.kill(os.getpid(), signal.SIGHUP); i.install(); os.kill(os.getpid(), signal.SIGHUP); print('still here')"
+    command = ["nohup", sys.executable, "-c", head + body]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "still here\n")
 
 
 def test_before_the_work_begins_a_signal_cannot_be_caught() -> None:

@@ -18,7 +18,17 @@ def test_whole_numbers_are_accepted(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0, "0"), (-1, "-1"), (1.5, "1.5"), ("3", "3"), (True, "True"), (None, "null"), ([1], "[1]")]
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (-1, "-1"),
+        (1.5, "1.5"),
+        ("3", "the text '3'"),
+        ("x", "x"),
+        (True, "True"),
+        (None, "null"),
+        ([1], "[1]"),
+    ],
 )
 def test_other_values_are_not_whole_numbers(value: Any, shown: str) -> None:
     message = f"n must be a whole number of at least 1, or auto, got {shown}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from omegaconf import OmegaConf
 
 from audiobag.cli.members import members
-from audiobag.cli.messages import component_error
+from audiobag.cli.messages import component_error, unknown_key
 from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule
@@ -19,6 +22,8 @@ from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
 from audiobag.training import evaluate, evaluate_ensemble, fit
+from audiobag.training.trainer_options import REFUSED, check_trainer_options
+from audiobag.utils.errors import InputError
 
 
 def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
         ckpt_path=options.ckpt_path,
         init_from=options.init_from,
         config=config,
-        **_trainer(options.trainer),
+        **_trainer(options.trainer, fit),
     )
 
 
@@ -75,7 +80,7 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
         "ontology": options.ontology,
         "allow": options.allow,
         "threads": options.threads,
-        **_trainer(options.trainer),
+        **_trainer(options.trainer, evaluate),
     }
     if len(named) == 1 and not options.holdout:
         return evaluate(named[0], out, **how)
@@ -115,7 +120,20 @@ def _built(group: str, configs: dict[str, Any]) -> list[Any]:
     return [build(f"{group}.{name}", config) for name, config in configs.items() if config is not None]
 
 
-def _trainer(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the Trainer's class and options as `fit` takes them."""
+def _trainer(config: dict[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the Trainer's class and options as `fit` or `evaluate` takes them.
+
+    Raises:
+        ValueError: an option is none of the Trainer's, or one that the function has for itself.
+    """
     made = build("trainer", config, _partial_=True)
-    return {"trainer": made.func, **made.keywords} if made.func is not Trainer else dict(made.keywords)
+    accepted = signature(made.func).parameters
+    for name in made.keywords:
+        if name in signature(function).parameters and name not in REFUSED:
+            raise InputError(f"trainer.{name} is not an option of the Trainer: did you mean {name}?")
+        if name not in accepted and not any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
+            raise InputError(unknown_key(f"trainer.{name}", [f"trainer.{known}" for known in accepted]))
+    # Hydra leaves lists and mappings in its own containers.
+    given = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in made.keywords.items()}
+    check_trainer_options(given)
+    return {"trainer": made.func, **given} if made.func is not Trainer else given

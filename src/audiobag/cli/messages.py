@@ -5,22 +5,26 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from audiobag.cli.schema import KEYWORDS
 from audiobag.runs import OtherConfigurationError
-from audiobag.utils.configs import flatten
+from audiobag.utils.configs import flatten, quoted
 from audiobag.utils.errors import InputError, causes
 
 # What the operating system says of a path that the user has to change.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _RENAMED = {"scheduler": "lr_scheduler"}
 _FULL_KEY = re.compile(r"full_key: (\S+)")
+_KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_ENVIRONMENT = re.compile(r"\$\{oc\.env:.*\}")
 _ARGUMENT = re.compile(r"(\w+) (?:must|needs|has|cannot|reaches)\b")
 
 
@@ -36,7 +40,7 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if isinstance(cause, OtherConfigurationError):
             return f"{cause}; {remedy}"
         if isinstance(cause, InputError):
-            return with_key(str(cause), config)
+            return _with_hint(with_key(str(cause), config), config)
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
         if isinstance(cause, OmegaConfBaseException):
@@ -44,6 +48,8 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if isinstance(cause, OSError) and cause.filename and cause.errno in _REFUSED:
             path = Path(cause.filename).absolute()
             return f"{path} cannot be used ({cause.strerror}): choose another path, or change its permissions"
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
     if isinstance(error, HydraException):
         return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
     return None
@@ -94,6 +100,36 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
     return f"{key} is not a key that anything reads: {hint}"
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """Return the sentence for an override that Hydra's grammar does not allow, with the same override in quotes."""
+    override = error.override
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override} is not an option: expected key=value; --help lists the keys"
+    if not _KEY.fullmatch(key):
+        return f"{key} is not a key that anything reads: --help lists the keys"
+    reason = " ".join(str(error.message).partition("See https://")[0].split())
+    # Hydra says no more than the place of the character, or all of the override again.
+    reason = "" if reason.startswith("LexerNoViableAlt") else f" ({reason})"
+    if value.startswith("~/"):
+        return f'{override} cannot be read{reason}: ~ stays as it is here, so write {key}="$HOME{value[1:]}"'
+    plain = not set(value) & set("'\"\\$")
+    shell = f"""'{key}="{value}"'""" if plain else shlex.quote(f"{key}={quoted(value)}")
+    return f"{override} cannot be read{reason}: a text with such characters needs two pairs of quotes, {shell}"
+
+
+def _with_hint(text: str, config: Mapping[str, Any]) -> str:
+    """Add how a number is taken from the environment to a message about a key whose value is text from there."""
+    raw = flatten(config)
+    key = text.partition(" ")[0]
+    value = raw.get(key)
+    while isinstance(value, str) and (reference := _REFERENCE.fullmatch(value)) and reference[1] in raw:
+        key, value = reference[1], raw.pop(reference[1])
+    if isinstance(value, str) and _ENVIRONMENT.fullmatch(value):
+        return f"{text}; the environment gives text, which oc.decode reads as a number: {key}=${{oc.decode:{value}}}"
+    return text
 
 
 def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:

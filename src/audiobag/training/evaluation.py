@@ -97,8 +97,9 @@ def tested(
     Raises:
         ValueError: the eval set has other frames or classes, or an option cannot be honoured.
     """
-    options = {**TRAINER_DEFAULTS, "enable_checkpointing": False, **trainer_options}
+    options = {**TRAINER_DEFAULTS, **trainer_options}
     check_options(options)
+    options["enable_checkpointing"] = False
     check_scorable(path, content["audiobag"], data.test_store)
     module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
     made = make_trainer(trainer, [TaggingScore(Tagging), Progress()], [], options, data)

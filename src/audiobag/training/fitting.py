@@ -33,6 +33,7 @@ from audiobag.training.module import OptimizerFactory, SchedulerFactory, Tagging
 from audiobag.training.options import check_clipping, check_compile, check_options
 from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
+from audiobag.training.trainer_options import timer
 from audiobag.training.whole_step import WholeStepModule, captures, obstacle
 from audiobag.utils.errors import InputError, Interrupted
 from audiobag.utils.files import check_writable
@@ -145,8 +146,7 @@ def fit(
         _LOG.info(sentence)
     if compile:
         model.compile(mode=compile)
-    limit = options.pop("max_time", None)
-    clock = Timer(dict(limit) if isinstance(limit, Mapping) else limit)
+    clock = timer(options.pop("max_time", None))
     callbacks = [*_with_defaults(callbacks, run), clock, Observer()]
     made = make_trainer(trainer, callbacks, loggers or [CSVLogger(run.path, name="csv")], options, data)
     if resumed is not None:

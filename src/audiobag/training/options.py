@@ -11,21 +11,12 @@ from typing import Any, Final
 import torch
 
 from audiobag.training.devices import cpu_multiplies_bf16
+from audiobag.training.trainer_options import check_trainer_options
 from audiobag.utils.errors import InputError
-from audiobag.utils.values import check_choice, check_number, check_whole
+from audiobag.utils.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
-PRECISIONS: Final = ("32-true", "bf16-mixed", "16-mixed")
 COMPILE_MODES: Final = ("default", "reduce-overhead", "max-autotune")
-# Options that would score or validate a part only, and what to use instead.
-_PARTIAL: Final = {
-    "fast_dev_run": "use debug=fast",
-    "overfit_batches": "use debug=overfit",
-    "limit_train_batches": "set max_steps",
-    "limit_val_batches": "use val_fraction=0 for no hold-out",
-    "limit_test_batches": "score a smaller store instead",
-}
-_WHOLE: Final = ("max_steps", "log_every_n_steps", "val_check_interval", "num_nodes")
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -37,21 +28,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: an option cannot be honoured.
     """
-    check_choice("precision", options["precision"], PRECISIONS)
-    for name in _WHOLE:
-        if name in options:
-            check_whole(name, options[name])
-    if (clip := options.get("gradient_clip_val")) is not None:
-        check_number("gradient_clip_val", clip, "(0, inf)", ", or null for no clipping")
-    if (accumulated := options.get("accumulate_grad_batches", 1)) != 1:
-        raise InputError(
-            f"accumulate_grad_batches must be 1, got {accumulated}: each step draws its own batch, so raise batch_size"
-        )
-    for name, remedy in _PARTIAL.items():
-        if options.get(name):
-            raise InputError(f"{name} cannot be used, since the scores of a part would look complete: {remedy}")
+    check_trainer_options(options)
     if options["accelerator"] == "cpu":
-        _check_cpu(options["precision"])
+        _check_cpu(options)
     else:
         _check_gpus(options["accelerator"], options["precision"], options["devices"])
 
@@ -90,11 +69,15 @@ def check_compile(mode: str | None) -> None:
         raise InputError(f"compile={mode} needs a C++ compiler and there is no {compiler}: install it, or use null")
 
 
-def _check_cpu(precision: str) -> None:
-    if precision == "16-mixed":
+def _check_cpu(options: Mapping[str, Any]) -> None:
+    if options["precision"] == "16-mixed":
         raise InputError("precision cannot be 16-mixed on a CPU: use bf16-mixed or 32-true")
-    if precision == "bf16-mixed" and not cpu_multiplies_bf16():
+    if options["precision"] == "bf16-mixed" and not cpu_multiplies_bf16():
         _LOG.warning("this CPU has no bf16 instructions, so bf16-mixed is slower than 32-true here")
+    if options["devices"] != "auto":
+        check_whole("devices", options["devices"], otherwise=" on a CPU")
+    if options.get("sync_batchnorm"):
+        raise InputError("sync_batchnorm cannot be true on a CPU: torch synchronises batch norm on GPUs only")
 
 
 def _check_gpus(accelerator: str, precision: str, devices: object) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from audiobag.utils.errors import InputError
+
+_LIKE_A_NUMBER: Final = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|true|false|null|", re.IGNORECASE)
 
 
 def check_whole(name: str, value: Any, least: int = 1, otherwise: str = "") -> None:
@@ -71,4 +74,6 @@ def listed(value: Any) -> list[Any]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and _LIKE_A_NUMBER.fullmatch(value):
+        return f"the text '{value}'"
     return "null" if value is None else str(value)
