@@ -22,7 +22,7 @@ class Transformer(nn.Module):
     h^{(l)} = z^{(l)} + \mathrm{dropout}(M_l(\mathrm{LN}(z^{(l)}))), \qquad h = \mathrm{LN}(h^{(\text{depth})})$$
 
     A is multi-head attention of each frame to the real frames of its bag, M two dense layers with a ReLU between, and
-    LN layer normalisation, in front of each part (pre-norm). Without positions, the order of the frames does not matter.
+    LN layer normalisation, in front of each part (pre-norm). Without positions, the order of frames does not matter.
 
     Args:
         in_features: D.
