@@ -15,12 +15,10 @@ from audiobag.pooling import (
     Average,
     Expectation,
     ExponentialSoftmax,
-    Hierarchical,
     LinearSoftmax,
     Max,
     Measure,
     Power,
-    SigmoidAttention,
     TimeSoftmaxAttention,
     TopK,
 )
@@ -41,7 +39,6 @@ ALL = [
     Power,
     partial(Power, n=50.0),
     TopK,
-    partial(Hierarchical, measure=LinearSoftmax, lengths=[2, 2]),
 ]
 
 
@@ -98,27 +95,6 @@ class TestTopK(OfAnExpectation):
         return oracle.top_k(f, 2)
 
 
-class TestHierarchical(OfAnExpectation):
-    measure = partial(Hierarchical, measure=LinearSoftmax, lengths=[2, 2])
-    order_matters = True
-
-    def weights(self, h: Array, f: Array, parameters: Parameters) -> Array:
-        return oracle.in_stages(f, [2, 2], lambda f: f)
-
-
-class TestHierarchicalAverage(OfAnExpectation):
-    measure = partial(Hierarchical, measure=Average, lengths=[3])
-    order_matters = True
-
-    def weights(self, h: Array, f: Array, parameters: Parameters) -> Array:
-        return oracle.in_stages(f, [3], np.ones_like)
-
-
-class TestHierarchicalAttention(PoolingSuite):
-    measure = partial(Hierarchical, measure=SigmoidAttention, lengths=[2])
-    order_matters = True
-
-
 @pytest.mark.parametrize("measure", ALL)
 @pytest.mark.parametrize("bias", [-200.0, -60.0, 0.0, 60.0])
 def test_measure_is_a_probability_for_any_f(measure: type[Measure], bias: float) -> None:
@@ -146,9 +122,6 @@ def test_measure_is_a_probability_for_any_f(measure: type[Measure], bias: float)
         (partial(Power, n=1.0), LinearSoftmax),
         (partial(TopK, k=1), Max),
         (partial(TopK, k=5), Average),
-        (partial(Hierarchical, measure=LinearSoftmax, lengths=[]), LinearSoftmax),
-        (partial(Hierarchical, measure=LinearSoftmax, lengths=[5]), LinearSoftmax),
-        (partial(Hierarchical, measure=Max, lengths=[2, 2]), Max),
     ],
 )
 def test_special_cases(special: type[Measure], known: type[Measure]) -> None:
