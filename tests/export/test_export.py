@@ -69,7 +69,7 @@ _KINDS = {
         "mlp": ("embedding.width=8", "embedding.batch_norm=true"),
         "residual_mlp": ("embedding.width=8",),
         "convolution": ("embedding.width=8",),
-        "transformer": ("embedding.width=8", "embedding.heads=2", "embedding.positions=6"),
+        "transformer": ("embedding.width=8", "embedding.heads=2", "embedding.hidden=8", "embedding.positions=6"),
         "lstm": ("embedding.width=8",),
     },
 }
