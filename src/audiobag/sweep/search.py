@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def _study(sweeper: DictConfig) -> Any:
 
 def _continue(study: Any, folder: Path) -> tuple[int, int]:
     """Queue the trials of an earlier start that are not complete; return the number of complete trials, and of all."""
+    import optuna
     from optuna.trial import TrialState
 
     if study.user_attrs.get(_FOLDER, str(folder)) != str(folder):
@@ -89,6 +91,9 @@ def _continue(study: Any, folder: Path) -> tuple[int, int]:
         if trial.state is TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
         if trial.state in (TrialState.RUNNING, TrialState.FAIL) and trial.params not in complete + queued:
-            study.enqueue_trial(trial.params)
+            with warnings.catch_warnings():
+                # Experimental in Optuna 2, which the sweeper needs; unchanged in later versions.
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.enqueue_trial(trial.params)
             queued.append(trial.params)
     return len(complete), len(trials)
