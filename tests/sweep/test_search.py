@@ -44,6 +44,7 @@ def test_an_interrupted_search_continues(tmp_path: Path, storage: str) -> None:
         again = start(tmp_path / "sweep", storage)
         assert (again.study_name, again.n_trials) == ("sweep", 5)
         assert again.sampler.seed > 3
+        study = optuna.load_study(study_name="sweep", storage=storage)  # which keeps what it has read
         assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
     values = [ask(study).params for _ in range(3)]
     assert values[:2] == [failed.params, running.params]

@@ -63,7 +63,7 @@ def _study(sweeper: DictConfig) -> Any:
 
     storage = sweeper.storage if isinstance(sweeper.storage, str) else instantiate(sweeper.storage)
     given = sweeper.direction if isinstance(sweeper.direction, Sequence | DictConfig) else [sweeper.direction]
-    directions = [given] if isinstance(given, str) else [getattr(one, "name", one) for one in given]
+    directions: list[Any] = [given] if isinstance(given, str) else [getattr(one, "name", one) for one in given]
     try:
         return optuna.create_study(
             study_name=sweeper.study_name, storage=storage, directions=directions, load_if_exists=True

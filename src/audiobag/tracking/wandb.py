@@ -142,7 +142,7 @@ class WandbTracker(Tracker):
         """Return our settings, without those that the user has made in the environment."""
         import wandb
 
-        ours = {
+        ours: dict[str, Any] = {
             "console": "off",  # train.log has the output
             "silent": True,
             "disable_git": True,  # the configuration has the revision of the code
@@ -150,7 +150,7 @@ class WandbTracker(Tracker):
             "init_timeout": SECONDS_TO_INIT,
             "finish_timeout": 300,
         }
-        chosen = {} if self._finish_seconds is None else {"finish_timeout": self._finish_seconds}
+        chosen: dict[str, Any] = {} if self._finish_seconds is None else {"finish_timeout": self._finish_seconds}
         return wandb.Settings(**{k: v for k, v in ours.items() if f"WANDB_{k.upper()}" not in os.environ}, **chosen)
 
     def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
