@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from audiobag.bags import BagPrediction
-from audiobag.kernels.dense import dense
+from audiobag.kernels.dense import output_layer
 from audiobag.kernels.weighted_mean import weighted_mean
 from audiobag.pooling.measure import Measure
 from audiobag.utils.values import check_whole
@@ -37,9 +37,10 @@ class Hierarchical(nn.Module):
             a segment, the mean of h over its frames.
         lengths: frames of a segment, then segments of a longer segment, and so on; each at least 2. There is one stage
             more than lengths.
+        prior: initial probability of each class in a frame, in (0, 1).
 
     Raises:
-        ValueError: a length is not a whole number of at least 2.
+        ValueError: a length is not a whole number of at least 2, or `prior` is not in (0, 1).
 
     References:
         He, Shen and Zhang (2019), "Hierarchical pooling structure for weakly labeled sound event detection",
@@ -47,13 +48,18 @@ class Hierarchical(nn.Module):
     """
 
     def __init__(
-        self, in_features: int, classes: int, measure: Callable[[int, int], Measure], lengths: Sequence[int]
+        self,
+        in_features: int,
+        classes: int,
+        measure: Callable[[int, int], Measure],
+        lengths: Sequence[int],
+        prior: float = 0.5,
     ) -> None:
         super().__init__()
         for i, length in enumerate(lengths):
             check_whole(f"lengths[{i}]", length, 2)
         self.lengths = tuple(lengths)
-        self.classifier = dense(in_features, classes)
+        self.classifier = output_layer(in_features, classes, prior)
         self.measure = measure(in_features, classes)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
