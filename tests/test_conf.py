@@ -100,14 +100,11 @@ def test_the_ladder_ends_with_the_best_recipe(tmp_path: Path) -> None:
     assert configs[-2] == configs[-1]
 
 
-def test_the_sweep_of_poolings_has_every_pooling(store: Store, tmp_path: Path) -> None:
-    """Every pooling takes a prior, which the sweep sets."""
-    swept = OmegaConf.load(CONF / "sweep" / "poolings.yaml").hydra.sweeper.params.pooling.split(",")
-    assert sorted(swept) == sorted(p.stem for p in (CONF / "pooling").glob("*.yaml"))
-    for pooling in swept:
-        config = composed("train", "experiment=regularised", f"pooling={pooling}", f"paths.run={tmp_path}")
-        assert config["pooling"]["prior"] == 0.0025
-        assert model_of(options_of("train", OmegaConf.create(config)), store) is not None
+@pytest.mark.parametrize("pooling", sorted(p.stem for p in (CONF / "pooling").glob("*.yaml")))
+def test_every_pooling_takes_the_prior_of_the_sweep(pooling: str, store: Store, tmp_path: Path) -> None:
+    config = composed("train", "experiment=regularised", f"pooling={pooling}", f"paths.run={tmp_path}")
+    assert config["pooling"]["prior"] == 0.0025
+    assert model_of(options_of("train", OmegaConf.create(config)), store) is not None
 
 
 def test_a_smaller_data_set_has_a_shorter_schedule(tmp_path: Path) -> None:
