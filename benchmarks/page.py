@@ -17,6 +17,7 @@ _TITLES = {
     "metrics": "Metrics",
     "step": "The training step",
     "pooling": "Pooling",
+    "kinds": "Kinds of pooling",
     "training": "Framework overhead",
     "startup": "Start",
     "growth": "Growth",
