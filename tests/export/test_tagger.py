@@ -14,6 +14,7 @@ import audiobag
 from audiobag.data.store import Store
 from audiobag.export import Tagger, load
 from audiobag.runs import RunDirectory
+from audiobag.runs.checkpoints import load_checkpoint
 from tests.export.fabricate import make_run
 
 
@@ -146,6 +147,13 @@ def test_push_to_hub_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.Monk
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     assert tagger.push_to_hub("someone/model") == "done"
     assert sent["someone/model"] >= {"config.json", "class_names.json", "model.safetensors", "README.md"}
+
+
+def test_an_export_names_no_folder_of_the_machine_that_trained(made: tuple[Path, Store], folder: Path) -> None:
+    checkpoint, _ = made
+    run = checkpoint.parents[1]
+    assert str(run) in json.dumps(load_checkpoint(checkpoint)["audiobag"]["config"])
+    assert str(run) not in (folder / "config.json").read_text()
 
 
 def test_a_path_to_a_run_is_enough_to_predict(made: tuple[Path, Store], tagger: Tagger) -> None:
