@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,9 @@ def test_hub_mixin_saves_and_loads_a_local_folder(tagger: Tagger, tmp_path: Path
     again = Tagger.from_pretrained(tmp_path / "out")
     assert same(again.predict(*bags()), tagger.predict(*bags()))
     assert again.card == "# mine\n"
-    assert again.model_config == tagger.model_config
+    written, read = (replace(one.model_config, training={}) for one in (tagger, again))
+    assert written == read
+    assert again.model_config.training["config_hash"] == tagger.model_config.training["config_hash"]
 
 
 def test_from_pretrained_downloads_only_the_four_files(
