@@ -79,7 +79,7 @@ def _planted(store: Store) -> StrongLabels:
     shows = np.zeros((len(clip), int(lengths.max(initial=1))), np.bool_)
     shows[np.repeat(np.arange(len(clip)), counts), frames] = True
     truth = FrameTruth(lengths, clip, labels.ids.astype(np.int64), shows, store.classes)
-    return StrongLabels(np.arange(len(store)), truth, {**_counted(store, truth), "events": len(frames)})
+    return StrongLabels(np.arange(len(store)), truth, _counted(store, truth))
 
 
 def _from_events(store: Store, events: Events, ontology: str | Path | None) -> StrongLabels:
