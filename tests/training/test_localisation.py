@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import audiobag
 from audiobag.bags import BagPrediction, Bags
+from audiobag.cli.assemble import score
+from audiobag.cli.options import options_of
 from audiobag.data.store import open_store
 from audiobag.data.strong import strong_labels
 from audiobag.metrics import localisation_scores
 from audiobag.runs import RunDirectory
 from audiobag.training import evaluate
 from audiobag.training.callbacks.frames import FramePredictions
-from tests.composing import trained
+from tests.composing import composed, trained
 
 KINDS = ["f", "p", "fp", "F", "random"]
 
@@ -57,8 +60,8 @@ def test_an_evaluation_scores_the_seconds_of_the_clips_with_strong_labels(
     own = np.arange(predicted.frame.shape[1]) < strong.truth.lengths[:, None]
     f, p = predicted.frame.numpy()[own], predicted.measure.numpy()[own]
     uniform = np.repeat(predicted.clip.numpy(), strong.truth.lengths, axis=0)
-    for kind, score in {"f": f, "p": np.minimum(p, 1), "fp": f * p, "F": uniform}.items():
-        expected = localisation_scores(score, strong.truth).summary()
+    for kind, values in {"f": f, "p": np.minimum(p, 1), "fp": f * p, "F": uniform}.items():
+        expected = localisation_scores(values, strong.truth).summary()
         assert found[kind] == pytest.approx(expected, abs=1e-4), kind
     assert found["F"]["within_AUC"] == 0.5
     assert found["F"]["pointing"] == pytest.approx(found["F"]["share"])
@@ -91,6 +94,12 @@ def test_a_model_without_a_measure_shows_what_there_is(data: Path, events: Path,
 def test_without_strong_labels_there_are_no_such_scores(run: Path, tmp_path: Path) -> None:
     assert "localisation" not in evaluate(run, tmp_path)
     assert not list(tmp_path.glob("localisation.*"))
+
+
+def test_an_ensemble_is_refused(run: Path, tmp_path: Path) -> None:
+    config = composed("evaluate", f"checkpoint=[{run},{run}]", "strong=planted", f"paths.run={tmp_path}")
+    with pytest.raises(ValueError, match=r"^strong needs one checkpoint"):
+        score(options_of("evaluate", OmegaConf.create(config)), tmp_path)
 
 
 def test_frames_are_in_the_order_of_the_clips_whatever_the_batches() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from audiobag.metrics.localisation import LOCALISATION
 from audiobag.training.cluster import is_first
 
-_KINDS = {"f": "f", "p": "p", "fp": "f p", "F": "F at each second", "random": "random"}
+_KINDS = {"f": "f", "p": "p", "fp": "f p", "F": "F everywhere", "random": "random"}
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
 
 
@@ -36,12 +36,13 @@ def show_scores(record: Mapping[str, Any], run: Path) -> None:
 
 
 def _localisation(scores: Mapping[str, Any]) -> Table:
-    """Return a table of the scores of seconds, a row per kind."""
+    """Return a table of some scores of the seconds, a row per kind; metrics.json has all of them."""
     table = Table(title=None)
-    table.add_column("score of a second")
-    for title in LOCALISATION.values():
-        table.add_column(title, justify="right")
+    table.add_column("second")
+    shown = ("frame_mAP", "within_AUC", "pointing", "mass", "share")
+    for name in shown:
+        table.add_column(LOCALISATION[name], justify="right")
     for kind, title in _KINDS.items():
         if found := scores.get(kind):
-            table.add_row(title, *("-" if found[name] is None else f"{found[name]:.4f}" for name in LOCALISATION))
+            table.add_row(title, *("-" if found[name] is None else f"{found[name]:.4f}" for name in shown))
     return table

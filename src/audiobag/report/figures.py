@@ -79,8 +79,8 @@ def score_pictures(
             "localisation",
             "Localisation against tagging",
             "Left: mAP of seconds over all clips and classes. Right: how often the highest second lies in an event."
-            " Circles: f; triangles: p; dashes: the clip's probability at each second, as under a uniform measure."
-            " Means over seeds.",
+            " Circles: f; triangles: p, on the right; dashes: the clip's probability at each second, as under a uniform"
+            " measure. Means over seeds.",
             lambda: draw_localisation(systems, colour),
         ),
     ]
