@@ -129,6 +129,7 @@ class EvaluateOptions:
     combine: Combine = MISSING
     holdout: bool = MISSING
     ontology: str | None = MISSING
+    strong: str | None = MISSING
     data: dict[str, Any] | None = None
     allow: Any = MISSING
     threads: int | None = MISSING

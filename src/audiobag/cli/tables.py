@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from audiobag.metrics.localisation import LOCALISATION
 from audiobag.training.cluster import is_first
 
+_KINDS = {"f": "f", "p": "p", "fp": "f p", "F": "F everywhere", "random": "random"}
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
 
 
@@ -28,4 +30,19 @@ def show_scores(record: Mapping[str, Any], run: Path) -> None:
             table.add_row(title, *("-" if n is None else f"{n:.4f}" for n in numbers), str(scores["classes"]))
     console = Console()
     console.print(table)
+    if localised := record.get("localisation"):
+        console.print(_localisation(localised))
     console.print(f"Run directory: {run}", soft_wrap=True, highlight=False)
+
+
+def _localisation(scores: Mapping[str, Any]) -> Table:
+    """Return a table of some scores of the seconds, a row per kind; metrics.json has all of them."""
+    table = Table(title=None)
+    table.add_column("second")
+    shown = ("frame_mAP", "within_AUC", "pointing", "mass", "share")
+    for name in shown:
+        table.add_column(LOCALISATION[name], justify="right")
+    for kind, title in _KINDS.items():
+        if found := scores.get(kind):
+            table.add_row(title, *("-" if found[name] is None else f"{found[name]:.4f}" for name in shown))
+    return table

@@ -31,11 +31,7 @@ def class_distances(ontology: Path, class_ids: Sequence[str]) -> NDArray[np.int1
     from scipy.sparse import coo_array  # takes a tenth of a second to import
     from scipy.sparse.csgraph import shortest_path
 
-    try:
-        content = json.loads(ontology.read_text(encoding="utf-8"))
-        entries = {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"ontology {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
+    entries = _children(ontology)
     place = {name: i for i, name in enumerate(dict.fromkeys([*entries, *(c for cs in entries.values() for c in cs)]))}
     if unknown := [name for name in class_ids if name not in place]:
         raise InputError(f"ontology {ontology} lacks {len(unknown)} of the classes, the first is {unknown[0]!r}")
@@ -48,6 +44,44 @@ def class_distances(ontology: Path, class_ids: Sequence[str]) -> NDArray[np.int1
         a, b = np.argwhere(np.isinf(distance))[0]
         raise InputError(f"ontology {ontology} has no path from {class_ids[a]} to {class_ids[b]}")
     return distance.astype(np.int16)
+
+
+def nearest_classes(ontology: Path, class_ids: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return for each entry of an ontology the indices of its nearest classes upwards: itself, or else its ancestors.
+
+    Ancestors that are equally near are all returned. Entries without a class among their ancestors are left out.
+
+    Args:
+        ontology: see `class_distances`.
+        class_ids: id of each class.
+
+    Raises:
+        ValueError: the file is not such an ontology.
+    """
+    parents: dict[str, list[str]] = {}
+    for name, children in _children(ontology).items():
+        parents.setdefault(name, [])
+        for child in children:
+            parents.setdefault(child, []).append(name)
+    index = {name: k for k, name in enumerate(class_ids)}
+    found = {}
+    for name in parents:
+        level, seen = [name], {name}
+        while level and not any(one in index for one in level):
+            level = list(dict.fromkeys(up for one in level for up in parents[one] if up not in seen))
+            seen.update(level)
+        if level:
+            found[name] = tuple(sorted(index[one] for one in level if one in index))
+    return found
+
+
+def _children(ontology: Path) -> dict[str, list[str]]:
+    """Return the ids of the children of each entry of an ontology."""
+    try:
+        content = json.loads(ontology.read_text(encoding="utf-8"))
+        return {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"ontology {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
 
 
 def ontology_average_precision(

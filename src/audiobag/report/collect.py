@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,23 @@ from audiobag.utils.errors import InputError
 
 SCORED = ("test", "test_averaged")
 METRICS = ("mAP", "AUC", "d_prime")
+
+
+@dataclass(frozen=True, slots=True)
+class Localised:
+    """Scores of the seconds, by an evaluation with strong labels.
+
+    Attributes:
+        directory: folder of the evaluation.
+        checkpoint: what it scored.
+        counts: of its strong labels, see `strong_labels`.
+        scores: by kind and name.
+    """
+
+    directory: RunDirectory
+    checkpoint: Path
+    counts: Mapping[str, int]
+    scores: Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +43,7 @@ class Run:
         overrides: the overrides given on the command line, or to this job by its sweep.
         choices: the option chosen of each configuration group.
         classes: per_class.csv, for the final weights.
+        localised: the evaluation of its weights against strong labels, if the folders have one.
     """
 
     directory: RunDirectory
@@ -34,6 +52,7 @@ class Run:
     overrides: Sequence[str]
     choices: Mapping[str, str]
     classes: ClassScores
+    localised: Localised | None = None
 
     @property
     def seed(self) -> int:
@@ -72,11 +91,17 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
         raise InputError("runs must have at least one folder, of a run or of a sweep")
     runs: list[Run] = []
     left_out: list[LeftOut] = []
+    localised: list[Localised] = []
     for path in sorted({found.resolve() for folder in folders for found in run_folders(folder)}):
         try:
-            runs.append(_read(RunDirectory(path)))
+            if found := _localised(RunDirectory(path)):
+                localised.append(found)
+            else:
+                runs.append(_read(RunDirectory(path)))
         except InputError as error:
             left_out.append(LeftOut(path, str(error)))
+    runs, unused = _joined(runs, localised)
+    left_out += unused
     if not runs:
         where = ", ".join(map(str, folders))
         broken = f" ({len(left_out)} unfinished or broken: {left_out[0].reason})" if left_out else ""
@@ -111,6 +136,35 @@ def _read(directory: RunDirectory) -> Run:
         raise InputError(f"per_class.csv has {len(classes.names)} classes, metrics.json {expected}")
     config = directory.config()
     return Run(directory, metrics, config.without_seed, config.overrides, config.choices or {}, classes)
+
+
+def _localised(directory: RunDirectory) -> Localised | None:
+    """Return the scores of an evaluation with strong labels; None if the folder is none."""
+    metrics = directory.metrics() or {}
+    found = metrics.get("localisation")
+    if metrics.get("status") != "done" or "checkpoint" not in metrics or not isinstance(found, dict):
+        return None
+    scores = {kind: values for kind, values in found.items() if kind != "counts"}
+    return Localised(directory, Path(str(metrics["checkpoint"])).resolve(), found.get("counts", {}), scores)
+
+
+def _joined(runs: Sequence[Run], localised: Sequence[Localised]) -> tuple[list[Run], list[LeftOut]]:
+    """Return the runs with the evaluations of their scored weights, and the evaluations of others."""
+    of = {run.directory.path: run for run in runs}
+    unused = []
+    for one in localised:
+        run = of.get(one.checkpoint.parent.parent)
+        if run is None:
+            reason = f"scores of a checkpoint by audiobag-evaluate ({one.checkpoint}), whose run is not in the report"
+        elif one.checkpoint != run.directory.scored_checkpoint():
+            reason = f"scores of other weights ({one.checkpoint}) than those that the run scored"
+        elif run.localised is not None:
+            reason = f"scores {one.checkpoint} again, as {run.localised.directory.path} does"
+        else:
+            of[run.directory.path] = replace(run, localised=one)
+            continue
+        unused.append(LeftOut(one.directory.path, reason))
+    return list(of.values()), unused
 
 
 def _check(metrics: Mapping[str, Any]) -> None:

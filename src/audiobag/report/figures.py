@@ -11,6 +11,7 @@ from audiobag.report import plots
 from audiobag.report.clips import Load, example_clips
 from audiobag.report.compare import best, best_attention, comparable
 from audiobag.report.evidence import Evidence, Labels
+from audiobag.report.localisation import draw_localisation
 from audiobag.report.page import Picture
 from audiobag.report.systems import System
 from audiobag.utils.errors import InputError
@@ -73,6 +74,14 @@ def score_pictures(
             "mAP on the hold-out during training. Lines are means over seeds, shaded areas reach from the lowest to the"
             " highest seed.",
             lambda: plots.training(systems, colour),
+        ),
+        (
+            "localisation",
+            "Localisation against tagging",
+            "Left: mAP of seconds over all clips and classes. Right: how often the highest second lies in an event."
+            " Circles: f; triangles: p, on the right; dashes: the clip's probability at each second, as under a uniform"
+            " measure. Means over seeds.",
+            lambda: draw_localisation(systems, colour),
         ),
     ]
     pictures = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,38 @@ def bootstrap_mean(values: NDArray[np.float64], replicates: int = CLASS_REPLICAT
     """
     n = len(values)
     return np.concatenate([values @ weights / n for weights in bootstrap_weights(n, replicates)])
+
+
+def bootstrap_pairs(
+    values: NDArray[np.float64],
+    clip: NDArray[np.int64],
+    label: NDArray[np.int64],
+    clips: int,
+    replicates: int,
+) -> NDArray[np.float64]:
+    """Return [R], the mean over classes of the mean over pairs, when the clips are drawn again with replacement.
+
+    A class of which a replicate draws no pair is left out of its mean; NaN if there is no other class.
+
+    Args:
+        values: score [Q] of each pair of a clip and a class.
+        clip: clip [Q] of each pair, 0 to `clips` - 1.
+        label: class [Q] of each pair.
+        clips: N.
+        replicates: R.
+    """
+    out = []
+    columns = np.arange(len(label))
+    shape = (int(label.max(initial=-1)) + 1, len(label))
+    count: Any = sparse.csr_array((np.ones(len(values)), (label, columns)), shape=shape)
+    total: Any = sparse.csr_array((values, (label, columns)), shape=shape)
+    for weights in bootstrap_weights(clips, replicates):
+        drawn = weights[clip].astype(np.float64)
+        pairs: NDArray[np.float64] = count @ drawn
+        mean: NDArray[np.float64] = np.divide(total @ drawn, pairs, out=np.zeros_like(pairs), where=pairs > 0)
+        classes: NDArray[np.int64] = (pairs > 0).sum(axis=0)
+        out.append(np.divide(mean.sum(axis=0), classes, out=np.full(classes.shape, np.nan), where=classes > 0))
+    return np.concatenate(out)
 
 
 def bootstrap_map(

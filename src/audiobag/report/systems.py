@@ -63,6 +63,11 @@ class System:
         found = (run.metrics.get(scored, {}).get(metric) for run in self.runs)
         return [float(value) for value in found if value is not None]
 
+    def localisation(self, kind: str, name: str) -> list[float]:
+        """Return a score of the seconds for each seed that has it."""
+        found = (run.localised.scores.get(kind, {}).get(name) for run in self.runs if run.localised)
+        return [float(value) for value in found if value is not None]
+
 
 def group(runs: Iterable[Run]) -> tuple[list[System], list[LeftOut]]:
     """Return the systems, sorted by mAP, and the runs that repeat a seed of their system."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from audiobag.pictures.curves import spread
-from audiobag.report import plots
+from audiobag.report import localisation, plots
 from audiobag.report.clip_selection import class_index
 from audiobag.report.clips import Load
 from audiobag.report.collect import LeftOut, collect
@@ -77,8 +77,11 @@ def report(
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
     compared = differences(systems, against, evidence)
     tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
+    ends, no_ends = localisation.intervals(systems, replicates)
+    if located := localisation.localisation_table(systems, ends):
+        tables.append(located)
     clips, no_clips = example_pictures(systems, against, labels, chosen, load)
-    notices = [*flags(systems), *missing, *no_clips]
+    notices = [*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends]
     left_out = [*left_out, *repeats]
     pictures = [*score_pictures(systems, against, counts, evidence, chosen), *clips]
     per_class = _per_class(systems, against, counts)
@@ -87,6 +90,8 @@ def report(
         with atomic(folder / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png)
     write_text(folder / "scores.csv", scores_csv(systems))
+    if located:
+        write_text(folder / "localisation.csv", localisation.localisation_csv(systems, ends))
     write_text(folder / "differences.csv", differences_csv(compared))
     write_text(folder / "pairwise.csv", differences_csv(pairwise(systems, evidence)))
     write_text(folder / "per_class.csv", csv_text(list(per_class[0]), [list(row.values()) for row in per_class]))

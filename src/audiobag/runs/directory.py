@@ -14,6 +14,7 @@
 | `predictions.h5` | of the eval set: video_id [N], probability [N, K], optionally probability_averaged [N, K] |
 | `holdout.h5` | the same arrays for the training clips that were held out, if there are any; the same weights |
 | `per_class.csv` | index, name, positives, training_clips, AP, AUC, d_prime of each class |
+| `localisation.csv`, `localisation.h5` | with strong labels: scores of the seconds, see `runs.localisation` |
 | `metrics.json` | written last: the run is complete if it says `"status": "done"` |
 """
 
@@ -32,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.runs.configuration import RunConfig, check_same, read_config
+from audiobag.runs.localisation import PairScores, read_localisation, write_localisation
 from audiobag.runs.per_class import ClassScores, read_per_class, write_per_class
 from audiobag.runs.predictions import read_predictions, write_predictions
 from audiobag.utils.errors import InputError
@@ -191,6 +193,16 @@ class RunDirectory:
     def read_per_class(self) -> ClassScores:
         """Read per_class.csv, see `runs.per_class`."""
         return read_per_class(self.path / "per_class.csv")
+
+    def write_localisation(
+        self, names: Sequence[str], columns: Mapping[str, NDArray[np.float64]], pairs: PairScores
+    ) -> None:
+        """Write localisation.csv and localisation.h5, see `runs.localisation`."""
+        write_localisation(self.path, names, columns, pairs)
+
+    def read_localisation(self) -> PairScores:
+        """Read localisation.h5, see `runs.localisation`."""
+        return read_localisation(self.path)
 
     def note_tracked(self, tracker: str, known: Mapping[str, Any]) -> None:
         """Record the id of the run in a tracker, and where the tracker keeps it."""

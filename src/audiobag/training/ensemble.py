@@ -187,7 +187,7 @@ def _of_eval_set(
             raise InputError(f"{member.run.predictions} has other clips or classes than {store.path}")
         return probability
     path = resolve_checkpoint(member.near)
-    made = tested(path, load_checkpoint(path), data, allow, trainer, **trainer_options)
+    made = tested(path, load_checkpoint(path), data, allow, trainer, (), **trainer_options)
     predicted: NDArray[np.float32] = callback_of(made, TaggingScore).predictions["test"][1].numpy()
     return predicted
 

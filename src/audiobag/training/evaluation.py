@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning import Trainer
+from lightning import Callback, Trainer
 from numpy.typing import NDArray
 
 from audiobag.data import BagDataModule
 from audiobag.data.store import Store
+from audiobag.data.strong import strong_labels
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging, class_distances
 from audiobag.runs import RunDirectory, resolve_checkpoint
@@ -21,6 +22,7 @@ from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import Progress, TaggingScore
 from audiobag.training.devices import set_threads
 from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
+from audiobag.training.localisation import collect_frames, write_localisation
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
@@ -33,6 +35,7 @@ def evaluate(
     *,
     data: BagDataModule | None = None,
     ontology: str | Path | None = None,
+    strong: str | Path | None = None,
     allow: Sequence[str] = (),
     threads: int | None = None,
     trainer: Callable[..., Trainer] = Trainer,
@@ -40,11 +43,16 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a checkpoint and write predictions.h5, per_class.csv and metrics.json.
 
+    With strong labels, localisation.csv and localisation.h5 are written too.
+
     Args:
         checkpoint: a checkpoint, or the folder of a run for the weights that it scored.
         out: folder to write to.
         data: whose eval set to score; None for the checkpoint's own.
-        ontology: ontology of the classes, for the ontology-aware mAP; see `class_distances`. None for no such score.
+        ontology: ontology of the classes, for the ontology-aware mAP, see `class_distances`, and for strong labels
+            that are not classes. None for no such score, and to leave out such labels.
+        strong: a file of events, against which to score what the model says about each second; "planted" for the
+            witnesses of a synthetic store. See `strong_labels` and `localisation_scores`. None for no such scores.
         allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
         threads: CPU threads of each process; None for torch's choice.
         trainer: makes the Trainer.
@@ -62,12 +70,16 @@ def evaluate(
     data = data or own_eval_set(path, content["audiobag"]["config"])
     distance = distances(ontology, data.test_store)
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
-    made = tested(path, content, data, allow, trainer, **trainer_options)
+    labels = None if strong is None else strong_labels(data.test_store, strong, ontology)
+    also = [] if labels is None else [collect_frames(data.test_store, labels)]
+    made = tested(path, content, data, allow, trainer, also, **trainer_options)
+    localised = {} if labels is None else {"localisation": write_localisation(made, data.test_store, labels, run)}
     record = {
         "status": "done",
         "checkpoint": str(path),
         "step": content["global_step"],
         **write_test(made, data.test_store, run, distance=distance),
+        **localised,
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
         **provenance(),
     }
@@ -82,6 +94,7 @@ def tested(
     data: BagDataModule,
     allow: Sequence[str],
     trainer: Callable[..., Trainer],
+    also: Sequence[Callback],
     **trainer_options: Any,
 ) -> Trainer:
     """Return a Trainer that has tested the model of a checkpoint, with the callback `TaggingScore`.
@@ -92,6 +105,7 @@ def tested(
         data: whose eval set to score.
         allow: see `evaluate`.
         trainer: see `evaluate`.
+        also: further callbacks.
         **trainer_options: see `evaluate`.
 
     Raises:
@@ -102,7 +116,7 @@ def tested(
     options["enable_checkpointing"] = False
     check_scorable(path, content["audiobag"], data.test_store)
     module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
-    made = make_trainer(trainer, [TaggingScore(Tagging), Progress()], [], options, data)
+    made = make_trainer(trainer, [TaggingScore(Tagging), Progress(), *also], [], options, data)
     made.test(module, data, verbose=False)
     return made
 

@@ -2,6 +2,7 @@
 
 from audiobag.training.callbacks.averaging import PredictionAveraging
 from audiobag.training.callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from audiobag.training.callbacks.frames import CollectFrames
 from audiobag.training.callbacks.heartbeat import Heartbeat
 from audiobag.training.callbacks.observer import Observer
 from audiobag.training.callbacks.predictions import ClipPredictions
@@ -14,6 +15,7 @@ __all__ = [
     "SWA",
     "AtomicCheckpointIO",
     "ClipPredictions",
+    "CollectFrames",
     "Heartbeat",
     "Observer",
     "PredictionAveraging",

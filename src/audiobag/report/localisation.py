@@ -1,0 +1,145 @@
+"""Localisation in the report: a table, a CSV and the picture of tagging against localisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from audiobag.report.formats import NONE, Table, csv_text
+from audiobag.report.statistics import bootstrap_pairs, estimate, interval
+from audiobag.report.systems import System
+from audiobag.runs.localisation import PAIR_SCORES
+from audiobag.utils.errors import InputError
+from audiobag.utils.plotting import annotate, cut
+
+KINDS: Final[Mapping[str, str]] = {"f": "f", "p": "p", "fp": "f p", "F": "F", "random": "random"}
+"""The kinds of scores of a second, and how tables name them."""
+
+_SHOWN: Final = {
+    "frame_mAP": "frame mAP",
+    "segment_F1": "segment F1",
+    "present_mAP": "mAP given the class",
+    "within_AUC": "AUC within clips",
+    "pointing": "pointing",
+    "mass": "mass",
+    "share": "share of time",
+}
+
+Ends = tuple[float, float] | None
+
+
+def localised(systems: Sequence[System]) -> list[System]:
+    """Return the systems whose runs have all been scored against strong labels."""
+    return [s for s in systems if all(run.localised for run in s.runs)]
+
+
+def intervals(systems: Sequence[System], replicates: int) -> tuple[dict[tuple[str, str, str], Ends], list[str]]:
+    """Return 95 % intervals from a bootstrap over clips, by system, kind and score, and sentences on what is missing.
+
+    Args:
+        systems: to examine.
+        replicates: number of replicates; 0 for none.
+    """
+    found: dict[tuple[str, str, str], Ends] = {}
+    missing = []
+    for system in localised(systems) if replicates else []:
+        try:
+            read = [run.localised.directory.read_localisation() for run in system.runs if run.localised]
+        except InputError as error:
+            missing.append(f"{system.name} has no clip bootstrap of its localisation: {error}.")
+            continue
+        for kind in read[0].scores:
+            for name in PAIR_SCORES:
+                drawn = [
+                    bootstrap_pairs(one.scores[kind][name], one.clip, one.label, len(one.video_id), replicates)
+                    for one in read
+                ]
+                mean = float(np.mean(system.localisation(kind, name) or [np.nan]))
+                found[system.name, kind, name] = interval(mean, np.mean(drawn, axis=0), 0, 1)
+    return found, missing
+
+
+def notices(systems: Sequence[System]) -> list[str]:
+    """Return a sentence if systems were scored against different strong labels, or only some of them were."""
+    scored = localised(systems)
+    counts = {tuple(sorted(run.localised.counts.items())) for s in scored for run in s.runs if run.localised}
+    out = []
+    if len(counts) > 1:
+        out.append("Systems were scored against different strong labels: their localisation cannot be compared.")
+    if partly := [s.name for s in systems if s not in scored and any(run.localised for run in s.runs)]:
+        out.append(f"Not all seeds of {', '.join(partly)} were scored against strong labels: no localisation is shown.")
+    return out
+
+
+def localisation_table(systems: Sequence[System], found: Mapping[tuple[str, str, str], Ends]) -> Table | None:
+    """Return the scores of the seconds, a row per system and kind; None if no system has any."""
+    rows = []
+    for system in localised(systems):
+        for kind, title in KINDS.items():
+            if system.localisation(kind, "frame_mAP") or system.localisation(kind, "pointing"):
+                cells = (_cell(system, kind, name) for name in _SHOWN)
+                rows.append((system.name, title, str(len(system.runs)), *cells, _ends(found, system.name, kind)))
+    if not rows:
+        return None
+    columns = ("System", "second", "Seeds", *_SHOWN.values(), "pointing, 95 % over clips")
+    note = (
+        "Scores of seconds against strong labels, means over classes, ± standard deviation over seeds. F: the clip's"
+        " probability at each second, as under a uniform measure. Given the class and all columns to the right: only"
+        " clips in which the class is heard in some seconds but not in all."
+    )
+    return Table("Localisation", columns, tuple(rows), 7, note)
+
+
+def localisation_csv(systems: Sequence[System], found: Mapping[tuple[str, str, str], Ends]) -> str:
+    """Return all scores of the seconds as CSV, a row per system, kind and score."""
+    rows: list[list[object]] = []
+    for system in localised(systems):
+        for kind in KINDS:
+            for name in (*_SHOWN, "frame_AUC", "present_AUC"):
+                if e := estimate(system.localisation(kind, name), 0, 1):
+                    ends = found.get((system.name, kind, name)) or (None, None)
+                    rows.append([system.name, kind, name, e.n, e.mean, e.deviation, e.low, e.high, *ends])
+    return csv_text(
+        ["system", "second", "score", "seeds", "mean", "deviation", "low", "high", "clips_low", "clips_high"], rows
+    )
+
+
+def draw_localisation(systems: Sequence[System], colour: Mapping[str, str]) -> Figure | None:
+    """Draw frame mAP and pointing against the mAP of the clips; None without scores."""
+    shown = [s for s in localised(systems) if s.values("test", "mAP")]
+    if not shown:
+        return None
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    # p does not tell which classes a clip has, so its frame mAP over all clips says nothing.
+    panels = (
+        ("frame_mAP", "frame mAP", {"f": "o", "F": "_"}),
+        ("pointing", "pointing", {"f": "o", "p": "^", "F": "_"}),
+    )
+    for axes, (name, title, markers) in zip(figure.subplots(1, 2), panels, strict=True):
+        axes.grid(color="#e4e4e4", linewidth=0.6)
+        for system in shown:
+            x = float(np.mean(system.values("test", "mAP")))
+            for kind, marker in markers.items():
+                if values := system.localisation(kind, name):
+                    y = float(np.mean(values))
+                    axes.scatter(x, y, marker=marker, color=colour[system.name], s=34)
+                    if kind == "f":
+                        annotate(axes, cut(system.name), (x, y), (4, 4), "left")
+        axes.set(xlabel="mAP of clips", ylabel=title)
+        axes.margins(0.12)
+    return figure
+
+
+def _cell(system: System, kind: str, name: str) -> str:
+    found = estimate(system.localisation(kind, name), 0, 1)
+    if found is None:
+        return NONE
+    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
+
+
+def _ends(found: Mapping[tuple[str, str, str], Ends], name: str, kind: str) -> str:
+    ends = found.get((name, kind, "pointing"))
+    return NONE if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"

@@ -1,0 +1,115 @@
+"""Scores of the seconds at the end of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import audiobag
+from audiobag.bags import BagPrediction, Bags
+from audiobag.cli.assemble import score
+from audiobag.cli.options import options_of
+from audiobag.data.store import open_store
+from audiobag.data.strong import strong_labels
+from audiobag.metrics import localisation_scores
+from audiobag.runs import RunDirectory
+from audiobag.training import evaluate
+from audiobag.training.callbacks.frames import FramePredictions
+from tests.composing import composed, trained
+
+KINDS = ["f", "p", "fp", "F", "random"]
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(data, tmp_path_factory.mktemp("runs") / "run", "pooling=attention_sigmoid").path
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """Events in the first 30 of the 41 clips, and one in a clip that the store does not have."""
+    rng = np.random.default_rng(0)
+    rows = [(f"clip{n:06d}", s, s + 1.5, f"class {rng.integers(5)}") for n in range(30) for s in rng.integers(0, 8, 2)]
+    path = tmp_path / "events.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["video_id", "start_seconds", "end_seconds", "label"], *rows, ["x", 0, 1, "class 0"]]
+        )
+    return path
+
+
+def test_an_evaluation_scores_the_seconds_of_the_clips_with_strong_labels(
+    run: Path, data: Path, events: Path, tmp_path: Path
+) -> None:
+    record = evaluate(run, tmp_path / "out", strong=events)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == record
+    found = record["localisation"]
+    assert list(found) == ["counts", *KINDS]
+    assert (found["counts"]["clips"], found["counts"]["clips_without_strong"]) == (30, 11)
+    store = open_store(data / "eval.h5")
+    strong = strong_labels(store, events)
+    bags = [store.frames[slice(*store.columns.offsets[i : i + 2])] for i in strong.rows]
+    predicted = audiobag.load(run).predict(bags)
+    assert predicted.measure is not None
+    own = np.arange(predicted.frame.shape[1]) < strong.truth.lengths[:, None]
+    f, p = predicted.frame.numpy()[own], predicted.measure.numpy()[own]
+    uniform = np.repeat(predicted.clip.numpy(), strong.truth.lengths, axis=0)
+    for kind, values in {"f": f, "p": np.minimum(p, 1), "fp": f * p, "F": uniform}.items():
+        expected = localisation_scores(values, strong.truth).summary()
+        assert found[kind] == pytest.approx(expected, abs=1e-4), kind
+    assert found["F"]["within_AUC"] == 0.5
+    assert found["F"]["pointing"] == pytest.approx(found["F"]["share"])
+
+
+def test_the_files_hold_the_scores_of_classes_and_of_pairs(run: Path, events: Path, tmp_path: Path) -> None:
+    record = evaluate(run, tmp_path, strong=events)["localisation"]
+    with (tmp_path / "localisation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pointing = [float(row["f.pointing"]) for row in rows if row["f.pointing"]]
+    assert np.mean(pointing) == pytest.approx(record["f"]["pointing"])
+    pairs = RunDirectory(tmp_path).read_localisation()
+    assert list(pairs.scores) == KINDS
+    assert len(pairs.video_id) == 30
+    counts = np.bincount(pairs.label, minlength=5)
+    assert counts.tolist() == [int(row["pairs"]) for row in rows]
+    each = np.bincount(pairs.label, pairs.scores["p"]["mass"], 5)[counts > 0] / counts[counts > 0]
+    assert each.mean() == pytest.approx(record["p"]["mass"])
+    (tmp_path / "localisation.h5").write_bytes(b"no")
+    with pytest.raises(ValueError, match="has no readable scores of pairs"):
+        RunDirectory(tmp_path).read_localisation()
+
+
+def test_a_model_without_a_measure_shows_what_there_is(data: Path, events: Path, tmp_path: Path) -> None:
+    run = trained(data, tmp_path / "run", "pooling=noisy_or")
+    record = evaluate(run.path, tmp_path / "out", strong=events)
+    assert list(record["localisation"]) == ["counts", "f", "F", "random"]
+
+
+def test_without_strong_labels_there_are_no_such_scores(run: Path, tmp_path: Path) -> None:
+    assert "localisation" not in evaluate(run, tmp_path)
+    assert not list(tmp_path.glob("localisation.*"))
+
+
+def test_an_ensemble_is_refused(run: Path, tmp_path: Path) -> None:
+    config = composed("evaluate", f"checkpoint=[{run},{run}]", "strong=planted", f"paths.run={tmp_path}")
+    with pytest.raises(ValueError, match=r"^strong needs one checkpoint"):
+        score(options_of("evaluate", OmegaConf.create(config)), tmp_path)
+
+
+def test_frames_are_in_the_order_of_the_clips_whatever_the_batches() -> None:
+    lengths = torch.tensor([3, 1, 2, 4])
+    frame = torch.rand(4, 4, 5)
+    wanted = torch.tensor([True, False, True, True])
+    collected = FramePredictions(wanted)
+    for index in (torch.tensor([3, 1]), torch.tensor([2, 0])):
+        bags = Bags(torch.zeros(2, 4, 1), lengths[index], torch.zeros(2, 5, dtype=torch.bool), index)
+        collected.update(bags, BagPrediction(torch.zeros(2, 5), frame[index], None))
+    found, measure = collected.compute()
+    assert measure is None
+    torch.testing.assert_close(found, torch.cat([frame[0, :3], frame[2, :2], frame[3]]))
