@@ -22,6 +22,7 @@ from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver, hydra_part, read
 from audiobag.sweep.jobs import Job, State
+from audiobag.sweep.naming import is_search
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import Slot, make_slots, visible_gpus
@@ -74,11 +75,12 @@ def launch(
         display = Display(todo, Console(stderr=True))
         if dry_run:
             display.plan()
-            if "basic_sweeper" not in str(master.hydra.sweeper.get("_target_")):  # its next jobs depend on results
+            if is_search(master.hydra):  # its next jobs depend on results
                 raise SystemExit(ExitCode.DONE)
             return [_returned(job) for job in todo]
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
+        display.slots = len(slots)
         _LOG.info("%s: %d jobs to run, %d done before", folder, waiting, len(todo) - waiting)
         try:
             with display.live():

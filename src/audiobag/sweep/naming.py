@@ -35,6 +35,11 @@ def folder_name(text: str) -> str:
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
+def is_search(hydra: DictConfig) -> bool:
+    """Return whether the jobs of a sweep depend on the results of earlier ones."""
+    return "basic_sweeper" not in str(hydra.sweeper.get("_target_"))
+
+
 class NameSweep(Callback):
     """Hydra callback that names the folder of a sweep and each job by its swept overrides alone.
 

@@ -46,7 +46,7 @@ def run_jobs(
                     environment = {**slot.environment(), SWEEP: job.sweep}
                     job.handed.write(job.folder)
                     process = start(job_command(job.folder, job.handed.record.hash), job.folder, environment)
-                    job.state = State.RUNNING
+                    job.state, job.started = State.RUNNING, time.monotonic()
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):
                     if process.poll() is not None:
@@ -70,7 +70,7 @@ def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
     if process.returncode == ExitCode.INTERRUPTED:
         job.state = State.INTERRUPTED
     elif process.returncode == ExitCode.DONE and job.run.metrics() is not None:
-        job.state = State.DONE
+        job.state, job.ended = State.DONE, time.monotonic()
     else:  # includes a job that exits with 0 and leaves no metrics.json
         job.state = State.FAILED
 
