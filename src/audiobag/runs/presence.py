@@ -25,6 +25,10 @@ SILENT_SECONDS: Final = 180.0
 """Age of the file of a process on another machine from which it counts as gone."""
 
 
+NUMBERS: Final = ("step", "max_steps", "steps_per_second", "seconds_left", "loss", "val_mAP")
+"""What a run tells of its progress, where it is known."""
+
+
 class Stage(Enum):
     """What the process of a run does, or how it ended."""
 
@@ -70,8 +74,19 @@ def present(folder: Path) -> Iterator[None]:
     except BaseException as error:
         interrupted = exit_code(error) == ExitCode.INTERRUPTED or isinstance(error, KeyboardInterrupt)
         if folder.is_dir():
-            _change(path, Stage.INTERRUPTED if interrupted else Stage.FAILED)
+            reason = None if interrupted else " ".join(f"{type(error).__name__}: {error}".split())
+            _change(path, Stage.INTERRUPTED if interrupted else Stage.FAILED, reason)
         raise
+
+
+def record_failure(folder: Path) -> None:
+    """Record that the process of a run has ended badly, which it may not have been able to do itself.
+
+    Args:
+        folder: folder of the run.
+    """
+    path = folder / NAME
+    _change(path, Stage.FAILED, read_json(path).get("error"))
 
 
 def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
@@ -96,6 +111,9 @@ def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
     return stage if alive else None, content
 
 
-def _change(path: Path, stage: Stage) -> None:
-    known = {key: value for key, value in read_json(path).items() if isinstance(value, int | float | None)}
-    write_presence(path, stage, **{key: value for key, value in known.items() if key != "pid"})
+def _change(path: Path, stage: Stage, error: str | None = None) -> None:
+    told = read_json(path)
+    numbers = {key: told.get(key) for key in NUMBERS if isinstance(told.get(key), int | float)}
+    write_presence(path, stage, **numbers)
+    if error is not None:
+        write_json(path, {**read_json(path), "error": error})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from audiobag.sweep.child import LOG, last_lines
+from audiobag.runs.directory import RunDirectory
+from audiobag.runs.status import last_lines
+from audiobag.sweep.child import LOG
 from audiobag.sweep.jobs import Job, State
 from audiobag.utils.errors import ExitCode
 from audiobag.utils.times import duration
@@ -66,11 +69,22 @@ class Display:
         if any(job.state in _ENDED for job in changed):
             self._print(self._counts())
 
-    def plan(self) -> None:
-        """Show which jobs would run, continue or be skipped."""
+    def plan(self, shorter: Mapping[str, Path]) -> None:
+        """Show which jobs would run, continue or be skipped.
+
+        Args:
+            shorter: the run that a job would continue, for jobs that lengthen one.
+        """
         table = Table("job", "plan")
         for job in self.jobs:
-            todo = "continue" if job.begun else "run"
+            source = shorter.get(job.name)
+            todo = (
+                "continue"
+                if job.begun
+                else f"lengthen from step {int(RunDirectory(source).resumable()[0].stem[5:])}"
+                if source
+                else "run"
+            )
             table.add_row(job.name, "skip: done before" if job.state is State.SKIPPED else todo)
         self.console.print(table)
 
@@ -79,7 +93,7 @@ class Display:
         for job in self.jobs:
             if job.state is State.FAILED:
                 self._print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
-                for line in last_lines(job.folder):
+                for line in last_lines(job.folder, 10):
                     self._print(f"  {line}")
         self._print(self._counts())
 
@@ -132,15 +146,18 @@ def seconds_left(jobs: Sequence[Job], slots: int) -> float | None:
         jobs: all jobs.
         slots: how many run at once.
     """
-    running = [job for job in jobs if job.state is State.RUNNING]
-    left = [float(seconds) for job in running if (seconds := job.progress().get("seconds_left")) is not None]
+    now = time.monotonic()
     lasted = [job.ended - job.started for job in jobs if job.started is not None and job.ended is not None]
-    if not lasted:
-        known = [(job, job.progress().get("seconds_left")) for job in running]
-        now = time.monotonic()
-        lasted = [now - job.started + more for job, more in known if more is not None and job.started is not None]
+    known: list[tuple[float, float | None]] = [
+        (now - job.started, job.progress().get("seconds_left"))
+        for job in jobs
+        if job.state is State.RUNNING and job.started is not None
+    ]
     waiting = sum(job.state is State.WAITING for job in jobs)
-    if not (running or waiting) or not (left or lasted):
+    lasted = lasted or [elapsed + left for elapsed, left in known if left is not None]
+    if not lasted or not (known or waiting):
         return None
-    mean = sum(lasted) / len(lasted) if lasted else 0.0
-    return max([*left, (sum(left) + waiting * mean) / slots])
+    mean = sum(lasted) / len(lasted)
+    # A job also starts and scores, of which its own estimate knows nothing.
+    running = [max(left or 0.0, mean - elapsed, 0.0) for elapsed, left in known]
+    return max([*running, (sum(running) + waiting * mean) / slots])

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from audiobag.runs.presence import record_failure
 from audiobag.sweep.child import SWEEP, job_command, reap_group, start, stop
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
@@ -38,13 +39,14 @@ def run_jobs(
     waiting = [job for job in jobs if job.state is State.WAITING]
     free = list(slots)
     running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]] = {}
+    for job in waiting:
+        job.handed.write(job.folder)
     try:
         with noted((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), twice=True) as interrupted:
             while (waiting or running) and not interrupted:
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
                     environment = {**slot.environment(), SWEEP: job.sweep}
-                    job.handed.write(job.folder)
                     process = start(job_command(job.folder, job.handed.record.hash), job.folder, environment)
                     job.state, job.started = State.RUNNING, time.monotonic()
                     running[process.pid] = job, slot, process
@@ -73,6 +75,7 @@ def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
         job.state, job.ended = State.DONE, time.monotonic()
     else:  # includes a job that exits with 0 and leaves no metrics.json
         job.state = State.FAILED
+        record_failure(job.folder)
 
 
 def _stop_all(running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]]) -> None:
