@@ -93,7 +93,7 @@ def status(folder: Path, lines: int = 5) -> RunStatus:
     return RunStatus(folder, state, doing, where, numbers, {}, log)
 
 
-def last_lines(folder: Path, count: int) -> list[str]:
+def last_lines(folder: Path, count: int = 10) -> list[str]:
     """Return the last lines of the log of a run."""
     for name in _LOGS:
         try:

@@ -93,7 +93,7 @@ class Display:
         for job in self.jobs:
             if job.state is State.FAILED:
                 self._print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
-                for line in last_lines(job.folder, 10):
+                for line in last_lines(job.folder):
                     self._print(f"  {line}")
         self._print(self._counts())
 

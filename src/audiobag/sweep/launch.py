@@ -166,7 +166,7 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
         if code:
             if code != ExitCode.INTERRUPTED:
                 record_failure(folder)
-            _LOG.error("%s failed; the end of its log:\n%s", folder, "\n".join(last_lines(folder, 10)))
+            _LOG.error("%s failed; the end of its log:\n%s", folder, "\n".join(last_lines(folder)))
             raise SystemExit(code)
     return job.value()
 
