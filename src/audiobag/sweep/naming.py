@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,13 +136,11 @@ class Options:
     Attributes:
         different: those that change a result, since they are not the defaults; sorted.
         given: all of them.
-        harmless: returns whether a key changes no result.
         swept: the other keys of the command.
     """
 
     different: Sequence[str]
     given: Sequence[str]
-    harmless: Callable[[str], bool]
     swept: Sequence[str]
 
 
@@ -154,13 +152,8 @@ def options_of(config: DictConfig, constant: Sequence[Override], swept: Sequence
         constant: the overrides with one value.
         swept: the keys with several.
     """
-    whole, chosen = _plain(config), config.hydra.runtime.choices
-    now = hashed_config(whole)
-
-    def harmless(key: str) -> bool:
-        return key in _NAMED or key.startswith("hydra") or (_at(whole, key) is not None and _at(now, key) is None)
-
-    told = [o for o in constant if not harmless(o.key_or_group)]
+    chosen = config.hydra.runtime.choices
+    told = [o for o in constant if not _harmless(o.key_or_group)]
     found = []
     if told:
         named = [str(o.input_line) for o in constant if o.key_or_group in _NAMED]
@@ -170,7 +163,7 @@ def options_of(config: DictConfig, constant: Sequence[Override], swept: Sequence
             key = override.key_or_group
             if choices.get(key) != chosen.get(key) if key in chosen else _value(base, key) != _value(config, key):
                 found.append(_phrase(override))
-    return Options(sorted(found), [_phrase(override) for override in constant], harmless, swept)
+    return Options(sorted(found), [_phrase(override) for override in constant], swept)
 
 
 def _made_with(folder: Path, options: Options) -> bool:
@@ -181,9 +174,17 @@ def _made_with(folder: Path, options: Options) -> bool:
         with suppress(InputError, HydraException):
             recorded = OverridesParser.create().parse_overrides(list(RunDirectory(run).config().overrides))
             phrases = {_phrase(o) for o in recorded if o.key_or_group not in options.swept}
-            others = {phrase for phrase in phrases - {*options.given} if not options.harmless(phrase.split("=")[0])}
+            others = {phrase for phrase in phrases - {*options.given} if not _harmless(phrase.split("=")[0])}
             return not others and phrases >= {*options.different}
     return False
+
+
+def _harmless(key: str) -> bool:
+    """Return whether an option changes no result, or the name of the sweep has it anyway."""
+    config: Any = True
+    for name in reversed(key.split(".")):
+        config = {name: config}
+    return key in _NAMED or key.startswith("hydra") or _at(hashed_config(config), key) is None
 
 
 def _phrase(override: Override) -> str:
