@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from audiobag.runs import RunConfig
 from audiobag.sweep import outcome
-from audiobag.sweep.naming import LONGEST, folder_name, trial_name
+from audiobag.sweep.naming import LONGEST, Options, folder_name, sweep_folder, trial_name
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,21 @@ def test_a_trial_has_a_short_name_of_its_own() -> None:
     assert len(name) <= 60
     assert trial_name(text.replace("48765", "48766")) != name
     assert trial_name("seed-3") == "seed-3"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "folder"),
+    [
+        (["seed=1", "trainer.max_steps=5", "data.root=there"], "seed-synthetic"),
+        (["seed=1", "trainer.max_steps=6"], "seed-synthetic__trainer.max_steps-5"),
+        (["seed=1", "trainer.max_steps=5", "optimizer.lr=0.1"], "seed-synthetic__trainer.max_steps-5"),
+    ],
+)
+def test_a_sweep_of_an_earlier_version_continues_in_its_folder(
+    recorded: list[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "outputs" / "sweeps" / "seed-synthetic" / "seed-1"
+    RunConfig({"seed": 1}, recorded).write(run / "config.json")
+    options = Options(["trainer.max_steps=5"], ["trainer.max_steps=5"], ["seed"])
+    assert sweep_folder("seed-synthetic", options) == f"outputs/sweeps/{folder}"
