@@ -137,7 +137,7 @@ def test_a_model_that_torch_cannot_trace_is_refused_in_a_sentence(
 ) -> None:
     checkpoint, _ = make_run(tmp_path / "run")
     # The number of real frames depends on the data, so torch knows no shape.
-    monkeypatch.setattr("audiobag.embedding.MLP.forward", lambda self, x, mask: x * float(x[mask].sum()))
+    monkeypatch.setattr("audiobag.embedding.MLP.forward", lambda self, x, mask: self.dense[0](x) * float(x[mask].sum()))
     with pytest.raises(ValueError, match=r"format torch_export cannot represent this model.*use format=safetensors"):
         write_export(checkpoint, tmp_path / "out", format="torch_export", replicates=0)
     assert load(write_export(checkpoint, tmp_path / "out", replicates=0).folder).class_names

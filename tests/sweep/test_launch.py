@@ -67,8 +67,11 @@ def test_jobs_follow_the_users_preset_and_the_same_command_skips_them(data: Path
     again = train(tmp_path, *command)
     assert (again.returncode, again.stderr.splitlines()[-1]) == (0, "2 done before")
     assert {path: path.stat().st_mtime_ns for path in written} == written
+    folder = next(iter(written)).parent.parent.relative_to(tmp_path)
+    assert "audiobag-report " + str(folder) in done.stdout
     for launcher in ("pool", "basic"):
-        other = train(tmp_path, *command, "trainer.max_steps=3", f"hydra/launcher={launcher}")
+        options = ("trainer.max_steps=3", f"hydra.sweep.dir={folder}", f"hydra/launcher={launcher}")
+        other = train(tmp_path, *command, *options)
         assert other.returncode == 2
         assert "trainer.max_steps was 2, is 3; " in other.stderr
         assert "hydra.sweep.dir=" in other.stderr

@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from audiobag.runs import RunConfig
+from audiobag.runs.status import last_lines
 from audiobag.sweep import pool
-from audiobag.sweep.child import last_lines
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver
 from audiobag.sweep.jobs import Job, State

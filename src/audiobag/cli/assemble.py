@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -21,7 +22,9 @@ from audiobag.data import BagDataModule
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
+from audiobag.runs.presence import present
 from audiobag.training import evaluate, evaluate_ensemble, fit
+from audiobag.training.cluster import is_first
 from audiobag.training.trainer_options import REFUSED, check_trainer_options
 from audiobag.utils.errors import InputError
 
@@ -38,6 +41,11 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
         ValueError: a component refuses its arguments, or the run cannot start.
     """
     quiet_libraries()
+    with present(out) if is_first() else nullcontext():
+        return _train(options, config, out)
+
+
+def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
     data: BagDataModule = build("data", options.data)
     data.setup("fit")
     seed_everything(options.seed, verbose=False)

@@ -6,7 +6,7 @@
 | `.hydra/` | the configuration as Hydra composed it |
 | `train.log` | what the command logged |
 | `.lock` | locked while a process works here |
-| `progress.json` | progress of a run: step, max_steps, val_mAP, seconds_left |
+| `progress.json` | where the run works and how far it is, see `runs.presence`; how it ended if it did not end well |
 | `csv/` | the curves, one folder per start of the command |
 | `tracking.json` | the id of the run in each tracker |
 | `wandb/`, `tensorboard/`, `mlruns/` | the trackers' own files |
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audiobag.runs import presence
 from audiobag.runs.configuration import RunConfig, check_same, read_config
 from audiobag.runs.localisation import PairScores, read_localisation, write_localisation
 from audiobag.runs.per_class import ClassScores, read_per_class, write_per_class
@@ -88,7 +89,7 @@ class RunDirectory:
     @property
     def progress(self) -> Path:
         """The file that tells the progress of a run."""
-        return self.path / "progress.json"
+        return self.path / presence.NAME
 
     @property
     def predictions(self) -> Path:

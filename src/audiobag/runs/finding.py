@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from audiobag.runs.directory import RunDirectory
 from audiobag.utils.errors import InputError
 
+_STARTED: Final = frozenset({"metrics.json", "config.json", "run.json", "train.log"})
+JOB: Final = "job.yaml"
+"""The file that a sweep hands to a job, before the job starts; see `sweep.handover`."""
 
-def run_folders(folder: Path) -> Iterator[Path]:
+
+def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
     """Yield the folders in which a run has started. A run contains no other runs, so the search stops there.
+
+    Args:
+        folder: where to search.
+        waiting: whether jobs of sweeps that have not started count too.
 
     Raises:
         ValueError: the folder does not exist.
@@ -19,7 +28,7 @@ def run_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
     for parent, below, names in os.walk(folder):
-        if {"metrics.json", "config.json", "run.json", "train.log"} & set(names):
+        if (_STARTED | {JOB} if waiting else _STARTED) & set(names):
             below.clear()
             yield Path(parent)
 

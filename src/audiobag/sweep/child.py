@@ -72,16 +72,6 @@ def reap_group(process: subprocess.Popen[bytes]) -> None:
     _signal_group(process, signal.SIGKILL)
 
 
-def last_lines(folder: Path, count: int = 10) -> list[str]:
-    """Return the last lines of a job's log."""
-    try:
-        with (folder / LOG).open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
-            return log.read().decode(errors="replace").splitlines()[-count:]
-    except OSError:
-        return []
-
-
 def die_with_parent() -> None:
     """End this process when the sweep or the rank that started it ends, for whatever reason."""
     parent, own = os.environ.get(PARENT), str(os.getpid())

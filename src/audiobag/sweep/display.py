@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from audiobag.sweep.child import LOG, last_lines
+from audiobag.runs.directory import RunDirectory
+from audiobag.runs.status import last_lines
+from audiobag.sweep.child import LOG
 from audiobag.sweep.jobs import Job, State
 from audiobag.utils.errors import ExitCode
+from audiobag.utils.times import duration
 
 _COLOURS = {State.RUNNING: "cyan", State.DONE: "green", State.FAILED: "red", State.INTERRUPTED: "yellow"}
+_ENDED = (State.DONE, State.FAILED, State.INTERRUPTED)
 _REFRESH_SECONDS = 0.5
 _TABLE_LINES = 6  # lines of a table besides its rows
 
@@ -26,11 +31,14 @@ class Display:
     Args:
         jobs: the jobs, whose states change while the sweep runs.
         console: where to print.
+        slots: how many jobs run at once.
     """
 
-    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
+    def __init__(self, jobs: Sequence[Job], console: Console, slots: int = 1) -> None:
         self.jobs = jobs
         self.console = console
+        self.slots = slots
+        self._begun = time.monotonic()
         self._shown: dict[str, State] = {job.name: job.state for job in jobs}
         self._live: Live | None = None
         self._next_refresh = 0.0
@@ -52,18 +60,31 @@ class Display:
                 self._live.update(self.table(), refresh=True)
                 self._next_refresh = time.monotonic() + _REFRESH_SECONDS
             return
-        for job in self.jobs:
-            if job.state is not self._shown[job.name]:
-                self._shown[job.name] = job.state
-                value = job.value() if job.state is State.DONE else None
-                score = "" if value is None else f"  val/mAP {value:.4f}"
-                self._print(f"{job.name}: {job.state.value}{score}")
+        changed = [job for job in self.jobs if job.state is not self._shown[job.name]]
+        for job in changed:
+            self._shown[job.name] = job.state
+            name, value = job.score() if job.state is State.DONE else ("", None)
+            score = "" if value is None else f"  {name} {value:.4f}"
+            self._print(f"{job.name}: {job.state.value}{score}")
+        if any(job.state in _ENDED for job in changed):
+            self._print(self._counts())
 
-    def plan(self) -> None:
-        """Show which jobs would run, continue or be skipped."""
+    def plan(self, shorter: Mapping[str, Path]) -> None:
+        """Show which jobs would run, continue or be skipped.
+
+        Args:
+            shorter: the run that a job would continue, for jobs that lengthen one.
+        """
         table = Table("job", "plan")
         for job in self.jobs:
-            todo = "continue" if job.begun else "run"
+            source = shorter.get(job.name)
+            todo = (
+                "continue"
+                if job.begun
+                else f"lengthen from step {int(RunDirectory(source).resumable()[0].stem[5:])}"
+                if source
+                else "run"
+            )
             table.add_row(job.name, "skip: done before" if job.state is State.SKIPPED else todo)
         self.console.print(table)
 
@@ -79,17 +100,18 @@ class Display:
     def table(self) -> Table:
         """Return the table of the jobs; if the terminal is too low for all, of those that are running."""
         table = Table("job", "state", caption=self._counts())
-        for name in ("step", "val/mAP", "time left"):
+        for name in ("step", "val/mAP", "eval mAP", "time left"):
             table.add_column(name, justify="right")
         fits = len(self.jobs) <= self.console.height - _TABLE_LINES
         for job in self.jobs if fits else [j for j in self.jobs if j.state is State.RUNNING]:
             now = job.progress() if job.state is State.RUNNING else {}
-            step = f"{now['step']}/{now['max_steps']}" if now else ""
-            value = now.get("val_mAP") if now else job.value()
-            left = _duration(now["seconds_left"]) if now.get("seconds_left") is not None else ""
+            step = f"{now['step']}/{now['max_steps']}" if "step" in now else ""
+            values = (now.get("val_mAP"), None) if now else (job.value(), job.eval_value())
+            seconds = now.get("seconds_left")
+            left = now.get("stage", "") if seconds is None else duration(seconds)
             colour = _COLOURS.get(job.state, "")
             state = f"[{colour}]{job.state.value}[/]" if colour else job.state.value
-            table.add_row(job.name, state, step, "" if value is None else f"{value:.4f}", left)
+            table.add_row(job.name, state, step, *("" if v is None else f"{v:.4f}" for v in values), left)
         return table
 
     def _print(self, text: str) -> None:
@@ -97,7 +119,12 @@ class Display:
 
     def _counts(self) -> str:
         counts = Counter(job.state.value for job in self.jobs)
-        return ", ".join(f"{n} {state}" for state, n in counts.items())
+        said = [f"{n} {state}" for state, n in counts.items()]
+        if any(job.started is not None for job in self.jobs):
+            said.append(f"{duration(time.monotonic() - self._begun)} elapsed")
+            if left := seconds_left(self.jobs, self.slots):
+                said.append(f"about {duration(left)} left")
+        return ", ".join(said)
 
 
 def _reason(exit_code: int | None) -> str:
@@ -110,7 +137,27 @@ def _reason(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+def seconds_left(jobs: Sequence[Job], slots: int) -> float | None:
+    """Return the time until all jobs of a sweep have ended; None if nothing is known yet.
+
+    A waiting job is taken to last as long as the mean of those that have run, or of the running ones.
+
+    Args:
+        jobs: all jobs.
+        slots: how many run at once.
+    """
+    now = time.monotonic()
+    lasted = [job.ended - job.started for job in jobs if job.started is not None and job.ended is not None]
+    known: list[tuple[float, float | None]] = [
+        (now - job.started, job.progress().get("seconds_left"))
+        for job in jobs
+        if job.state is State.RUNNING and job.started is not None
+    ]
+    waiting = sum(job.state is State.WAITING for job in jobs)
+    lasted = lasted or [elapsed + left for elapsed, left in known if left is not None]
+    if not lasted or not (known or waiting):
+        return None
+    mean = sum(lasted) / len(lasted)
+    # A job also starts and scores, of which its own estimate knows nothing.
+    running = [max(left or 0.0, mean - elapsed, 0.0) for elapsed, left in known]
+    return max([*running, (sum(running) + waiting * mean) / slots])

@@ -16,10 +16,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from audiobag.runs import RunConfig
+from audiobag.runs.finding import JOB
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import write_text
 
-NAME: Final = "job.yaml"
+NAME: Final = JOB
 _HELP: Final = ("help", "hydra_help")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from audiobag.runs.directory import RunDirectory
 from audiobag.sweep.handover import HandedOver
+from audiobag.utils.files import read_json
 
 
 class State(Enum):
@@ -33,6 +33,8 @@ class Job:
         handed: its configuration.
         state: its state.
         exit_code: exit code of its process; None until the process has ended.
+        started: time at which its process started, by `time.monotonic`.
+        ended: time at which its process ended well.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Job:
     handed: HandedOver
     state: State = State.WAITING
     exit_code: int | None = None
+    started: float | None = None
+    ended: float | None = None
 
     @property
     def run(self) -> RunDirectory:
@@ -71,10 +75,16 @@ class Job:
         value = (self.run.metrics() or {}).get("val", {}).get("mAP")
         return None if value is None else float(value)
 
+    def eval_value(self) -> float | None:
+        """Return the eval mAP; None if the run is not complete."""
+        value = (self.run.metrics() or {}).get("test", {}).get("mAP")
+        return None if value is None else float(value)
+
+    def score(self) -> tuple[str, float | None]:
+        """Return the name and the value of the score to show: val/mAP, or the eval mAP where there is no hold-out."""
+        value = self.value()
+        return ("eval mAP", self.eval_value()) if value is None else ("val/mAP", value)
+
     def progress(self) -> dict[str, Any]:
         """Return the content of progress.json; empty if the job has not written it yet."""
-        try:
-            content = json.loads(self.run.progress.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_json(self.run.progress)

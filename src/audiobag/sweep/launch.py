@@ -17,11 +17,15 @@ from omegaconf import DictConfig, open_dict, read_write
 from rich.console import Console
 
 from audiobag.runs import RunConfig
+from audiobag.runs.presence import record_failure
+from audiobag.runs.status import last_lines
 from audiobag.sweep import outcome
-from audiobag.sweep.child import SWEEP, job_command, last_lines, start, stopping
+from audiobag.sweep.child import SWEEP, job_command, start, stopping
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver, hydra_part, read
 from audiobag.sweep.jobs import Job, State
+from audiobag.sweep.lengthen import lengthen, shorter_run
+from audiobag.sweep.naming import is_search, trial_name
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import Slot, make_slots, visible_gpus
@@ -73,12 +77,15 @@ def launch(
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            display.plan()
-            if "basic_sweeper" not in str(master.hydra.sweeper.get("_target_")):  # its next jobs depend on results
+            display.plan({job.name: source for job in todo if (source := shorter_run(job)) is not None})
+            if is_search(master.hydra):  # its next jobs depend on results
                 raise SystemExit(ExitCode.DONE)
             return [_returned(job) for job in todo]
+        for job in todo:
+            lengthen(job)
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
+        display.slots = len(slots)
         _LOG.info("%s: %d jobs to run, %d done before", folder, waiting, len(todo) - waiting)
         try:
             with display.live():
@@ -119,6 +126,7 @@ def hand_over(
     found = []
     for job, overrides in zip(_compose(loader, master, job_overrides, first, record), job_overrides, strict=True):
         job.look()
+        lengthen(job)
         job.handed.write(job.folder)
         expected = f"++hydra.job.env_set.{_EXPECTED}={quoted(job.handed.record.hash)}"
         found.append([*overrides, f"hydra.sweep.subdir={quoted(job.name)}", expected])
@@ -156,6 +164,8 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
         if code == ExitCode.INTERRUPTED and came():
             requeue()
         if code:
+            if code != ExitCode.INTERRUPTED:
+                record_failure(folder)
             _LOG.error("%s failed; the end of its log:\n%s", folder, "\n".join(last_lines(folder)))
             raise SystemExit(code)
     return job.value()
@@ -179,6 +189,8 @@ def _compose(
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             HydraConfig.instance().set_config(config)
             name = str(config.hydra.sweep.subdir)
+            if is_search(master.hydra) and not (folder / name).exists():  # as audiobag 0.1 named it
+                name = trial_name(config.hydra.job.override_dirname)
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.runtime.output_dir = str(folder / name)
             HydraConfig.instance().set_config(config)

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from audiobag.runs.presence import record_failure
 from audiobag.sweep.child import SWEEP, job_command, reap_group, start, stop
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.slots import Slot
@@ -38,15 +39,16 @@ def run_jobs(
     waiting = [job for job in jobs if job.state is State.WAITING]
     free = list(slots)
     running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]] = {}
+    for job in waiting:
+        job.handed.write(job.folder)
     try:
         with noted((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), twice=True) as interrupted:
             while (waiting or running) and not interrupted:
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
                     environment = {**slot.environment(), SWEEP: job.sweep}
-                    job.handed.write(job.folder)
                     process = start(job_command(job.folder, job.handed.record.hash), job.folder, environment)
-                    job.state = State.RUNNING
+                    job.state, job.started = State.RUNNING, time.monotonic()
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):
                     if process.poll() is not None:
@@ -70,9 +72,10 @@ def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
     if process.returncode == ExitCode.INTERRUPTED:
         job.state = State.INTERRUPTED
     elif process.returncode == ExitCode.DONE and job.run.metrics() is not None:
-        job.state = State.DONE
+        job.state, job.ended = State.DONE, time.monotonic()
     else:  # includes a job that exits with 0 and leaves no metrics.json
         job.state = State.FAILED
+        record_failure(job.folder)
 
 
 def _stop_all(running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]]) -> None:

@@ -34,7 +34,10 @@ class ContinueSearch(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Prepare the study, and set the number of trials that remain."""
         sweeper, folder = config.hydra.sweeper, Path(config.hydra.sweep.dir).resolve()
-        if not sweeper.get("storage") or "study_name" not in sweeper:
+        if "study_name" not in sweeper:  # another sweeper
+            return
+        _quiet()
+        if not sweeper.get("storage"):
             return
         sweeper.study_name = sweeper.study_name or folder.name
         try:
@@ -50,6 +53,14 @@ class ContinueSearch(Callback):
             sweeper.n_trials = max(0, sweeper.n_trials - complete)
             if isinstance(sweeper.sampler.get("seed"), int):
                 sweeper.sampler.seed += asked
+
+
+def _quiet() -> None:
+    """Drop what Optuna and its sweeper say of each trial: the sweep shows it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.WARNING)
 
 
 def _study(sweeper: DictConfig) -> Any:

@@ -24,7 +24,15 @@ from audiobag.runs import RunConfig, RunDirectory
 from audiobag.runs.checkpoints import checkpoint_metadata, load_checkpoint, newest_whole
 from audiobag.runs.provenance import provenance
 from audiobag.tracking import Subject, mirror, tracked
-from audiobag.training.callbacks import AtomicCheckpointIO, Heartbeat, Observer, Progress, RunCheckpoints, TaggingScore
+from audiobag.training.callbacks import (
+    AtomicCheckpointIO,
+    Heartbeat,
+    Observer,
+    Progress,
+    ProgressLines,
+    RunCheckpoints,
+    TaggingScore,
+)
 from audiobag.training.cluster import cluster_environment
 from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
 from audiobag.training.fine_tuning import initialise
@@ -147,7 +155,12 @@ def fit(
     if compile:
         model.compile(mode=compile)
     clock = timer(options.pop("max_time", None))
-    callbacks = [*_with_defaults(callbacks, run), clock, Observer()]
+    callbacks = [
+        *_with_defaults(callbacks, run),
+        clock,
+        Observer(),
+        ProgressLines(),
+    ]  # the last one reads what the others log
     made = make_trainer(trainer, callbacks, loggers or [CSVLogger(run.path, name="csv")], options, data)
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)

@@ -1,4 +1,4 @@
-"""Cores of a process, and processes that end with their parent."""
+"""Cores of a process, whether one is alive, and processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
@@ -13,6 +14,23 @@ _PR_SET_PDEATHSIG = 1
 def available_cores() -> int:
     """Return the number of cores this process may use, which a scheduler or a container may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_alive(process: Any) -> bool:
+    """Return whether a process of this machine is alive.
+
+    Args:
+        process: process id, as read from a file.
+    """
+    if not isinstance(process, int) or process <= 0:
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # that of another user
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def end_with(parent: int) -> None:

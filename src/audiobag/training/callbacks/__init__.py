@@ -6,7 +6,7 @@ from audiobag.training.callbacks.frames import CollectFrames
 from audiobag.training.callbacks.heartbeat import Heartbeat
 from audiobag.training.callbacks.observer import Observer
 from audiobag.training.callbacks.predictions import ClipPredictions
-from audiobag.training.callbacks.progress import Progress
+from audiobag.training.callbacks.progress import Progress, ProgressLines
 from audiobag.training.callbacks.scoring import TaggingScore
 from audiobag.training.callbacks.weights import EMA, SWA, averaged_weights
 
@@ -20,6 +20,7 @@ __all__ = [
     "Observer",
     "PredictionAveraging",
     "Progress",
+    "ProgressLines",
     "RunCheckpoints",
     "TaggingScore",
     "averaged_weights",

@@ -1,0 +1,119 @@
+"""Whether a process works on a run, and where: progress.json, as the run writes it and anyone reads it.
+
+A lock tells nothing across machines on many file systems, and trying it could keep a run from starting. So a run says
+in its own folder where it works, and the age of that file tells whether it still does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from audiobag.utils.errors import ExitCode, exit_code
+from audiobag.utils.files import read_json, write_json
+from audiobag.utils.processes import is_alive
+
+NAME: Final = "progress.json"
+SILENT_SECONDS: Final = 180.0
+"""Age of the file of a process on another machine from which it counts as gone."""
+
+
+NUMBERS: Final = ("step", "max_steps", "steps_per_second", "seconds_left", "loss", "val_mAP")
+"""What a run tells of its progress, where it is known."""
+
+
+class Stage(Enum):
+    """What the process of a run does, or how it ended."""
+
+    STARTING = "starting"
+    TRAINING = "training"
+    SCORING = "scoring"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+    @property
+    def working(self) -> bool:
+        """Whether a process was at work."""
+        return self in (Stage.STARTING, Stage.TRAINING, Stage.SCORING)
+
+
+def write_presence(path: Path, stage: Stage, **numbers: float | None) -> None:
+    """Write progress.json: the numbers, the stage, and where this process is.
+
+    Args:
+        path: the file.
+        stage: what the process does.
+        **numbers: step, max_steps and what else is known; NaN and infinity are written as null.
+    """
+    finite = {key: value if value is None or math.isfinite(value) else None for key, value in numbers.items()}
+    where = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
+    write_json(path, {**finite, "stage": stage.value, **where})
+
+
+@contextmanager
+def present(folder: Path) -> Iterator[None]:
+    """Record in progress.json how the work on a run ends, if it does not end well.
+
+    A file of an earlier start says from now on that the run is starting again.
+
+    Args:
+        folder: folder of the run.
+    """
+    path = folder / NAME
+    if path.exists():
+        _change(path, Stage.STARTING)
+    try:
+        yield
+    except BaseException as error:
+        interrupted = exit_code(error) == ExitCode.INTERRUPTED or isinstance(error, KeyboardInterrupt)
+        if folder.is_dir():
+            reason = None if interrupted else " ".join(f"{type(error).__name__}: {error}".split())
+            _change(path, Stage.INTERRUPTED if interrupted else Stage.FAILED, reason)
+        raise
+
+
+def record_failure(folder: Path) -> None:
+    """Record that the process of a run has ended badly, which it may not have been able to do itself.
+
+    Args:
+        folder: folder of the run.
+    """
+    path = folder / NAME
+    _change(path, Stage.FAILED, read_json(path).get("error"))
+
+
+def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
+    """Return what the process of a run does or how it ended, and progress.json.
+
+    None means that the process is gone without a word, as one that was killed, or that none has been here.
+
+    Args:
+        folder: folder of the run.
+    """
+    path = folder / NAME
+    content = read_json(path)
+    try:
+        stage = Stage(content["stage"])
+        age = time.time() - path.stat().st_mtime
+    except (KeyError, ValueError, OSError):  # none, or one of an earlier version
+        return None, content
+    if not stage.working:
+        return stage, content
+    here = content.get("host") == socket.gethostname()
+    alive = is_alive(content.get("pid")) if here else age < SILENT_SECONDS
+    return stage if alive else None, content
+
+
+def _change(path: Path, stage: Stage, error: str | None = None) -> None:
+    told = read_json(path)
+    numbers = {key: told.get(key) for key in NUMBERS if isinstance(told.get(key), int | float)}
+    write_presence(path, stage, **numbers)
+    if error is not None:
+        write_json(path, {**read_json(path), "error": error})

@@ -1,0 +1,18 @@
+"""Spans of time, as people read them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time as minutes and seconds, with hours where there are any.
+
+    Args:
+        seconds: at least 0.
+
+    Example:
+        >>> duration(41), duration(3723)
+        ('0:41', '1:02:03')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,81 @@
+"""audiobag-status on folders as runs leave them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from audiobag.cli.status import main
+from audiobag.runs.presence import Stage, write_presence
+from audiobag.runs.status import RunState, status, statuses
+from audiobag.utils.files import write_json, write_text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sweep with a run in each state."""
+    for name in ("waiting", "running", "done", "interrupted", "failed", "killed"):
+        write_text(tmp_path / name / "job.yaml", "")
+    for name, stage in (
+        ("running", Stage.TRAINING),
+        ("interrupted", Stage.INTERRUPTED),
+        ("failed", Stage.FAILED),
+        ("killed", Stage.SCORING),
+    ):
+        write_json(tmp_path / name / "config.json", {})
+        write_presence(
+            tmp_path / name / "progress.json", stage, step=3, max_steps=8, steps_per_second=2.0, seconds_left=95
+        )
+    os.utime(tmp_path / "killed" / "progress.json", (1, 1))
+    told = json.loads((tmp_path / "killed" / "progress.json").read_text())
+    (tmp_path / "killed" / "progress.json").write_text(json.dumps({**told, "host": "elsewhere"}))
+    os.utime(tmp_path / "killed" / "progress.json", (1, 1))
+    write_text(tmp_path / "failed" / "job.log", "one\ntwo\nit broke\n")
+    write_json(tmp_path / "done" / "metrics.json", {"status": "done", "val": {"mAP": 0.25}, "test": {"mAP": 0.5}})
+    return tmp_path
+
+
+def test_states(folder: Path) -> None:
+    found = {one.path.name: one for one in statuses([folder, folder / "done"])}
+    states = {name: one.state.value for name, one in found.items()}
+    assert states == {name: "failed" if name == "killed" else name for name in states}
+    assert len(states) == 6
+    assert found["running"].where["pid"] == os.getpid()
+    assert found["running"].numbers["seconds_left"] == 95
+    assert found["done"].scores == {"val": 0.25, "test": 0.5}
+    assert found["failed"].log == ["one", "two", "it broke"]
+    assert found["killed"].log == ["(its process is gone without a word)"]
+
+
+def test_a_folder_with_a_damaged_record_counts_as_failed(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{")
+    assert status(tmp_path).state is RunState.FAILED
+
+
+def test_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys, "argv", ["audiobag-status", str(folder), "--lines", "1"])
+    before = sorted(folder.rglob("*"))
+    main()
+    shown = capsys.readouterr().out
+    assert "step 3/8, 2 steps/s, 1:35 left" in shown
+    assert "val/mAP 0.2500, eval mAP 0.5000" in shown
+    assert "it broke" in shown
+    assert "two" not in shown
+    assert "2 failed" in shown
+    monkeypatch.setattr(sys, "argv", ["audiobag-status", str(folder), "--json"])
+    main()
+    assert {one["state"] for one in json.loads(capsys.readouterr().out)} == {state.value for state in RunState}
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_missing_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["audiobag-status", "nowhere"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "audiobag: no folder at nowhere: give the folder of a run or of a sweep\n"
