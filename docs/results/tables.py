@@ -65,7 +65,7 @@ LEADERS: tuple[tuple[str, str] | tuple[str, str, str, str], ...] = (
     ("ensemble of the three seeds of `experiment=best`", "ens_best/"),
     ("`experiment=best`, three seeds", "best"),
     ("the same, distilled from ten models of other folds, three seeds", "distilled"),
-    ("the same with 768 units, distilled, one seed", "small"),
+    ("with 768 units, one seed: the tagger `audioset-balanced` of the package", "box"),
     ("feature-level attention, one seed", "poolings/pooling-feature_attention"),
     ("sigmoid attention of the paper, this recipe, one seed", "poolings/pooling-attention_sigmoid"),
     ("Kong et al. 2019, feature-level attention (published)", "0.274", "0.949", "2.316"),
