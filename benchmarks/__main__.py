@@ -28,7 +28,10 @@ from audiobag.utils.files import write_text
 from benchmarks.page import page
 
 DOCS = Path(__file__).parents[1] / "docs"
-USUAL = ("loader", "prepare", "metrics", "step", "pooling", "training", "startup", "growth", "ranks", "launches", "gpu")
+USUAL = (
+    *("loader", "prepare", "metrics", "step", "pooling", "kinds", "training", "startup", "growth", "ranks"),
+    *("launches", "gpu"),
+)
 
 
 def machine() -> dict[str, Any]:

@@ -17,6 +17,7 @@ _TITLES = {
     "metrics": "Metrics",
     "step": "The training step",
     "pooling": "Pooling",
+    "kinds": "Kinds of pooling",
     "training": "Framework overhead",
     "startup": "Start",
     "growth": "Growth",
@@ -30,14 +31,15 @@ _TITLES = {
 def page(measured: Mapping[str, Any]) -> str:
     """Return docs/benchmarks.md from the content of docs/benchmarks.json."""
     parts = [_HEAD]
-    latest = max(measured.values(), key=lambda part: part.get("when", ""), default={"machine": None})["machine"]
+    on_cpu = [part for name, part in measured.items() if name != "gpu"]
+    latest = max(on_cpu, key=lambda part: part.get("when", ""), default={"machine": None})["machine"]
     for name, title in _TITLES.items():
         if name not in measured:
             continue
         part = measured[name]
         machine = part["machine"]
         where = f"{machine['cores']} cores ({machine['cpu']}, {machine['instructions']}), torch {machine['torch']}"
-        if machine != latest:
+        if machine != latest and not machine["gpu"]:
             where = f"an earlier machine than that of the latest results: {where}"
         if machine["gpu"]:
             where += f", {machine['gpu']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import audiobag.conf
@@ -67,7 +68,7 @@ PAPER = {
 
 
 def test_all_eight_systems_have_an_experiment() -> None:
-    assert {p.stem for p in (CONF / "experiment").glob("*.yaml")} - {"recipe"} == PAPER.keys()
+    assert {p.stem for p in (CONF / "experiment").glob("*.yaml")} - {"recipe", "regularised", "best"} == PAPER.keys()
     assert {p.stem for p in (CONF / "experiment" / "paper").glob("*.yaml")} == PAPER.keys()
 
 
@@ -87,6 +88,23 @@ def test_experiment_is_the_papers_recipe(name: str, folder: str, tmp_path: Path)
     assert list(window) == list(range(20_000, 30_001, 1_000))
     if name != "rnn_average":
         assert [config["embedding"][k] for k in ("depth", "width", "dropout")] == [3, 500, 0.2]
+
+
+def test_the_ladder_ends_with_the_best_recipe(tmp_path: Path) -> None:
+    """Each step of the ladder changes something; the first is the paper's system, scored after its last step."""
+    steps = sorted(p.stem for p in (CONF / "experiment" / "ladder").glob("*.yaml"))
+    names = ["attention_softmax", *(f"ladder/{step}" for step in steps), "best"]
+    configs = [composed("train", f"experiment={name}", f"paths.run={tmp_path}") for name in names]
+    assert {**configs[0], "callbacks": {**configs[0]["callbacks"], "averaging": None}} == configs[1]
+    assert all(a != b for a, b in pairwise(configs[1:-1]))
+    assert configs[-2] == configs[-1]
+
+
+@pytest.mark.parametrize("pooling", sorted(p.stem for p in (CONF / "pooling").glob("*.yaml")))
+def test_every_pooling_takes_the_prior_of_the_sweep(pooling: str, store: Store, tmp_path: Path) -> None:
+    config = composed("train", "experiment=regularised", f"pooling={pooling}", f"paths.run={tmp_path}")
+    assert config["pooling"]["prior"] == 0.0025
+    assert model_of(options_of("train", OmegaConf.create(config)), store) is not None
 
 
 def test_a_smaller_data_set_has_a_shorter_schedule(tmp_path: Path) -> None:

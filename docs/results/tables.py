@@ -1,21 +1,22 @@
-"""Makes the tables of results in README.md and docs/results/index.md from the CSV files in this folder.
+"""Makes the tables of results in README.md and in the pages of this folder from its CSV files.
 
     python docs/results/tables.py
 
-Each table is between `<!-- results: NAME -->` and `<!-- end -->`. `audiobag-report` wrote the numbers. A test checks
-that the pages agree with the CSV files.
+Each table is between `<!-- results: NAME -->` and `<!-- end -->`. `audiobag-report` and `collect.py` wrote the numbers.
+A test checks that the pages agree with the CSV files.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
-PAGES = (ROOT / "README.md", RESULTS / "index.md")
+PAGES = (ROOT / "README.md", RESULTS / "index.md", RESULTS / "beyond.md")
 TITLES = {
     "average_unbalanced": "average pooling, without balancing",
     "average": "average pooling",
@@ -47,6 +48,30 @@ LONG_TAIL_ORDERINGS = tuple(
     for one, other in (("balanced", "uniform"), ("weighted", "uniform"), ("balanced", "weighted"))
 )
 PRECISIONS = {"fp32": "average trainer.precision=32-true", "bf16": "average trainer.precision=bf16-mixed"}
+# Steps of `sweep=recipe`; the last two are runs of other sweeps with the same configuration.
+LADDER = {
+    "ladder/experiment-ladder-1_paper": "the paper's softmax attention, scored after the last step",
+    "ladder/experiment-ladder-2_uniform": "+ uniform sampling",
+    "ladder/experiment-ladder-3_wide": "+ 3 x 1,024 units, batch norm, dropout 0.5",
+    "ladder/experiment-ladder-4_cosine": "+ AdamW, cosine schedule, 1,500 steps",
+    "ladder/experiment-ladder-5_mixup": "+ mixup of bags",
+    "ladder/experiment-ladder-6_prior": "+ output biases that start at the log-odds of 0.0025",
+    "ladder/experiment-ladder-7_decay": "+ weight decay 0.5",
+    "poolings/pooling-attention_sigmoid": "+ sigmoid attention instead of softmax attention",
+    "best/seed-0": "+ feature-level attention beside it: `experiment=best`",
+}
+# (title, run or sweep in beyond/scores.csv), or (title, published mAP, AUC and d').
+LEADERS: tuple[tuple[str, str] | tuple[str, str, str, str], ...] = (
+    ("ensemble of the three seeds of `experiment=best`", "ens_best/"),
+    ("`experiment=best`, three seeds", "best"),
+    ("the same, distilled from ten models of other folds, three seeds", "distilled"),
+    ("the same with 768 units, distilled, one seed", "small"),
+    ("feature-level attention, one seed", "poolings/pooling-feature_attention"),
+    ("sigmoid attention of the paper, this recipe, one seed", "poolings/pooling-attention_sigmoid"),
+    ("Kong et al. 2019, feature-level attention (published)", "0.274", "0.949", "2.316"),
+    ("average pooling, this recipe, one seed", "poolings/pooling-average"),
+    ("sigmoid attention, the paper's recipe, one seed", "paper/experiment-attention_sigmoid"),
+)
 METRICS = {"mAP": (4, 3), "AUC": (4, 3), "d_prime": (3, 3)}  # number of digits here, and in the paper
 Scores = dict[tuple[str, str, str], dict[str, str]]
 
@@ -122,7 +147,85 @@ def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return table(["mAP, final weights", "difference", "95 % over seeds", "over clips", "over classes"], lines)
 
 
+def beyond() -> dict[str, dict[str, str]]:
+    """Return the rows of beyond/scores.csv by sweep/run."""
+    with (RESULTS / "beyond" / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return {f"{row['sweep']}/{row['run']}": row for row in csv.DictReader(file)}
+
+
+def leaders() -> str:
+    """Return a table of the best systems and the published one."""
+    found, rows = beyond(), []
+    for title, *rest in LEADERS:
+        if len(rest) == 3:
+            rows.append([title, *rest])
+            continue
+        runs = [row for name, row in found.items() if name == rest[0] or name.startswith(f"{rest[0]}/")]
+        rows.append([title, *(_of_runs(runs, metric, digits) for metric, (digits, _) in METRICS.items())])
+    return table(["system, trained on 22,160 clips", "mAP", "AUC", "d'"], rows)
+
+
+def ladder() -> str:
+    """Return a table of the steps from the paper's recipe to the best one, each with its gain."""
+    found = beyond()
+    with (RESULTS / "beyond" / "ladder_pairwise.csv").open(encoding="utf-8", newline="") as file:
+        pairs = {(row["system"], row["baseline"]): row for row in csv.DictReader(file)}
+    rows: list[list[str]] = []
+    before = ""
+    for name, title in LADDER.items():
+        row, gain, interval = found[name], "", ""
+        if before:
+            gain = f"{float(row['mAP']) - float(found[before]['mAP']):+.4f}"
+            one, other = (x.partition("experiment-")[2].replace("-", "/", 1) for x in (name, before))
+            interval = "not computed"
+            if (one, other) in pairs or (other, one) in pairs:
+                sign = 1 if (one, other) in pairs else -1
+                interval = _range(pairs[(one, other) if sign == 1 else (other, one)], "clips", sign)
+        rows.append([title, f"{float(row['mAP']):.4f}", gain, interval, f"{float(row['AUC']):.4f}"])
+        before = name
+    return table(["", "mAP", "gain", "95 % over clips", "AUC"], rows)
+
+
+def poolings() -> str:
+    """Return a table of the poolings that were trained with one embedding and one recipe."""
+    found = [row for row in beyond().values() if row["sweep"] == "poolings"]
+    order = sorted(found, key=lambda row: -float(row["mAP"]))
+    rows = [
+        [
+            f"`{row['run'].removeprefix('pooling-')}`",
+            *(_of_runs([row], m, digits) for m, (digits, _) in METRICS.items()),
+        ]
+        for row in order
+    ]
+    return table(["`pooling=`", "mAP", "AUC", "d'"], rows)
+
+
+def folds() -> str:
+    """Return a table of mAP on each held-out fold."""
+    of = {name: [f"{float(beyond()[_fold(fold, name)]['hold_out_mAP']):.4f}" for fold in range(5)] for name in _FOLDED}
+    means = {name: f"{statistics.mean(map(float, values)):.4f}" for name, values in of.items()}
+    rows = [[f"`pooling={name}`", *values, means[name]] for name, values in of.items()]
+    return table(["hold-out mAP of fold", *map(str, range(5)), "mean"], rows)
+
+
+def gpu() -> str:
+    """Return a table of the paper's systems on a GPU beside the runs on a CPU."""
+    on_cpu = scores("report")
+    rows = []
+    for name, row in beyond().items():
+        system = name.removeprefix("paper/experiment-")
+        if system in TITLES:
+            cells = (_cell(on_cpu[system, "test", "mAP"], 4), _of_runs([row], "mAP", 4))
+            rows.append([TITLES[system], *cells])
+    return table(["mAP, final weights", "CPU, three seeds", "GPU, seed 0"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "leaders": leaders,
+    "ladder": ladder,
+    "poolings": poolings,
+    "folds": folds,
+    "gpu": gpu,
     "whole": whole,
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},
     "precisions": precisions,
@@ -153,6 +256,19 @@ def _title(system: str) -> str:
 def _cell(row: dict[str, str], digits: int) -> str:
     mean = f"{float(row['mean']):.{digits}f}"
     return f"{mean} ± {float(row['deviation']):.{digits}f}" if row["deviation"] else mean
+
+
+_FOLDED = ("fusion", "attention_sigmoid")
+
+
+def _fold(fold: int, pooling: str) -> str:
+    return f"folds/data.fold-{fold}__pooling-{pooling}"
+
+
+def _of_runs(runs: list[dict[str, str]], metric: str, digits: int) -> str:
+    values = [float(row[metric]) for row in runs]
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def _range(row: dict[str, str], over: str, sign: int) -> str:

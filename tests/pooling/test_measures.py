@@ -162,10 +162,6 @@ def test_exponents_of_classes_are_learned_or_fixed() -> None:
         (partial(TopK, k=0), "k must be a whole number of at least 1, got 0"),
         (partial(Power, n=-1.0), "n must be a number in"),
         (partial(AutoPool, alpha=float("inf")), "alpha must be a number in"),
-        (
-            partial(Hierarchical, measure=Max, lengths=[2, 1]),
-            r"lengths\[1\] must be a whole number of at least 2, got 1",
-        ),
     ],
 )
 def test_arguments_out_of_range_are_refused(wrong: type[Measure], message: str) -> None:

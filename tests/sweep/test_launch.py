@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import audiobag.conf
 import pytest
 
 SMALL = ("data.batch_size=16", "embedding.width=8")
@@ -37,6 +39,16 @@ def test_an_unusable_launcher_option_is_one_sentence(option: str, message: str, 
 def test_a_value_given_twice_is_refused(tmp_path: Path) -> None:
     refused = train(tmp_path, "-m", "seed=0,0")
     assert (refused.returncode, "two jobs of this sweep have the same name, seed-0" in refused.stderr) == (2, True)
+
+
+def test_the_sweep_of_poolings_takes_up_the_users_own(tmp_path: Path) -> None:
+    own = tmp_path / "conf" / "pooling" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("_target_: audiobag.pooling.NoisyOr\n")
+    planned = train(tmp_path, "sweep=poolings", "hydra.launcher.dry_run=true")
+    assert planned.returncode == 0, planned.stderr
+    shipped = {path.stem for path in (Path(audiobag.conf.__file__).parent / "pooling").glob("*.yaml")}
+    assert set(re.findall(r"pooling-(\w+)", planned.stdout + planned.stderr)) == shipped | {"mine"}
 
 
 def test_jobs_follow_the_users_preset_and_the_same_command_skips_them(data: Path, tmp_path: Path) -> None:

@@ -71,7 +71,10 @@ class ModelConfig:
     def write(self, folder: Path) -> None:
         """Write config.json and class_names.json."""
         frames = {name: getattr(self, name) for name in _FRAMES}
-        models = [{name: getattr(one, name) for name in _MODEL} for one in self.members or [self]]
+        models = [
+            {"embedding": one.embedding, "pooling": one.pooling, "training": _portable(one.training)}
+            for one in self.members or [self]
+        ]
         if self.members:
             write_json(folder / "config.json", {"format": ENSEMBLE_FORMAT, **frames, "members": models})
         else:
@@ -128,3 +131,24 @@ class ModelConfig:
             | {"training": {**training, "config": upgraded(training["config"], schema), "schema": SCHEMA}},
             class_names=tuple(names),
         )
+
+
+def _portable(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a training with the paths in its run's folder relative to it.
+
+    An export goes to other people, whom the folders of the machine that trained do not concern.
+    """
+    run = training["config"].get("paths", {}).get("run")
+    if not isinstance(run, str):
+        return dict(training)
+
+    def relative(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: relative(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [relative(one) for one in value]
+        if isinstance(value, str) and (value == run or value.startswith(f"{run}/")):
+            return value[len(run) + 1 :] or "."
+        return value
+
+    return {**training, "config": relative(training["config"])}
