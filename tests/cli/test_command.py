@@ -21,7 +21,16 @@ from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import locked
 from audiobag.utils.values import check_whole
 
-OPTIONS = {"checkpoint": "a", "format": "onnx", "out": "b", "store": None, "replicates": 1, "allow": []}
+OPTIONS = {
+    "checkpoint": "a",
+    "runs": None,
+    "format": "onnx",
+    "out": "b",
+    "store": None,
+    "replicates": 1,
+    "half": False,
+    "allow": [],
+}
 EXPORT = OmegaConf.create(OPTIONS)
 
 

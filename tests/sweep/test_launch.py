@@ -81,4 +81,5 @@ def test_a_job_of_another_launcher_that_fails_ends_the_command_with_its_exit_cod
     failed = train(tmp_path, "-m", "hydra/launcher=basic", "seed=0,1", "data.root=nowhere")
     assert failed.returncode == 2
     assert "seed-0 failed; the end of its log:\naudiobag: no store at nowhere" in failed.stderr
-    assert not (tmp_path / "outputs" / "sweeps" / "seed-synthetic" / "seed-1").exists()
+    never_started = tmp_path / "outputs" / "sweeps" / "seed-synthetic" / "seed-1"
+    assert [path.name for path in never_started.iterdir()] == ["job.yaml"]

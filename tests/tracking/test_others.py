@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from audiobag.runs import RunDirectory
+from audiobag.runs import RunConfig, RunDirectory
+from audiobag.sweep.handover import HandedOver
 from audiobag.sweep.jobs import Job
 from audiobag.tracking import MLflowTracker, TensorBoardTracker
 
@@ -54,5 +55,6 @@ def test_a_missing_package_is_named_at_the_start(kind: type, monkeypatch: pytest
 
 def test_the_sweep_of_a_job_is_the_folder_that_all_jobs_share() -> None:
     sweep = Path("outputs/sweeps/table2")
-    assert Job("a", (), sweep / "a", {}).sweep == "table2"
-    assert Job("deep/er", (), sweep / "deep" / "er", {}).sweep == "table2"
+    handed = HandedOver(RunConfig({}), {})
+    assert Job("a", sweep / "a", handed).sweep == "table2"
+    assert Job("deep/er", sweep / "deep" / "er", handed).sweep == "table2"

@@ -37,7 +37,7 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
 
 
 def test_accumulated_gradients_are_refused() -> None:
-    options = {"accelerator": "cpu", "precision": "32-true", "max_steps": 4}
+    options = {"accelerator": "cpu", "precision": "32-true", "max_steps": 4, "devices": 1}
     check_options({**options, "accumulate_grad_batches": 1})
     with pytest.raises(ValueError, match=r"accumulate_grad_batches must be 1, got 2.* raise batch_size"):
         check_options({**options, "accumulate_grad_batches": 2})

@@ -56,6 +56,5 @@ def _wrapped(number: int, before: TextIO | None) -> TextIO:
         io.BufferedWriter(raw),
         encoding=before.encoding,
         errors=before.errors,
-        line_buffering=before.line_buffering,
-        write_through=before.write_through,
+        line_buffering=before.line_buffering or before.write_through,  # PYTHONUNBUFFERED
     )
