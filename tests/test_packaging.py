@@ -72,5 +72,5 @@ def test_installed_wheel_sweeps_from_another_directory(wheel: Path, tmp_path: Pa
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path / "outputs" / "sweeps" / "seed-synthetic"
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
     assert sorted(p.parent.name for p in folder.rglob("metrics.json")) == ["seed-0", "seed-1"]

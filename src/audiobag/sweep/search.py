@@ -59,7 +59,7 @@ def _quiet() -> None:
     """Drop what Optuna and its sweeper say of each trial: the sweep shows it."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(logging.WARNING)
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.WARNING)
 
 
