@@ -67,16 +67,17 @@ def launch(
     """
     begin()
     folder = Path(master.hydra.sweep.dir).resolve()
-    todo = _compose(loader, master, job_overrides, first, record)
+    composed = _compose(loader, master, job_overrides, first, record)
+    todo = _unique(composed, repeats=_searches(master))
     with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
         for job in todo:
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
             display.plan()
-            if "basic_sweeper" not in str(master.hydra.sweeper.get("_target_")):  # its next jobs depend on results
+            if _searches(master):  # its next jobs depend on results
                 raise SystemExit(ExitCode.DONE)
-            return [_returned(job) for job in todo]
+            return [_returned(job) for job in composed]
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
         _LOG.info("%s: %d jobs to run, %d done before", folder, waiting, len(todo) - waiting)
@@ -92,7 +93,7 @@ def launch(
     if failed and fail_fast:
         raise SystemExit(ExitCode.SOME_JOBS_FAILED)
     outcome.failed.extend(failed)
-    return [_returned(job) for job in todo]
+    return [_returned(job) for job in composed]
 
 
 def hand_over(
@@ -104,7 +105,8 @@ def hand_over(
 ) -> list[list[str]]:
     """Write the file of each job for another launcher than `pool`, and return the overrides to launch the jobs with.
 
-    `run_one`, which may run later and on another machine, finds the file by these overrides.
+    `run_one`, which may run later and on another machine, finds the file by these overrides. Jobs that a search
+    proposes twice have equal overrides.
 
     Args:
         loader: composes the configurations of the jobs.
@@ -117,7 +119,9 @@ def hand_over(
         ValueError: a job cannot be composed, or its folder holds another configuration.
     """
     found = []
-    for job, overrides in zip(_compose(loader, master, job_overrides, first, record), job_overrides, strict=True):
+    composed = _compose(loader, master, job_overrides, first, record)
+    _unique(composed, repeats=_searches(master))
+    for job, overrides in zip(composed, job_overrides, strict=True):
         job.look()
         job.handed.write(job.folder)
         expected = f"++hydra.job.env_set.{_EXPECTED}={quoted(job.handed.record.hash)}"
@@ -186,8 +190,12 @@ def _compose(
             with open_dict(config):
                 del config["hydra"]
             jobs.append(Job(name, folder / name, HandedOver(record(config), part)))
-    _check_unique(jobs)
     return jobs
+
+
+def _searches(master: DictConfig) -> bool:
+    """Return whether a sweeper other than Hydra's own proposes the jobs, by the results of earlier ones."""
+    return "basic_sweeper" not in str(master.hydra.sweeper.get("_target_"))
 
 
 @contextmanager
@@ -213,12 +221,23 @@ def _slots(config: Mapping[str, Any], jobs: int | str, devices_per_job: int | No
     return make_slots(jobs, gpus, devices_per_job, available_cores(), waiting, config["threads"])
 
 
-def _check_unique(jobs: Sequence[Job]) -> None:
-    seen: set[str] = set()
+def _unique(jobs: Sequence[Job], *, repeats: bool) -> list[Job]:
+    """Return the jobs, each once.
+
+    Args:
+        jobs: of a sweep.
+        repeats: whether the same job may be there twice, as a search may propose it.
+
+    Raises:
+        ValueError: two jobs would run in the same folder.
+    """
+    found: dict[str, Job] = {}
     for job in jobs:
-        if job.name in seen:
+        same = repeats and job.name in found and found[job.name].handed.record.hash == job.handed.record.hash
+        if job.name in found and not same:
             raise InputError(f"two jobs of this sweep have the same name, {job.name}: give each value once")
-        seen.add(job.name)
+        found.setdefault(job.name, job)
+    return list(found.values())
 
 
 def _returned(job: Job) -> JobReturn:
