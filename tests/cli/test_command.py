@@ -130,6 +130,11 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["data.root=it's"], r"""quotes, 'data.root='"'"'it\'"'"'s'"'"''"""),
         (["data.root=~/x"], 'so write data.root="$HOME/x"\n'),
         (["ä=3"], "ä is not a key that anything reads"),
+        (["embedding.width=${oc.decode:${oc.env:W}}"], """quotes, 'embedding.width="${oc.decode:${oc.env:W}}"'\n"""),
+        (["optimizer.wd=1"], "; to add an argument that is not listed, write +optimizer.wd=...\n"),
+        (["+optimizer.eps=inf"], "audiobag: optimizer.eps must be finite, got inf: null stands for no limit"),
+        (["+optimizer.betas=[0.9,nan]"], "audiobag: optimizer.betas must be finite, got nan: null"),
+        (["-m", "+optimizer.eps=1,inf"], "audiobag: optimizer.eps must be finite, got inf: null"),
         (["foo"], "foo is not an option: expected key=value; --help lists the keys"),
         (["logger=null"], "audiobag: logger=null; expected an option of that group"),
         (["-m", "+hydra/launcher=pool,null"], "leave hydra/launcher= out"),
@@ -156,6 +161,11 @@ def test_options_that_hydra_refuses_exit_with_2(
         ("prepare", ["source=[a]"], "source: Cannot convert 'list' to string"),
         ("evaluate", ["checkpoint=3"], "no checkpoint at 3"),
         ("evaluate", [], "checkpoint has no value and needs one"),
+        (
+            "evaluate",
+            ["checkpoint=a", "data.root=b"],
+            "data.root=b needs a choice of data, which is null: add data=...",
+        ),
         ("predict", ["checkpoint=a.ckpt", "source=3"], "no checkpoint at a.ckpt"),
         ("predict", ["checkpoint=a", "source=b", "top_k=x"], "top_k: Value 'x' of type 'str'"),
         ("predict", ["checkpoint=a", "source=b", "format=mp3"], "format: Invalid value 'mp3', expected one of"),
@@ -196,9 +206,9 @@ def test_the_hint_of_a_refused_text_is_read_as_that_text(value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("${oc.env:WIDTH}", "embedding.width=${oc.decode:${oc.env:WIDTH}}"),
-        ("${oc.env:WIDTH,16}", "embedding.width=${oc.decode:${oc.env:WIDTH,16}}"),
-        ("${units}", "units=${oc.decode:${oc.env:UNITS}}"),
+        ("${oc.env:WIDTH}", """'embedding.width="${oc.decode:${oc.env:WIDTH}}"'"""),
+        ("${oc.env:WIDTH,16}", """'embedding.width="${oc.decode:${oc.env:WIDTH,16}}"'"""),
+        ("${units}", """'units="${oc.decode:${oc.env:UNITS}}"'"""),
         ("16", ""),
     ],
 )
@@ -211,6 +221,9 @@ def test_a_number_from_the_environment_is_explained(text: str, hint: str) -> Non
     assert said.startswith("embedding.width must be a whole number of at least 1, got the text '16'")
     assert said.endswith(hint)
     assert ("oc.decode" in said) is bool(hint)
+    if hint:  # can be typed as it is
+        (override,) = OverridesParser.create().parse_overrides(shlex.split(hint))
+        assert str(override.value()).startswith("${oc.decode:${oc.env:")
 
 
 def test_help_teaches(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

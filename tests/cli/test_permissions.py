@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import make_store
 from tests.export.fabricate import make_run
 from tests.permissions import unprivileged
 
@@ -58,6 +59,40 @@ def test_an_unwritable_folder_is_refused_in_a_sentence(
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"audiobag: {said.format(**known)}")
+
+
+def test_a_complete_run_of_others_is_only_read(tmp_path: Path, closed: Path) -> None:
+    make_store(tmp_path / "data" / "bal_train.h5", classes=5)
+    make_store(tmp_path / "data" / "eval.h5", classes=5, seed=1)
+    options = ("embedding.width=8", "trainer.max_steps=2", "data.batch_size=16", f"data.root={tmp_path / 'data'}")
+    command = ("-m", "audiobag.cli.train", *options, f"hydra.run.dir={tmp_path / 'run'}")
+    assert unprivileged(*command, folder=closed).returncode == 0
+    folders = [path for path in (tmp_path / "run", *(tmp_path / "run").rglob("*")) if path.is_dir()]
+    before = sorted((tmp_path / "run").rglob("*"))
+    for folder in folders:
+        folder.chmod(0o555)
+    for path in (tmp_path / "run").glob("*.*"):
+        path.chmod(0o444)
+    again = unprivileged(*command, folder=closed)
+    other = unprivileged(*command, "seed=1", folder=closed)
+    for folder in folders:
+        folder.chmod(0o755)
+    assert again.returncode == 0, again.stderr
+    assert "the run is complete: nothing to do" in again.stderr
+    assert other.returncode == 2
+    assert "seed was 0, is 1" in other.stderr
+    assert sorted((tmp_path / "run").rglob("*")) == before
+
+
+def test_an_incomplete_run_of_others_is_refused(tmp_path: Path, closed: Path) -> None:
+    make_store(tmp_path / "data" / "bal_train.h5", classes=5)
+    make_store(tmp_path / "data" / "eval.h5", classes=5, seed=1)
+    (tmp_path / "run").mkdir(mode=0o555)
+    command = ("-m", "audiobag.cli.train", f"data.root={tmp_path / 'data'}", f"hydra.run.dir={tmp_path / 'run'}")
+    done = unprivileged(*command, folder=closed)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"audiobag: folder must be a folder that can be written to, got {tmp_path / 'run'}")
 
 
 def test_results_elsewhere_need_no_writable_working_directory(tmp_path: Path, closed: Path) -> None:

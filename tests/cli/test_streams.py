@@ -84,6 +84,20 @@ def test_a_run_whose_terminal_is_closed_is_saved(data: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.ckpt"))) >= 1
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lines_arrive_at_once(unbuffered: str) -> None:
+    code = """
+import os, sys
+from audiobag.cli.streams import survive_closed_streams
+survive_closed_streams()
+sys.stderr.write("said\\n")
+os._exit(0)
+"""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == "said\n"
+
+
 def test_flags_may_stand_between_options() -> None:
     given = ["a=1", "-m", "b=2", "--config-name", "mine", "c=3", "--config-dir=x"]
     assert flags_first(given) == ["-m", "--config-name", "mine", "--config-dir=x", "a=1", "b=2", "c=3"]

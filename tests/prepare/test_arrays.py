@@ -172,6 +172,8 @@ def test_the_authors_packed_file_is_stored(tmp_path: Path, run: Prepare) -> None
         ({"frame_seconds": np.array(b"1 s")}, "frame_seconds is b'1 s', expected one number"),
         ({"start_seconds": np.array([b"0", b"1", b"2"])}, "start_seconds is |S1, expected numbers"),
         ({"frame_second": 2.0}, "has frame_second, which nothing reads: name it frame_seconds, or remove it"),
+        ({"end": np.ones(3)}, "has end, which nothing reads: name it end_seconds, or remove it"),
+        ({"start_time": np.ones(3)}, "has start_time, which nothing reads: name it start_seconds, or remove it"),
     ],
 )
 def test_contradictory_arrays_are_refused(tmp_path: Path, run: Prepare, change, finding: str) -> None:

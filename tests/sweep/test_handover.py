@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from audiobag.runs import RunConfig
 from audiobag.runs.directory import RunDirectory
@@ -176,6 +177,54 @@ def test_modules_of_the_working_directory_do_not_reach_the_jobs(launcher: str, d
     done = train(tmp_path, "-m", *options, "seed=0")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s" / "seed-0" / "metrics.json").exists() or list((tmp_path / "s").rglob("metrics.json"))
+
+
+NUMBER = """
+import os
+from audiobag.cli.train import main
+from omegaconf import OmegaConf
+OmegaConf.register_new_resolver("process", lambda: 8 + os.getpid() % 97)
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_the_ranks_of_a_run_train_what_the_first_rank_records(data: Path, tmp_path: Path) -> None:
+    """A value that is another one in each process."""
+    (tmp_path / "mine.py").write_text(NUMBER)
+    options = (*SMALL, "embedding.width=${process:}", f"data.root={data}", "hydra.run.dir=run", "trainer=ddp_cpu")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "mine.py"), *options],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["devices"] == 2
+
+
+@pytest.mark.parametrize("launcher", ["pool", "basic"])
+def test_a_job_that_a_search_proposes_twice_runs_once(launcher: str, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2", "seed=choice(3)")
+    where = (f"data.root={data}", "hydra.sweep.dir=s", f"hydra/launcher={launcher}", "hydra.sweeper.direction=maximize")
+    done = train(tmp_path, "-m", *SMALL, "embedding.width=8", *search, *where)
+    assert done.returncode == 0, done.stderr
+    (written,) = (tmp_path / "s").rglob("metrics.json")
+    best = OmegaConf.load(tmp_path / "s" / "optimization_results.yaml").best_value
+    assert best == json.loads(written.read_text())["val"]["mAP"]
+
+
+def test_a_search_without_a_complete_trial_ends_with_3(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ("sweep=search_attention", "hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1")
+    done = train(tmp_path, *search, "data.root=nowhere", "hydra.sweep.dir=s")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("audiobag: no trial of the search is complete")
+    assert "Traceback" not in done.stderr
 
 
 OWN = """

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Generic, TypeVar
@@ -25,6 +26,7 @@ from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
 from audiobag.sweep.child import PARENT, die_with_parent
+from audiobag.sweep.search import nothing_complete
 from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
@@ -94,7 +96,10 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
                 else:
                     main()
         except Exception as error:
-            code = _report(error, _defaults(root))
+            if outcome.failed and nothing_complete(error):
+                _say("no trial of the search is complete: mend what made the jobs fail, and give the same command")
+                raise SystemExit(ExitCode.SOME_JOBS_FAILED) from None
+            code = _report(_refusal(error, arguments, _defaults(root)), _defaults(root))
             # What a launcher raises under -m is a job of its own that failed.
             failed = code == ExitCode.CRASH and outcome.multirun
             raise SystemExit(ExitCode.SOME_JOBS_FAILED if failed else code) from None
@@ -117,6 +122,17 @@ def _refuse_null_options(arguments: list[str]) -> None:
         group, _, chosen = argument.lstrip("+").partition("=")
         if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
             raise InputError(f"{argument}; expected an option of that group: --help lists them, or leave {group}= out")
+
+
+def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
+    """Return an error for the user in place of Hydra's assertion about `group.key=value` where no option is chosen."""
+    for argument in arguments if isinstance(error, AssertionError) else []:
+        group, dot, _ = argument.partition("=")[0].lstrip("+~").partition(".")
+        if dot and group in config and config[group] is None:
+            return InputError(
+                f"{argument} needs a choice of {group}, which is null: add {group}=...; --help lists them"
+            )
+    return error
 
 
 @contextmanager
@@ -169,10 +185,12 @@ def exit_codes(config: DictConfig) -> Iterator[None]:
         raise SystemExit(_report(error, OmegaConf.to_container(config))) from None
 
 
-def _defaults(root: str) -> Any:
+@cache
+def _defaults(root: str) -> dict[str, Any]:
     """Return a root configuration without overrides, with Hydra's own part, for the keys that it has."""
     with suppress(Exception), hydra.initialize_config_module("audiobag.conf", version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose(root, return_hydra_config=True))
+        plain: Any = OmegaConf.to_container(hydra.compose(root, return_hydra_config=True))
+        return {str(key): value for key, value in plain.items()}
     return {}
 
 

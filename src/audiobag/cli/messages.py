@@ -112,10 +112,11 @@ def _unreadable(error: OverrideParseException) -> str:
         return f"{key} is not a key that anything reads: --help lists the keys"
     reason = " ".join(str(error.message).partition("See https://")[0].split())
     # Hydra says no more than the place of the character, or all of the override again.
+    reason = reason.removeprefix(f"Error parsing override '{override}'").strip()
     reason = "" if reason.startswith("LexerNoViableAlt") else f" ({reason})"
     if value.startswith("~/"):
         return f'{override} cannot be read{reason}: ~ stays as it is here, so write {key}="$HOME{value[1:]}"'
-    plain = not set(value) & set("'\"\\$")
+    plain = not set(value) & set("'\"\\")
     shell = f"""'{key}="{value}"'""" if plain else shlex.quote(f"{key}={quoted(value)}")
     return f"{override} cannot be read{reason}: a text with such characters needs two pairs of quotes, {shell}"
 
@@ -128,7 +129,8 @@ def _with_hint(text: str, config: Mapping[str, Any]) -> str:
     while isinstance(value, str) and (reference := _REFERENCE.fullmatch(value)) and reference[1] in raw:
         key, value = reference[1], raw.pop(reference[1])
     if isinstance(value, str) and _ENVIRONMENT.fullmatch(value):
-        return f"{text}; the environment gives text, which oc.decode reads as a number: {key}=${{oc.decode:{value}}}"
+        number = f"""'{key}="${{oc.decode:{value}}}"'"""
+        return f"{text}; the environment gives text, which oc.decode reads as a number: {number}"
     return text
 
 
@@ -138,7 +140,10 @@ def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
     if not key:
         return _renamed(first)
     if "not in" in first:
-        return unknown_key(str(key), flatten(config))
+        sentence = unknown_key(str(key), flatten(config))
+        group, dot, _ = str(key).partition(".")
+        added = dot and isinstance(config.get(group), Mapping)  # components take more arguments than their YAML lists
+        return f"{sentence}; to add an argument that is not listed, write +{key}=..." if added else sentence
     return f"{key}: {first}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -71,8 +72,17 @@ def record_of(composed: DictConfig, config: Mapping[str, Any], overrides: Sequen
     again, other = (flatten(resolved(_with_seed(composed, config["seed"] + more))) for more in (0, 1))
     before = flatten(config)
     # A value that changes without the seed, such as a random one, does not follow it.
+    for key, value in before.items():
+        _check_finite(key, value)
     follows = [key for key in before if before[key] != other.get(key) and before[key] == again.get(key)]
     return RunConfig(config, list(overrides), choices(), follows)
+
+
+def _check_finite(key: str, value: Any) -> None:
+    """Refuse infinity and NaN, which the JSON of a run cannot hold."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, float) and not math.isfinite(one):
+            raise InputError(f"{key} must be finite, got {one}: null stands for no limit where there can be one")
 
 
 def train_record(composed: DictConfig) -> RunConfig:

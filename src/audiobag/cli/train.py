@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from audiobag.runs import RunConfig
 
 _LOG = logging.getLogger(__name__)
+_RUN = "AUDIOBAG_RUN"  # hash of the configuration of the run whose ranks this process starts
 
 
 def main() -> None:
@@ -34,15 +37,50 @@ def _train(called: Invocation[Any]) -> float | None:
     from hydra.types import RunMode
 
     from audiobag.cli.command import run_directory
-    from audiobag.cli.options import record_of, task_overrides
+    from audiobag.cli.options import record_of, task_overrides, typed
 
-    hydra = HydraConfig.get()
+    hydra, out = HydraConfig.get(), Path(run_directory())
+    if (recorded := _of_first_rank(out)) is not None:
+        return run(typed("train", recorded.config), recorded, out)
     record = record_of(called.composed, called.config, task_overrides())
     if hydra.mode == RunMode.MULTIRUN:
         from audiobag.sweep.launch import run_one
 
-        return run_one(hydra, record, Path(run_directory()))
-    return run(called.options, record, Path(run_directory()))
+        return run_one(hydra, record, out)
+    with _for_ranks(record):
+        return run(called.options, record, out)
+
+
+@contextmanager
+def _for_ranks(record: RunConfig) -> Iterator[None]:
+    """Let the ranks that Lightning starts with the same command line take the configuration from config.json."""
+    os.environ[_RUN] = record.hash
+    try:
+        yield
+    finally:
+        del os.environ[_RUN]
+
+
+def _of_first_rank(out: Path) -> RunConfig | None:
+    """Return the configuration that the process that started this rank has recorded; None if this is no such rank.
+
+    The rank composes its command line again, by which a YAML file or the time may have changed.
+
+    Args:
+        out: folder of the run.
+
+    Raises:
+        ValueError: another run has started there since.
+    """
+    from audiobag.runs import RunDirectory
+    from audiobag.utils.errors import InputError
+
+    if os.environ.get("LOCAL_RANK", "0") == "0" or _RUN not in os.environ:
+        return None
+    found = RunDirectory(out).config()
+    if found.hash != os.environ[_RUN]:
+        raise InputError(f"{out} has a run of another configuration since this one began: choose another folder")
+    return found
 
 
 def run(options: TrainOptions, config: RunConfig, out: Path) -> float | None:

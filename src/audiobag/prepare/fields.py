@@ -65,7 +65,9 @@ class Fields:
         """Refuse an array or attribute whose name is probably a misspelling of a known one that is missing."""
         there = {*self.arrays, *self.attributes}
         for name in sorted(there - set(known)):
-            for meant in difflib.get_close_matches(name, set(known) - there, n=1, cutoff=0.8):
+            missing = set(known) - there
+            times = {f"{first}_seconds" for first in ("start", "end") if name.partition("_")[0] == first}
+            for meant in sorted(times & missing) or difflib.get_close_matches(name, missing, n=1, cutoff=0.8):
                 raise InputError(f"{self.path} has {name}, which nothing reads: name it {meant}, or remove it")
 
     def frame_offsets(self, total: int) -> NDArray[np.int64]:

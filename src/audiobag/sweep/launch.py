@@ -71,7 +71,8 @@ def launch(
     """
     begin()
     folder = Path(master.hydra.sweep.dir).resolve()
-    todo = _compose(loader, master, job_overrides, first, record)
+    composed = _compose(loader, master, job_overrides, first, record)
+    todo = _unique(composed, repeats=is_search(master.hydra))
     with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
         for job in todo:
             job.look()
@@ -80,7 +81,7 @@ def launch(
             display.plan({job.name: source for job in todo if (source := shorter_run(job)) is not None})
             if is_search(master.hydra):  # its next jobs depend on results
                 raise SystemExit(ExitCode.DONE)
-            return [_returned(job) for job in todo]
+            return [_returned(job) for job in composed]
         for job in todo:
             lengthen(job)
         waiting = sum(job.state is State.WAITING for job in todo)
@@ -99,7 +100,7 @@ def launch(
     if failed and fail_fast:
         raise SystemExit(ExitCode.SOME_JOBS_FAILED)
     outcome.failed.extend(failed)
-    return [_returned(job) for job in todo]
+    return [_returned(job) for job in composed]
 
 
 def hand_over(
@@ -111,7 +112,8 @@ def hand_over(
 ) -> list[list[str]]:
     """Write the file of each job for another launcher than `pool`, and return the overrides to launch the jobs with.
 
-    `run_one`, which may run later and on another machine, finds the file by these overrides.
+    `run_one`, which may run later and on another machine, finds the file by these overrides. Jobs that a search
+    proposes twice have equal overrides.
 
     Args:
         loader: composes the configurations of the jobs.
@@ -124,7 +126,9 @@ def hand_over(
         ValueError: a job cannot be composed, or its folder holds another configuration.
     """
     found = []
-    for job, overrides in zip(_compose(loader, master, job_overrides, first, record), job_overrides, strict=True):
+    composed = _compose(loader, master, job_overrides, first, record)
+    _unique(composed, repeats=is_search(master.hydra))
+    for job, overrides in zip(composed, job_overrides, strict=True):
         job.look()
         lengthen(job)
         job.handed.write(job.folder)
@@ -198,7 +202,6 @@ def _compose(
             with open_dict(config):
                 del config["hydra"]
             jobs.append(Job(name, folder / name, HandedOver(record(config), part)))
-    _check_unique(jobs)
     return jobs
 
 
@@ -225,12 +228,23 @@ def _slots(config: Mapping[str, Any], jobs: int | str, devices_per_job: int | No
     return make_slots(jobs, gpus, devices_per_job, available_cores(), waiting, config["threads"])
 
 
-def _check_unique(jobs: Sequence[Job]) -> None:
-    seen: set[str] = set()
+def _unique(jobs: Sequence[Job], *, repeats: bool) -> list[Job]:
+    """Return the jobs, each once.
+
+    Args:
+        jobs: of a sweep.
+        repeats: whether the same job may be there twice, as a search may propose it.
+
+    Raises:
+        ValueError: two jobs would run in the same folder.
+    """
+    found: dict[str, Job] = {}
     for job in jobs:
-        if job.name in seen:
+        same = repeats and job.name in found and found[job.name].handed.record.hash == job.handed.record.hash
+        if job.name in found and not same:
             raise InputError(f"two jobs of this sweep have the same name, {job.name}: give each value once")
-        seen.add(job.name)
+        found.setdefault(job.name, job)
+    return list(found.values())
 
 
 def _returned(job: Job) -> JobReturn:

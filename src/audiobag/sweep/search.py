@@ -63,6 +63,11 @@ def _quiet() -> None:
     logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.WARNING)
 
 
+def nothing_complete(error: Exception) -> bool:
+    """Return whether Optuna has ended a search because all of its trials have failed."""
+    return isinstance(error, ValueError) and str(error).startswith("No trials are completed yet")
+
+
 def _study(sweeper: DictConfig) -> Any:
     """Return the study, which is created if needed.
 

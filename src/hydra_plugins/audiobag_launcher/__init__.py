@@ -82,7 +82,9 @@ class HandOverLauncher(Launcher):
         assert self.config is not None
         loader = self.hydra_context.config_loader
         overrides = hand_over(loader, self.config, job_overrides, initial_job_idx, train_record)
-        return self.launcher.launch(overrides, initial_job_idx)
+        once = list(dict.fromkeys(map(tuple, overrides)))  # a search may propose the same job twice
+        done = dict(zip(once, self.launcher.launch(once, initial_job_idx), strict=True))
+        return [done[tuple(one)] for one in overrides]
 
 
 class WorkingDirectorySearchPath(SearchPathPlugin):
