@@ -22,6 +22,7 @@ from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig
 from audiobag.training import evaluate, evaluate_ensemble, fit
+from audiobag.training.options import check_seed
 from audiobag.training.trainer_options import REFUSED, check_trainer_options
 from audiobag.utils.errors import InputError
 
@@ -40,6 +41,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
     quiet_libraries()
     data: BagDataModule = build("data", options.data)
     data.setup("fit")
+    check_seed(options.seed)
     seed_everything(options.seed, verbose=False)
     return fit(
         model_of(options, data.test_store),
