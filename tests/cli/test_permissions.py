@@ -92,7 +92,7 @@ def test_an_incomplete_run_of_others_is_refused(tmp_path: Path, closed: Path) ->
     done = unprivileged(*command, folder=closed)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"audiobag: folder must be a folder that can be written to, got {tmp_path / 'run'}")
+    assert line.startswith(f"audiobag: hydra.run.dir must be a folder that can be written to, got {tmp_path / 'run'}")
 
 
 def test_results_elsewhere_need_no_writable_working_directory(tmp_path: Path, closed: Path) -> None:

@@ -25,6 +25,7 @@ from audiobag.runs import RunConfig
 from audiobag.runs.presence import present
 from audiobag.training import evaluate, evaluate_ensemble, fit
 from audiobag.training.cluster import is_first
+from audiobag.training.options import check_seed
 from audiobag.training.trainer_options import REFUSED, check_trainer_options
 from audiobag.utils.errors import InputError
 
@@ -48,6 +49,7 @@ def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]
 def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
     data: BagDataModule = build("data", options.data)
     data.setup("fit")
+    check_seed(options.seed)
     seed_everything(options.seed, verbose=False)
     return fit(
         model_of(options, data.test_store),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from audiobag.utils.errors import InputError, causes
 
 # What the operating system says of a path that the user has to change.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _RENAMED = {"scheduler": "lr_scheduler"}
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
@@ -48,6 +50,8 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if isinstance(cause, OSError) and cause.filename and cause.errno in _REFUSED:
             path = Path(cause.filename).absolute()
             return f"{path} cannot be used ({cause.strerror}): choose another path, or change its permissions"
+        if _is_full(cause):
+            return "no space is left to write to: free some, or choose another path, and give the same command again"
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, HydraException):
@@ -100,6 +104,12 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
     hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
     return f"{key} is not a key that anything reads: {hint}"
+
+
+def _is_full(error: BaseException) -> bool:
+    """Return whether a disk or a quota is full. HDF5 and torch say so in an error of their own."""
+    known = isinstance(error, OSError) and error.errno in _FULL
+    return known or any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def _unreadable(error: OverrideParseException) -> str:

@@ -90,7 +90,7 @@ class Paths:
     """Folders that other keys refer to."""
 
     data: str = MISSING
-    run: str = MISSING
+    run: str | None = MISSING  # no folder yet with --cfg
 
 
 @dataclass

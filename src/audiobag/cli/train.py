@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.training import interruption
 from audiobag.training.cluster import is_first
-from audiobag.utils.files import locked
+from audiobag.utils.files import check_writable, locked
 
 if TYPE_CHECKING:
     from audiobag.cli.command import Invocation
@@ -112,6 +112,7 @@ def _exclusive(folder: Path) -> AbstractContextManager[None]:
     """Keep other runs out of the folder; the first rank does so for all of them."""
     if not is_first():
         return nullcontext()
+    check_writable(folder, "hydra.run.dir")
     return locked(folder / ".lock", f"another audiobag-train is running in {folder}: wait for it, or stop it")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiobag.metrics.scores import TaggingScores
+from audiobag.utils.errors import InputError
 
 
 def tagging_scores(probability: Float[Tensor, "N K"], labels: Bool[Tensor, "N K"]) -> TaggingScores:
@@ -110,9 +111,10 @@ def check_batch(probability: Tensor, labels: Tensor) -> None:
     if not (low >= 0) & (high <= 1):
         wrong = ~((probability >= 0) & (probability <= 1))
         clip, label = wrong.nonzero()[0].tolist()
-        raise ValueError(
+        diverged = "; a training that diverges gives NaN: lower its learning rate" if probability.isnan().any() else ""
+        raise InputError(
             f"expected scores in [0, 1], found {probability[clip, label].item():.9g} at clip {clip}, class {label}"
-            f" ({int(wrong.sum())} of {wrong.numel()} scores are outside or NaN)"
+            f" ({int(wrong.sum())} of {wrong.numel()} scores are outside or NaN){diverged}"
         )
 
 

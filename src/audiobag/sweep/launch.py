@@ -183,6 +183,8 @@ def _compose(
     record: Callable[[DictConfig], RunConfig],
 ) -> list[Job]:
     """Return jobs with their resolved configurations."""
+    if not job_overrides:
+        raise InputError("the sweep has no job: give each swept key at least one value")
     folder = Path(master.hydra.sweep.dir).resolve()
     jobs = []
     with _environment({SWEEP: folder.name}):

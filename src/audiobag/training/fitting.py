@@ -38,14 +38,14 @@ from audiobag.training.devices import device_count, keep_freed_memory, set_matmu
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
-from audiobag.training.options import check_clipping, check_compile, check_options
+from audiobag.training.options import check_clipping, check_compile, check_options, check_seed
 from audiobag.training.scoring import write_hold_out, write_test
 from audiobag.training.summary import training_summary
 from audiobag.training.trainer_options import timer
 from audiobag.training.whole_step import WholeStepModule, captures, obstacle
 from audiobag.utils.errors import InputError, Interrupted
 from audiobag.utils.files import check_writable
-from audiobag.utils.values import check_choice, check_whole
+from audiobag.utils.values import check_choice
 
 _LOG = logging.getLogger(__name__)
 TRAINER_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -121,7 +121,7 @@ def fit(
     check_options(options)
     check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))
     check_compile(compile)
-    check_whole("seed", seed, 0)
+    check_seed(seed)
     check_choice("select", select, ("last", "best"))
     if select == "best" and not data.holds_out:
         raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
@@ -135,7 +135,7 @@ def fit(
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
     augment = _set_up(augment, data)
     seed_everything(seed, verbose=False)
-    resumed = newest_whole(run) or (Path(ckpt_path) if ckpt_path else None)
+    resumed = newest_whole(run) or (_to_continue(Path(ckpt_path)) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
@@ -180,6 +180,17 @@ def fit(
             run.write_metrics(record)
         mirror(trackers, run, data.test_store)
     return record
+
+
+def _to_continue(path: Path) -> Path:
+    """Return the checkpoint that a path means: a run's folder stands for the newest one in it.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    checkpoint = (newest_whole(RunDirectory(path)) if path.is_dir() else path) or RunDirectory(path).example()
+    load_checkpoint(checkpoint)
+    return checkpoint
 
 
 def make_trainer(

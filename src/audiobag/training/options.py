@@ -16,6 +16,7 @@ from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
 
 _LOG = logging.getLogger(__name__)
+MAX_SEED: Final = 2**32 - 1
 COMPILE_MODES: Final = ("default", "reduce-overhead", "max-autotune")
 
 
@@ -33,6 +34,17 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_cpu(options)
     else:
         _check_gpus(options["accelerator"], options["precision"], options["devices"])
+
+
+def check_seed(seed: int) -> None:
+    """Check that NumPy and torch take a seed.
+
+    Raises:
+        ValueError: it is not a whole number from 0 to 2^32 - 1.
+    """
+    check_whole("seed", seed, 0)
+    if seed > MAX_SEED:
+        raise InputError(f"seed must be at most {MAX_SEED}, got {seed}")
 
 
 def check_clipping(options: Mapping[str, Any], fused: bool) -> None:
