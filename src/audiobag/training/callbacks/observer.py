@@ -63,7 +63,8 @@ class Observer(Callback):
             numbers["train/clips_per_second"] = steps * trainer.datamodule.batch_size / seconds  # type: ignore[attr-defined]
         if trainer.strategy.root_device.type == "cuda":
             numbers["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        pl_module.log("train/loss", loss, prog_bar=True, sync_dist=True)
+        # Lightning reads numbers of a progress bar at each step, which waits for the GPU; `Progress` reads them itself.
+        pl_module.log("train/loss", loss, sync_dist=True)
         pl_module.log_dict({name: float(value) for name, value in numbers.items()}, rank_zero_only=True)
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
