@@ -34,6 +34,7 @@ from audiobag.training.callbacks import (
     TaggingScore,
 )
 from audiobag.training.cluster import cluster_environment
+from audiobag.training.continuing import check_continuable
 from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
@@ -154,6 +155,8 @@ def fit(
         _LOG.info(sentence)
     if compile:
         model.compile(mode=compile)
+    if resumed is not None:
+        check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
     callbacks = [
         *_with_defaults(callbacks, run),
