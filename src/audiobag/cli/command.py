@@ -31,7 +31,12 @@ from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import folder_or_temporary
-from hydra_plugins.audiobag_launcher import HandOverLauncher, PoolLauncher, WorkingDirectorySearchPath
+from hydra_plugins.audiobag_launcher import (
+    HandOverLauncher,
+    PoolLauncher,
+    SlurmLauncher,
+    WorkingDirectorySearchPath,
+)
 
 T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
@@ -76,7 +81,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
 
     schema.register(root)
     # Hydra finds plugins by itself in a wheel, and not in an editable install.
-    for plugin in (PoolLauncher, HandOverLauncher, WorkingDirectorySearchPath):
+    for plugin in (PoolLauncher, SlurmLauncher, HandOverLauncher, WorkingDirectorySearchPath):
         Plugins.instance().register(plugin)
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
