@@ -130,7 +130,7 @@ def test_a_sweep_that_leaves_is_submitted_once_and_runs_the_code_of_its_start(
     assert left.returncode == 0, left.stdout
     assert "4 jobs: 4 submitted" in left.stdout
     (place / "beside.py").write_text("raise RuntimeError('the module was edited during the sweep')\n")
-    again = train(place, {**own, "PYTHONPATH": ""}, *command[:3], *options)  # waits for the jobs in the queue
+    again = train(place, {**own, "PYTHONPATH": ""}, *command[:2], *options)  # waits for the jobs in the queue
     assert time.monotonic() - began < 400
     assert again.returncode == 0, again.stdout
     assert "0 submitted" in again.stdout
