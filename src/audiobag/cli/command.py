@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from audiobag.cli import help, messages, schema  # noqa: A004 - the module
+from audiobag.cli import help, messages, schema, wandb_sweep  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first
 from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
@@ -96,8 +96,11 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         try:
             with _hydra_raises():
                 _refuse_null_options(arguments)
+                overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
-                    help.show(root, [a for a in arguments if not a.startswith("-")])
+                    help.show(root, overrides)
+                elif wandb_sweep.FLAG in arguments and root == "train":
+                    wandb_sweep.show(root, overrides)
                 else:
                     main()
         except Exception as error:

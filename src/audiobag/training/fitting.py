@@ -175,7 +175,7 @@ def fit(
         **provenance(),
     }
     active = made.loggers if made.is_global_zero else []
-    with tracked(active, Subject(run, {**config.config, **origin}, stores)) as trackers:
+    with tracked(active, Subject(run, {**config.config, **origin}, stores, _sizes(model, data))) as trackers:
         _fit(made, module, data, resumed)
         scores = _score(made, module, data, run, select)
         record = {"status": "done", "seed": seed, **scores, "train": _speed(made, clock, data.batch_size), **origin}
@@ -291,6 +291,12 @@ def _score(
         val = {"val": write_hold_out(trainer, data.val_set.video_id, run)}
     trainer.test(module, data, verbose=False)
     return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
+
+
+def _sizes(model: BagClassifier, data: BagDataModule) -> dict[str, int]:
+    """Return the sizes of the scored checkpoint, where Adam keeps two numbers a weight, and of the predictions."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return {"model": 3 * weights, "predictions": 4 * len(data.test_store) * data.test_store.classes}
 
 
 def _speed(trainer: Trainer, clock: Timer, batch_size: int) -> dict[str, Any]:
