@@ -62,6 +62,8 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def single(argument: str) -> str:
     """Return an override with the first of its values in a sweep."""
     override: Override = OverridesParser.create().parse_override(argument)
+    if override.is_interval_sweep():
+        return f"{override.key_or_group}={override.value().start}"  # type: ignore[union-attr]
     if override.is_sweep_override():
         return f"{override.key_or_group}={next(override.sweep_string_iterator())}"
     return argument
