@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from audiobag.cli import help, messages, schema  # noqa: A004 - the module
+from audiobag.cli import help, messages, schema, wandb_sweep  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first
 from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
@@ -31,7 +31,12 @@ from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import folder_or_temporary
-from hydra_plugins.audiobag_launcher import HandOverLauncher, PoolLauncher, WorkingDirectorySearchPath
+from hydra_plugins.audiobag_launcher import (
+    HandOverLauncher,
+    PoolLauncher,
+    SlurmLauncher,
+    WorkingDirectorySearchPath,
+)
 
 T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
@@ -76,7 +81,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
 
     schema.register(root)
     # Hydra finds plugins by itself in a wheel, and not in an editable install.
-    for plugin in (PoolLauncher, HandOverLauncher, WorkingDirectorySearchPath):
+    for plugin in (PoolLauncher, SlurmLauncher, HandOverLauncher, WorkingDirectorySearchPath):
         Plugins.instance().register(plugin)
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
@@ -91,8 +96,11 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         try:
             with _hydra_raises():
                 _refuse_null_options(arguments)
+                overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
-                    help.show(root, [a for a in arguments if not a.startswith("-")])
+                    help.show(root, overrides)
+                elif wandb_sweep.FLAG in arguments and root == "train":
+                    wandb_sweep.show(root, overrides)
                 else:
                     main()
         except Exception as error:

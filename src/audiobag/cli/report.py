@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ def main() -> None:
 def _report(called: Invocation[Any]) -> None:
     from audiobag.report import report
     from audiobag.report.collect import unsent
+    from audiobag.runs.offline import sync_command
 
     options = called.options
     if options.dashboard is not None:
@@ -42,8 +42,7 @@ def _report(called: Invocation[Any]) -> None:
         for url in urls:
             _say(f"Dashboard: {url}")
     if starts := unsent(runs):
-        # W&B needs the starts of an interrupted and continued run in their order.
-        _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
+        _say(f"Offline W&B runs; to send them: {sync_command(starts)}")
 
 
 def _load(path: Path) -> Tagger:

@@ -223,6 +223,38 @@ class PoolOptions:
     dry_run: bool = MISSING
 
 
+@dataclass
+class SlurmOptions:
+    """Options of the launchers for SLURM, see conf/hydra/launcher/slurm_gpu.yaml. Resources have submitit's names."""
+
+    _target_: str = MISSING
+    wait: bool = MISSING
+    dry_run: bool = MISSING
+    submitit_folder: str = MISSING
+    name: str = MISSING
+    timeout_min: int = MISSING
+    nodes: int = 1
+    tasks_per_node: int = 1
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    comment: str | None = None
+    gres: str | None = None
+    gpus_per_task: int | None = None
+    cpus_per_gpu: int | None = None
+    mem_per_gpu: str | None = None
+    mem_per_cpu: str | None = None
+    array_parallelism: int = 256
+    stderr_to_stdout: bool = False
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    setup: list[str] = field(default_factory=list)
+
+
 SCHEMAS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
@@ -237,7 +269,7 @@ KEYWORDS = {"class": "class_name"}
 
 
 def register(name: str) -> None:
-    """Store the schemas of a command and of the launcher in Hydra's ConfigStore, `train_schema` for conf/train.yaml.
+    """Store the schemas of a command and of the launchers in Hydra's ConfigStore, `train_schema` for conf/train.yaml.
 
     The schemas are open, so that a YAML file can define a key of its own for other keys to refer to; `options_of`
     refuses keys that nothing refers to.
@@ -251,3 +283,4 @@ def register(name: str) -> None:
     store = ConfigStore.instance()
     store.store(f"{name}_schema", node, provider="audiobag")
     store.store("pool_schema", PoolOptions, group="hydra/launcher", provider="audiobag")
+    store.store("slurm_schema", SlurmOptions, group="hydra/launcher", provider="audiobag")

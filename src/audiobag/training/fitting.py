@@ -34,6 +34,7 @@ from audiobag.training.callbacks import (
     TaggingScore,
 )
 from audiobag.training.cluster import cluster_environment
+from audiobag.training.continuing import check_continuable
 from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
@@ -154,6 +155,8 @@ def fit(
         _LOG.info(sentence)
     if compile:
         model.compile(mode=compile)
+    if resumed is not None:
+        check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
     callbacks = [
         *_with_defaults(callbacks, run),
@@ -172,7 +175,7 @@ def fit(
         **provenance(),
     }
     active = made.loggers if made.is_global_zero else []
-    with tracked(active, Subject(run, {**config.config, **origin}, stores)) as trackers:
+    with tracked(active, Subject(run, {**config.config, **origin}, stores, _sizes(model, data))) as trackers:
         _fit(made, module, data, resumed)
         scores = _score(made, module, data, run, select)
         record = {"status": "done", "seed": seed, **scores, "train": _speed(made, clock, data.batch_size), **origin}
@@ -288,6 +291,12 @@ def _score(
         val = {"val": write_hold_out(trainer, data.val_set.video_id, run)}
     trainer.test(module, data, verbose=False)
     return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
+
+
+def _sizes(model: BagClassifier, data: BagDataModule) -> dict[str, int]:
+    """Return the sizes of the scored checkpoint, where Adam keeps two numbers a weight, and of the predictions."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return {"model": 3 * weights, "predictions": 4 * len(data.test_store) * data.test_store.classes}
 
 
 def _speed(trainer: Trainer, clock: Timer, batch_size: int) -> dict[str, Any]:

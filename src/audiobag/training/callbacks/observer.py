@@ -58,6 +58,8 @@ class Observer(Callback):
         now = time.perf_counter()
         seconds, steps = now - self._since[0], step - self._since[1]
         self._since = now, step
+        # Lightning's own count of the steps is one behind here, and not after the training.
+        pl_module.log("step", float(step), rank_zero_only=True)
         numbers = {"train/lr": trainer.optimizers[0].param_groups[0]["lr"], "memory/peak_gib": _peak_bytes() / 2**30}
         if steps:
             numbers["train/clips_per_second"] = steps * trainer.datamodule.batch_size / seconds  # type: ignore[attr-defined]
