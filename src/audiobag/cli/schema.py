@@ -186,6 +186,7 @@ class ReportOptions:
     classes: Any = MISSING
     replicates: int = MISSING
     dashboard: str | None = MISSING
+    audio_url: str | None = MISSING
 
 
 @dataclass
