@@ -196,6 +196,8 @@ class ExploreOptions:
     runs: Any = MISSING
     host: str = MISSING
     port: int = MISSING
+    audio_url: str | None = MISSING
+    strong: str | None = MISSING
     allow: Any = MISSING
 
 
