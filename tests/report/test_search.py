@@ -33,7 +33,6 @@ def test_a_search_is_many_systems_that_differ_in_several_options(trials: list[Sy
 
 
 def test_the_option_that_the_score_depends_on_is_the_important_one(trials: list[System]) -> None:
-    pytest.importorskip("optuna")
     shares = importances(trials)
     assert shares is not None
     assert max(shares, key=lambda name: shares[name]) == "width"

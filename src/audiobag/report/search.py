@@ -42,15 +42,16 @@ def importances(systems: Sequence[System]) -> dict[str, float] | None:
     """
     if importlib.util.find_spec("optuna") is None or importlib.util.find_spec("sklearn") is None:
         return None
-    import optuna
-    from optuna.importance import MeanDecreaseImpurityImportanceEvaluator, get_param_importances
-
     _, values = objective(systems)
     if len(set(values)) == 1:
         return None
-    parameters = {name: _parameter(texts) for name, texts in columns(systems).items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental in Optuna 2, which the sweeper needs; unchanged later
+        # Experimental in Optuna 2, which the sweeper needs and which SQLAlchemy warns about; unchanged later.
+        warnings.simplefilter("ignore")
+        import optuna
+        from optuna.importance import MeanDecreaseImpurityImportanceEvaluator, get_param_importances
+
+        parameters = {name: _parameter(texts) for name, texts in columns(systems).items()}
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(logging.WARNING)
         try:
