@@ -170,6 +170,7 @@ class PredictOptions:
     most_wrong: bool = MISSING
     at_most: int = MISSING
     times: Times = MISSING
+    audio_url: str | None = MISSING
     batch_size: int = MISSING
     threads: int | None = MISSING
     on_error: OnError = MISSING
