@@ -12,7 +12,7 @@ from audiobag.utils.errors import InputError
 if TYPE_CHECKING:
     from audiobag.cli.schema import PredictOptions
 
-_OF_FILES = ("format", "frames", "segments", "force", "threshold", "median")
+_OF_FILES = ("format", "frames", "segments", "force", "threshold", "median", "audio_url")
 _OF_PICTURES = ("clips", "class_name", "most_wrong", "at_most")
 
 
@@ -31,7 +31,8 @@ def _predict(called: Invocation[PredictOptions]) -> None:
         name = "pictures" if picture else "labels" if kind == "audacity" else f"predictions.{kind or 'h5'}"
         options["out"] = Path(run_directory()) / name
     done = predict_to_pictures(**options) if picture else predict_to_file(**options)
-    console = Console(highlight=False)
+    # The standard output may hold the predictions.
+    console = Console(highlight=False, stderr=options["out"] == "-")
     for notice in done.notices:
         console.print(f"Warning: {notice}", style="yellow", markup=False)
     what = "Predictions" if done.pictures is None else f"{done.pictures} picture{'s' * (done.pictures != 1)}"

@@ -170,6 +170,7 @@ class PredictOptions:
     most_wrong: bool = MISSING
     at_most: int = MISSING
     times: Times = MISSING
+    audio_url: str | None = MISSING
     batch_size: int = MISSING
     threads: int | None = MISSING
     on_error: OnError = MISSING
@@ -186,6 +187,7 @@ class ReportOptions:
     classes: Any = MISSING
     replicates: int = MISSING
     dashboard: str | None = MISSING
+    audio_url: str | None = MISSING
 
 
 @dataclass
@@ -195,6 +197,8 @@ class ExploreOptions:
     runs: Any = MISSING
     host: str = MISSING
     port: int = MISSING
+    audio_url: str | None = MISSING
+    strong: str | None = MISSING
     allow: Any = MISSING
 
 

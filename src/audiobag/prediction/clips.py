@@ -30,6 +30,7 @@ class Clips:
         description: classes, dequantisation and duration of the frames; the classes are empty if the source has none.
         size: bytes to read.
         done: bytes read so far.
+        synthetic: whether the clips are generated.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Clips:
     _stream: Iterator[Clip]
     _rejects: Rejects
     done: int = 0
+    synthetic: bool = False
 
     def __iter__(self) -> Iterator[Clip]:
         return self._stream
@@ -86,6 +88,7 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         store = open_store(path)
         clips = Clips(path, store.dim, store.description, store.frames.nbytes, iter(()), rejects)
         clips._stream = _stored(store, clips)
+        clips.synthetic = store.columns.witness_frames is not None
         return clips
     if not path.exists():
         raise InputError(f"there is no source at {path}: give a store, a shard or a folder of them, an .h5 or an .npz")

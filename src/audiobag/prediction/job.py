@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from audiobag.export import load
+from audiobag.pictures.listening import Listening, listening
 from audiobag.prediction.clips import open_clips
 from audiobag.prediction.segments import Rule
 from audiobag.prediction.stream import Predicted, predict_bags
@@ -37,7 +38,9 @@ class Job:
         threads: int | None,
         on_error: str,
         allow: Sequence[str],
+        audio_url: str | None,
     ) -> None:
+        Listening(audio_url)
         check_choice("times", times, ("video", "clip"))
         check_whole("batch_size", batch_size)
         self._times, self._batch_size = times, batch_size
@@ -46,11 +49,13 @@ class Job:
         self.tagger = load(self.checkpoint, allow=allow)
         self.clips = open_clips(Path(source), on_error)
         self.clips.check(self.tagger)
+        self._heard = listening(self.clips.description, audio_url, self.clips.synthetic)
 
     def content(self, top_k: int | None, *, frames: bool = False, rule: Rule | None = None) -> Content:
         """Return what is written about each clip."""
         info, names = self.clips.description, self.tagger.class_names
-        return Content(names, top_k, frames, rule, info.frame_seconds, self._times, info.class_names == names)
+        labels = info.class_names == names
+        return Content(names, top_k, frames, rule, info.frame_seconds, self._times, labels, self._heard)
 
     def run(self, stream: Iterable[Clip], add: Callable[[Predicted], object]) -> int:
         """Predict a stream of the source's clips, and return the number of clips.

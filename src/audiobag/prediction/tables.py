@@ -2,8 +2,8 @@
 
 A CSV row is a class of a clip: `video_id, class, probability`. With frames, a row is one frame of such a class; with
 segments, it is a stretch of frames. Both add the columns `start_seconds, end_seconds, frame, measure`, where `frame` is
-the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested. A model
-without a measure leaves `measure` out.
+the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested, and with
+`url`, where it can be heard, if that is known. A model without a measure leaves `measure` out.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audiobag.pictures.listening import Listening
 from audiobag.prediction.segments import Rule, runs
 from audiobag.prediction.stream import Predicted
 from audiobag.prepare.records import Clip
 from audiobag.utils.files import atomic, short_name, whole_folder
 
 Add = Callable[[Predicted], None]
+STANDARD_OUTPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Content:
         frame_seconds: duration of a frame.
         times: "video" counts seconds from the start of the clip's recording, "clip" from the start of the clip.
         labels: the labels of the source refer to these classes.
+        heard: where the clips can be heard.
     """
 
     names: tuple[str, ...]
@@ -50,6 +54,7 @@ class Content:
     frame_seconds: float
     times: str
     labels: bool
+    heard: Listening = field(default_factory=Listening)
 
     def start(self, clip: Clip) -> float:
         """Return the start of the clip in seconds; 0 if it is unknown."""
@@ -93,8 +98,14 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
 
 @contextmanager
 def json_lines(path: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that writes a batch; the file appears when the context exits."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Yield a function that writes a batch; the file appears when the context exits.
+
+    Args:
+        path: the file; `STANDARD_OUTPUT` to write each batch to the standard output at once.
+        content: what to write about each clip.
+    """
+    to_output = path == STANDARD_OUTPUT
+    with nullcontext(sys.stdout) if to_output else _opened(path) as file:
 
         def add(batch: Predicted) -> None:
             lines = [_head(clip, content) for clip in batch.clips]
@@ -108,14 +119,25 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
                 if content.rule:
                     entry["segments"] = [s.values() for s in _stretches(batch, i, k, content)]
                 lines[i]["classes"].append(entry)
-            file.writelines(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+            # The encoding of the standard output is the user's.
+            file.writelines(json.dumps(line, ensure_ascii=to_output, allow_nan=False) + "\n" for line in lines)
+            file.flush()
 
         yield add
 
 
 @contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
 def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that writes a batch; the folder, with one file per video, appears when the context exits."""
+    """Yield a function that writes a batch; the folder appears when the context exits.
+
+    It has a file for each video in which a class is heard.
+    """
     with whole_folder(folder) as temporary:
 
         def add(batch: Predicted) -> None:
@@ -124,6 +146,8 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
                 name = " ".join(content.names[k].split())  # a tab or line break would end the label
                 lines[i] += [(s.start_seconds, s.end_seconds, name) for s in _stretches(batch, i, k, content)]
             for clip, found in zip(batch.clips, lines, strict=True):
+                if not found:
+                    continue
                 # All clips of a video share a track.
                 with (temporary / f"{file_name(clip.video_id)}.txt").open("a", encoding="utf-8") as file:
                     file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in sorted(found))
@@ -177,6 +201,8 @@ def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stret
 
 def _head(clip: Clip, content: Content) -> dict[str, Any]:
     head: dict[str, Any] = {"video_id": text(clip.video_id), "start_seconds": content.start(clip)}
+    if url := content.heard.address(clip.video_id, clip.start_seconds, clip.end_seconds):
+        head["url"] = url
     if content.frames:
         head["frame_seconds"] = content.frame_seconds
     if content.labels and clip.label_ids:
