@@ -108,7 +108,7 @@ def papers_table(systems: tuple[str, ...]) -> str:
     """Return a table of mAP for final weights, of mAP, AUC and d' for averaged predictions, and the paper's numbers."""
     rows = []
     for system in systems:
-        runs = _system("paper", _BALANCED + system)
+        runs = system_runs("paper", _BALANCED + system)
         cells = [f"{int(runs[0]['steps']):,}", _of_runs(runs, "mAP", 4)]
         cells += [_of_runs(runs, f"averaged_{metric}", digits) for metric, (digits, _) in METRICS.items()]
         rows.append([TITLES[system], *cells, PAPERS_NUMBERS[system]])
@@ -121,7 +121,7 @@ def whole() -> str:
     """Return a table of the eight systems, sorted by the mAP of averaged predictions, with the paper's mAP."""
     rows = []
     for system in TITLES:
-        runs = _system("paper", _BALANCED + system)
+        runs = system_runs("paper", _BALANCED + system)
         cells = [_of_runs(runs, f"averaged_{metric}", digits) for metric, (digits, _) in METRICS.items()]
         rows.append([TITLES[system], *cells, PAPERS_NUMBERS[system].partition(" ")[0]])
     return table(["system", "mAP", "AUC", "d'", "the paper's mAP"], sorted(rows, key=lambda row: row[1]))
@@ -176,7 +176,7 @@ def leaders() -> str:
         if len(rest) == 3:
             rows.append([title, "", *rest])
             continue
-        runs = _system("beyond", rest[0])
+        runs = system_runs("beyond", rest[0])
         seeds = "" if rest[0].startswith("ens_") else str(len(runs))
         rows.append([title, seeds, *(_of_runs(runs, metric, digits) for metric, (digits, _) in METRICS.items())])
     return table(["system, trained on 22,160 clips", "seeds", "mAP", "AUC", "d'"], rows)
@@ -189,7 +189,7 @@ def ladder() -> str:
     for name, title in LADDER.items():
         system = f"ladder/experiment-ladder-{name}"
         gain = _difference("beyond", system, before) if before else ("", "", "")
-        runs = _system("beyond", system)
+        runs = system_runs("beyond", system)
         rows.append([title, _of_runs(runs, "mAP", 4), *gain, _of_runs(runs, "AUC", 4)])
         before = system
     return table(["", "mAP", "gain", "95 % over seeds", "over classes", "AUC"], rows)
@@ -197,8 +197,7 @@ def ladder() -> str:
 
 def poolings() -> str:
     """Return a table of the poolings that were trained with one embedding and one recipe."""
-    found = dict.fromkeys(_without_seed(name) for name in _scores("beyond") if name.startswith("poolings/"))
-    of = {name: _system("beyond", name) for name in found}
+    of = {name: system_runs("beyond", name) for name in systems("beyond") if name.startswith("poolings/")}
     rows = [
         [
             f"`{name.removeprefix('poolings/pooling-')}`",
@@ -307,7 +306,12 @@ def _without_seed(name: str) -> str:
     return re.sub(r"(__|/)(seed-\d+)?$", "", name)
 
 
-def _system(folder: str, name: str) -> list[dict[str, str]]:
+def systems(folder: str) -> list[str]:
+    """Return the names of the systems in the scores.csv of a folder."""
+    return list(dict.fromkeys(map(_without_seed, _scores(folder))))
+
+
+def system_runs(folder: str, name: str) -> list[dict[str, str]]:
     """Return the rows of a system, one for each seed."""
     return [row for run, row in _scores(folder).items() if _without_seed(run) == name or run == name]
 
@@ -325,7 +329,7 @@ def _class_AP(folder: str) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float
 
 def _difference(folder: str, one: str, other: str) -> tuple[str, str, str]:
     """Return the difference in mAP, and its 95 % intervals over seeds and over classes."""
-    pairs = zip(_system(folder, one), _system(folder, other), strict=True)
+    pairs = zip(system_runs(folder, one), system_runs(folder, other), strict=True)
     over_seeds = [float(a["mAP"]) - float(b["mAP"]) for a, b in pairs]
     over_classes = _class_AP(folder)[one] - _class_AP(folder)[other]
     mean = statistics.mean(over_seeds)
