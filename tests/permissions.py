@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 _PR_CAPBSET_DROP = 24
+_CAPABILITY_VERSION = 0x20080522
 _CAPABILITIES = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: root's rights to all files
 
 
@@ -21,11 +22,21 @@ def unprivileged(*command: str, folder: Path | None = None) -> subprocess.Comple
         capture_output=True,
         text=True,
         cwd=folder,
-        preexec_fn=_drop if os.geteuid() == 0 else None,
+        preexec_fn=drop_rights,
         check=False,
     )
 
 
-def _drop() -> None:
+def drop_rights() -> None:
+    """Take root's rights to all files from this process, and from programs that it starts."""
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
     for capability in _CAPABILITIES:
-        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    for i in range(3):  # effective, permitted and inheritable; the numbers 0 to 31 of each come first
+        sets[i] &= ~sum(1 << capability for capability in _CAPABILITIES)
+    if libc.capset(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), "capset")

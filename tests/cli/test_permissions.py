@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.commands import run_command
 from tests.conftest import make_store
 from tests.export.fabricate import make_run
-from tests.permissions import unprivileged
+
+typed = partial(run_command, rights=False)
 
 SYNTHETIC = ("source=synthetic", "size=tiny")
 
@@ -25,12 +28,12 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_shared_finished_store_is_only_read(tmp_path: Path, closed: Path) -> None:
-    command = ("-m", "audiobag.cli.prepare", *SYNTHETIC, f"out={tmp_path / 'shared'}")
-    assert unprivileged(*command, folder=closed).returncode == 0
+    command = ("prepare", *SYNTHETIC, f"out={tmp_path / 'shared'}")
+    assert typed(*command, cwd=closed).returncode == 0
     (tmp_path / "shared").chmod(0o555)
-    again = unprivileged(*command, folder=closed)
+    again = typed(*command, cwd=closed)
     assert (again.returncode, "nothing to do" in " ".join(again.stderr.split())) == (0, True)
-    forced = unprivileged(*command, "force=true", folder=closed)
+    forced = typed(*command, "force=true", cwd=closed)
     assert forced.returncode == 2
     assert forced.stderr.startswith("audiobag: out must be a folder that can be written to, got ")
     assert not [*closed.iterdir()]
@@ -55,7 +58,7 @@ def test_an_unwritable_folder_is_refused_in_a_sentence(
     run, store = make_run(tmp_path / "run")
     known = {"closed": closed, "run": run, "store": store.path}
     name, *options = (part.format(**known) for part in command)
-    done = unprivileged("-m", f"audiobag.cli.{name}", *options, folder=closed)
+    done = typed(name, *options, cwd=closed)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"audiobag: {said.format(**known)}")
@@ -65,16 +68,16 @@ def test_a_complete_run_of_others_is_only_read(tmp_path: Path, closed: Path) -> 
     make_store(tmp_path / "data" / "bal_train.h5", classes=5)
     make_store(tmp_path / "data" / "eval.h5", classes=5, seed=1)
     options = ("embedding.width=8", "trainer.max_steps=2", "data.batch_size=16", f"data.root={tmp_path / 'data'}")
-    command = ("-m", "audiobag.cli.train", *options, f"hydra.run.dir={tmp_path / 'run'}")
-    assert unprivileged(*command, folder=closed).returncode == 0
+    command = ("train", *options, f"hydra.run.dir={tmp_path / 'run'}")
+    assert typed(*command, cwd=closed).returncode == 0
     folders = [path for path in (tmp_path / "run", *(tmp_path / "run").rglob("*")) if path.is_dir()]
     before = sorted((tmp_path / "run").rglob("*"))
     for folder in folders:
         folder.chmod(0o555)
     for path in (tmp_path / "run").glob("*.*"):
         path.chmod(0o444)
-    again = unprivileged(*command, folder=closed)
-    other = unprivileged(*command, "seed=1", folder=closed)
+    again = typed(*command, cwd=closed)
+    other = typed(*command, "seed=1", cwd=closed)
     for folder in folders:
         folder.chmod(0o755)
     assert again.returncode == 0, again.stderr
@@ -88,8 +91,8 @@ def test_an_incomplete_run_of_others_is_refused(tmp_path: Path, closed: Path) ->
     make_store(tmp_path / "data" / "bal_train.h5", classes=5)
     make_store(tmp_path / "data" / "eval.h5", classes=5, seed=1)
     (tmp_path / "run").mkdir(mode=0o555)
-    command = ("-m", "audiobag.cli.train", f"data.root={tmp_path / 'data'}", f"hydra.run.dir={tmp_path / 'run'}")
-    done = unprivileged(*command, folder=closed)
+    command = ("train", f"data.root={tmp_path / 'data'}", f"hydra.run.dir={tmp_path / 'run'}")
+    done = typed(*command, cwd=closed)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"audiobag: hydra.run.dir must be a folder that can be written to, got {tmp_path / 'run'}")
@@ -98,7 +101,7 @@ def test_an_incomplete_run_of_others_is_refused(tmp_path: Path, closed: Path) ->
 def test_results_elsewhere_need_no_writable_working_directory(tmp_path: Path, closed: Path) -> None:
     run, store = make_run(tmp_path / "run")
     options = (f"checkpoint={run}", f"source={store.path}", f"out={tmp_path / 'a.csv'}")
-    done = unprivileged("-m", "audiobag.cli.predict", *options, folder=closed)
+    done = typed("predict", *options, cwd=closed)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "a.csv").exists()
     assert not [*closed.iterdir()]

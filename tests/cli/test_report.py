@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from audiobag.cli.folders import name_folders
+from tests.commands import run_command
 from tests.conftest import make_store
 from tests.report.fabricate import make_run
 
@@ -55,17 +55,11 @@ def test_the_report_starts_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("audiobag-report")), *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
-
-
 def test_the_command_reports_a_sweep(tmp_path: Path) -> None:
     store = make_store(tmp_path / "data" / "eval.h5", clips=60, classes=5)
     for pooling in ("average", "max"):
         make_run(tmp_path / "sweep" / f"pooling={pooling}", store, pooling=pooling)
-    done = run_command(tmp_path, "sweep", "classes=class 1", "out=page", "replicates=2", "baseline=max")
+    done = run_command("report", "sweep", "classes=class 1", "out=page", "replicates=2", "baseline=max", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Warning: average has no pictures of clips: no checkpoint at" in done.stdout
     assert done.stdout.startswith("average is ")
@@ -84,7 +78,7 @@ def test_the_command_reports_a_sweep(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_values_end_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
-    done = run_command(tmp_path, *arguments)
+    done = run_command("report", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"audiobag: {sentence}")
     assert len(done.stderr.splitlines()) == 1

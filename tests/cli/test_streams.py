@@ -37,7 +37,7 @@ def test_help_into_a_closed_pipe_says_nothing(command: str, tmp_path: Path) -> N
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-", "2>&-", "2>&1 | true"])
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&1 | true"])
 def test_a_training_that_nobody_reads_ends_well(closed: str, data: Path, tmp_path: Path) -> None:
     line = f"audiobag-train {' '.join(SMALL)} data.root={data} hydra.run.dir=run {closed}"
     done = shell(tmp_path, f'{line}; echo "${{PIPESTATUS[0]}}"')
@@ -53,8 +53,9 @@ def test_a_sweep_that_nobody_reads_runs_all_jobs(data: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "s").rglob("metrics.json"))) == 2
 
 
-def test_a_refusal_that_nobody_reads_keeps_its_exit_code(tmp_path: Path) -> None:
-    done = shell(tmp_path, 'audiobag-train data.root=nowhere 2>&1 | true; echo "${PIPESTATUS[0]}"')
+@pytest.mark.parametrize("closed", ["2>&1 | true", ">&- 2>&-", "2>&-"])
+def test_a_refusal_that_nobody_reads_keeps_its_exit_code(closed: str, tmp_path: Path) -> None:
+    done = shell(tmp_path, f'audiobag-train data.root=nowhere {closed}; echo "${{PIPESTATUS[0]}}"')
     assert done.stdout == "2\n"
 
 

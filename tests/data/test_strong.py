@@ -184,7 +184,7 @@ def test_planted_witnesses(tmp_path: Path) -> None:
 
 
 def test_a_store_without_witnesses_is_refused(clips: Store) -> None:
-    with pytest.raises(ValueError, match=r"^strong must be a file of events, since .* has no planted witnesses"):
+    with pytest.raises(ValueError, match=r"^strong must be a file of events, since .* has no strong labels of its own"):
         strong_labels(clips, "planted")
 
 

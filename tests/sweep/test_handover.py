@@ -6,33 +6,28 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from audiobag.runs import RunConfig
 from audiobag.runs.directory import RunDirectory
 from audiobag.sweep.child import start
+from audiobag.sweep import launch, pool
 from audiobag.sweep.handover import HandedOver, read
 from audiobag.sweep.launch import run_one
+from tests.commands import run_command
 
 SMALL = ("data.batch_size=16", "trainer.max_steps=2", "threads=1")
 CONFIG = {"seed": 0, "optimizer": {"lr": 1e-5, "name": "1e-5", "betas": [0.9, float("inf")]}, "tags": [], "off": None}
 
 
-def train(folder: Path, *arguments: str, code: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", code] if code else [str(Path(sys.executable).with_name("audiobag-train"))]
-    return subprocess.run(
-        [*program, *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+train = partial(run_command, "train")
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -73,8 +68,8 @@ def test_every_other_launcher_refuses_a_file_of_another_configuration(
         run_one(None, RunConfig(CONFIG), tmp_path)
 
 
-@pytest.mark.parametrize("launcher", ["pool", "basic", "submitit_local"])
-def test_a_job_is_what_the_sweep_composed(launcher: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("launcher", "seeds"), [("pool", "3,4"), ("basic", "3"), ("submitit_local", "3")])
+def test_a_job_is_what_the_sweep_composed(launcher: str, seeds: str, data: Path, tmp_path: Path) -> None:
     """--config-dir with --config-name, a key of one's own, and a value of the environment."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.yaml").write_text(
@@ -82,12 +77,12 @@ def test_a_job_is_what_the_sweep_composed(launcher: str, data: Path, tmp_path: P
         "units: 12\nembedding: {width: '${units}', depth: '${oc.decode:${oc.env:DEPTH}}'}\n"
         "tags: ['${hydra:job.num}']\n"
     )
-    options = ("--config-dir", "mine", "--config-name", "own", *SMALL, f"data.root={data}", "seed=3,4")
+    options = ("--config-dir", "mine", "--config-name", "own", *SMALL, f"data.root={data}", f"seed={seeds}")
     folder = ("hydra.sweep.dir=sweep", f"hydra/launcher={launcher}")
-    done = train(tmp_path, "-m", *options, *folder, DEPTH="2")
+    done = train("-m", *options, *folder, DEPTH="2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for number, seed in enumerate((3, 4)):
-        run = tmp_path / "sweep" / f"seed-{seed}"
+    runs = sorted(path.parent for path in (tmp_path / "sweep").rglob("metrics.json"))
+    for number, (run, seed) in enumerate(zip(runs, map(int, seeds.split(",")), strict=True)):
         config = record(run)
         assert (config["seed"], config["pooling"]["measure"]["_target_"]) == (seed, "audiobag.pooling.Average")
         assert config["embedding"] | {"width": 12, "depth": 2} == config["embedding"]
@@ -95,30 +90,23 @@ def test_a_job_is_what_the_sweep_composed(launcher: str, data: Path, tmp_path: P
         assert "embedding.width" not in (run / ".hydra" / "overrides.yaml").read_text()
 
 
-RESOLVERS = """
-import sys
-from itertools import count
-from omegaconf import OmegaConf
-numbers = count(1)
-OmegaConf.register_new_resolver("number", lambda: next(numbers))
-from audiobag.cli.train import main
-main()
-"""
+def count_up() -> None:
+    """Register a resolver that answers with another number each time it is asked."""
+    numbers = count(1)
+    OmegaConf.register_new_resolver("number", lambda: next(numbers))
 
 
 @pytest.mark.parametrize("options", [(), ("-m",), ("-m", "hydra/launcher=basic")], ids=["run", "pool", "basic"])
 def test_what_is_recorded_is_what_is_trained(options: tuple[str, ...], data: Path, tmp_path: Path) -> None:
-    """A resolver that answers with another number each time it is asked."""
+    """As a whole, though a resolver answers with another number each time."""
     flags, own = options[:1], options[1:]
     where = "hydra.sweep.dir=." if flags else "hydra.run.dir=job"
     given = ("seed=3", "hydra.sweep.subdir=job") if flags else ("seed=3",)
     width = "embedding.width=${number:}"
-    done = train(tmp_path, *flags, *SMALL, *own, f"data.root={data}", where, *given, width, code=RESOLVERS)
+    done = train(*flags, *SMALL, *own, f"data.root={data}", where, *given, width, first=count_up, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = RunDirectory(tmp_path / "job")
     trained = run.scored_checkpoint()
-    import torch
-
     content = torch.load(trained, weights_only=True)
     sizes = {len(values) for key, values in content["state_dict"].items() if key.endswith("embedding.dense.0.weight")}
     config = run.config()
@@ -132,17 +120,25 @@ def test_a_job_is_a_single_run_whatever_its_experiment_says(data: Path, tmp_path
     (tmp_path / "conf" / "experiment" / "again.yaml").write_text(
         "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1'}}}\n"
     )
-    done = train(tmp_path, *SMALL, "experiment=again", "embedding.width=8", f"data.root={data}", "hydra.sweep.dir=s")
+    done = train(
+        *SMALL, "experiment=again", "embedding.width=8", f"data.root={data}", "hydra.sweep.dir=s", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     runs = sorted(str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("metrics.json"))
     assert runs == ["s/seed-0", "s/seed-1"]
+
+
+def refused_jobs() -> None:
+    """Let jobs end at once with a sentence, as those of a wrong configuration do after some seconds."""
+    refused = "import sys; sys.stderr.write('audiobag: no store at nowhere\\n'); sys.exit(2)"
+    pool.job_command = launch.job_command = lambda folder, expected: [sys.executable, "-c", refused]
 
 
 @pytest.mark.parametrize("launcher", ["pool", "basic"])
 @pytest.mark.parametrize("subdir", ["${hydra.job.num}", "${hydra:job.id}", "n${hydra:job.num}/x"])
 def test_folders_may_have_the_numbers_of_the_jobs(subdir: str, launcher: str, tmp_path: Path) -> None:
     options = ("seed=5,6", f"hydra.sweep.subdir={subdir}", "hydra.sweep.dir=s", f"hydra/launcher={launcher}")
-    refused = train(tmp_path, "-m", *SMALL, *options, "data.root=nowhere")
+    refused = train("-m", *SMALL, *options, first=refused_jobs, cwd=tmp_path)
     assert refused.returncode == (3 if launcher == "pool" else 2)
     assert "Traceback" not in refused.stderr
     assert "no store at nowhere" in refused.stderr
@@ -155,7 +151,7 @@ def test_folders_may_have_the_numbers_of_the_jobs(subdir: str, launcher: str, tm
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_dry_run_shows_the_jobs_of_every_batch(batch: int, tmp_path: Path) -> None:
     plan = ("hydra.launcher.dry_run=true", f"hydra.sweeper.max_batch_size={batch}")
-    done = train(tmp_path, "-m", "seed=0,1,2", *plan)
+    done = train("-m", "seed=0,1,2", *plan, cwd=tmp_path)
     assert done.returncode == 0
     assert all(f" seed-{seed} " in done.stderr for seed in range(3))
     assert not list(tmp_path.rglob("job.yaml"))
@@ -164,7 +160,7 @@ def test_a_dry_run_shows_the_jobs_of_every_batch(batch: int, tmp_path: Path) -> 
 def test_a_dry_run_of_a_search_shows_its_first_jobs(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     options = ("sweep=search_attention", "hydra.launcher.dry_run=true", "hydra.sweeper.n_jobs=2")
-    done = train(tmp_path, *options)
+    done = train(*options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(" run ") == 2
 
@@ -175,7 +171,7 @@ def test_modules_of_the_working_directory_do_not_reach_the_jobs(launcher: str, d
     (tmp_path / "audiobag").mkdir()
     (tmp_path / "audiobag" / "__init__.py").write_text("raise RuntimeError('the audiobag of the user')\n")
     options = (*SMALL, "embedding.width=8", f"data.root={data}", "hydra.sweep.dir=s", f"hydra/launcher={launcher}")
-    done = train(tmp_path, "-m", *options, "seed=0")
+    done = train("-m", *options, "seed=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s" / "seed-0" / "metrics.json").exists() or list((tmp_path / "s").rglob("metrics.json"))
 
@@ -212,7 +208,7 @@ def test_a_job_that_a_search_proposes_twice_runs_once(launcher: str, data: Path,
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2", "seed=choice(3)")
     where = (f"data.root={data}", "hydra.sweep.dir=s", f"hydra/launcher={launcher}", "hydra.sweeper.direction=maximize")
-    done = train(tmp_path, "-m", *SMALL, "embedding.width=8", *search, *where)
+    done = train("-m", *SMALL, "embedding.width=8", *search, *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (written,) = (tmp_path / "s").rglob("metrics.json")
     best = OmegaConf.load(tmp_path / "s" / "optimization_results.yaml").best_value
@@ -222,7 +218,7 @@ def test_a_job_that_a_search_proposes_twice_runs_once(launcher: str, data: Path,
 def test_a_search_without_a_complete_trial_ends_with_3(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     search = ("sweep=search_attention", "hydra.sweeper.n_trials=1", "hydra.sweeper.n_jobs=1")
-    done = train(tmp_path, *search, "data.root=nowhere", "hydra.sweep.dir=s")
+    done = train(*search, "hydra.sweep.dir=s", first=refused_jobs, cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith("audiobag: no trial of the search is complete")
     assert "Traceback" not in done.stderr

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import audiobag.conf
 import pytest
 
+from tests.commands import run_command
+
 SMALL = ("data.batch_size=16", "embedding.width=8")
 
 
-def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("audiobag-train")
-    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+train = partial(run_command, "train")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_an_unusable_launcher_option_is_one_sentence(option: str, message: str, tmp_path: Path) -> None:
-    refused = train(tmp_path, "-m", "seed=0,1", f"hydra.launcher.{option}")
+    refused = train("-m", "seed=0,1", f"hydra.launcher.{option}", cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"audiobag: {message}")
     assert len(refused.stderr.splitlines()) == 1
@@ -37,7 +36,7 @@ def test_an_unusable_launcher_option_is_one_sentence(option: str, message: str, 
 
 
 def test_a_value_given_twice_is_refused(tmp_path: Path) -> None:
-    refused = train(tmp_path, "-m", "seed=0,0")
+    refused = train("-m", "seed=0,0", cwd=tmp_path)
     assert (refused.returncode, "two jobs of this sweep have the same name, seed-0" in refused.stderr) == (2, True)
 
 
@@ -45,7 +44,7 @@ def test_the_sweep_of_poolings_takes_up_the_users_own(tmp_path: Path) -> None:
     own = tmp_path / "conf" / "pooling" / "mine.yaml"
     own.parent.mkdir(parents=True)
     own.write_text("_target_: audiobag.pooling.NoisyOr\n")
-    planned = train(tmp_path, "sweep=poolings", "hydra.launcher.dry_run=true")
+    planned = train("sweep=poolings", "hydra.launcher.dry_run=true", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
     shipped = {path.stem for path in (Path(audiobag.conf.__file__).parent / "pooling").glob("*.yaml")}
     assert set(re.findall(r"pooling-(\w+)", planned.stdout + planned.stderr)) == shipped | {"mine"}
@@ -59,26 +58,26 @@ def test_jobs_follow_the_users_preset_and_the_same_command_skips_them(data: Path
         "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '3,4'}}}\n"
     )
     command = ("sweep=mine", *SMALL, f"data.root={data}", "trainer.max_steps=2")
-    done = train(tmp_path, *command)
+    done = train(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "sweeps").rglob("metrics.json")}
     records = [json.loads((path.parent / "config.json").read_text()) for path in sorted(written)]
     assert [(r["config"]["seed"], r["choices"]["pooling"]) for r in records] == [(3, "max"), (4, "max")]
-    again = train(tmp_path, *command)
+    again = train(*command, cwd=tmp_path)
     assert (again.returncode, again.stderr.splitlines()[-1]) == (0, "2 done before")
     assert {path: path.stat().st_mtime_ns for path in written} == written
     folder = next(iter(written)).parent.parent.relative_to(tmp_path)
     assert "audiobag-report " + str(folder) in done.stdout
     for launcher in ("pool", "basic"):
         options = ("trainer.max_steps=3", f"hydra.sweep.dir={folder}", f"hydra/launcher={launcher}")
-        other = train(tmp_path, *command, *options)
+        other = train(*command, *options, cwd=tmp_path)
         assert other.returncode == 2
         assert "trainer.max_steps was 2, is 3; " in other.stderr
         assert "hydra.sweep.dir=" in other.stderr
 
 
 def test_a_job_of_another_launcher_that_fails_ends_the_command_with_its_exit_code(tmp_path: Path) -> None:
-    failed = train(tmp_path, "-m", "hydra/launcher=basic", "seed=0,1", "data.root=nowhere")
+    failed = train("-m", "hydra/launcher=basic", "seed=0,1", "data.root=nowhere", cwd=tmp_path)
     assert failed.returncode == 2
     assert "seed-0 failed; the end of its log:\naudiobag: no store at nowhere" in failed.stderr
     never_started = tmp_path / "outputs" / "sweeps" / "seed-synthetic" / "seed-1"

@@ -11,7 +11,7 @@ from audiobag.cli.schema import PrepareOptions
 def _prepare(called: Invocation[PrepareOptions]) -> None:
     from rich.console import Console
 
-    from audiobag.prepare import default_out, prepare
+    from audiobag.prepare import add_strong_labels, default_out, prepare
 
     options, console = called.options, Console(stderr=True)
     out = default_out(options.source, options.size) if options.out is None else Path(options.out)
@@ -19,6 +19,9 @@ def _prepare(called: Invocation[PrepareOptions]) -> None:
         options.source, out, size=options.size, force=options.force, on_error=options.on_error, console=console
     )
     console.print(summary)
+    if options.strong is not None:
+        ontology = None if options.ontology is None else Path(options.ontology)
+        console.print(add_strong_labels(out, Path(options.strong), ontology))
 
 
 main = command("prepare", _prepare)

@@ -148,6 +148,8 @@ class PrepareOptions:
     on_error: OnError = MISSING
     force: bool = MISSING
     size: Size = MISSING
+    strong: str | None = MISSING
+    ontology: str | None = MISSING
 
 
 @dataclass

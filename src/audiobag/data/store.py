@@ -16,6 +16,8 @@ map the same pages; everything else is small and is read into memory. Clips are 
 | witness_frames | int32 | [W] | optional: the frames (from 0 in their bag) that show a label |
 | witness_offsets | int64 | [P + 1] | label j of label_ids is shown by witness_frames[w[j] : w[j + 1]] |
 
+A store may also have a group `strong`, see `audiobag.data.strong_events`.
+
 Attributes: `format_version`, `content_sha256` (of all data sets and the next three attributes), `scale` and `offset`
 (x * scale + offset dequantises a frame; 1/128 and -1 for AudioSet), `frame_seconds` (duration of a frame), `source`
 (name of the source, for information).

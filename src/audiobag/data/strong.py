@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +11,10 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from audiobag.data.events import Events, Place, read_events
-from audiobag.data.store import DatasetInfo, Store
+from audiobag.data.events import read_events
+from audiobag.data.store import Store
+from audiobag.data.strong_events import StrongEvents, find_events, mark_of, stored_events
 from audiobag.metrics.frame_truth import FrameTruth
-from audiobag.metrics.ontology import nearest_classes
 from audiobag.utils.errors import InputError
 
 OVERLAP: Final = 0.1
@@ -23,7 +22,23 @@ OVERLAP: Final = 0.1
 
 PLANTED: Final = "planted"
 _SLACK = 1e-6  # seconds; times in files are multiples of a millisecond
-_SAME_START = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class HeardEvents:
+    """When the classes are heard in M clips.
+
+    Attributes:
+        clip: clip [E] of each event, 0 to M - 1.
+        label: class [E].
+        start: [E], in seconds from the start of the clip.
+        end: [E], at most the end of the clip.
+    """
+
+    clip: Int64[NDArray[Any], " E"]
+    label: Int64[NDArray[Any], " E"]
+    start: Float64[NDArray[Any], " E"]
+    end: Float64[NDArray[Any], " E"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +48,22 @@ class StrongLabels:
     Attributes:
         rows: number [M] of each clip in the store, ascending.
         truth: the frames of these clips that show each class.
+        events: from when to when the classes are heard.
         counts: what was read and what was left out, by name, see `strong_labels`.
     """
 
     rows: Int64[NDArray[Any], " M"]
     truth: FrameTruth
+    events: HeardEvents
     counts: dict[str, int]
 
 
-def strong_labels(store: Store, strong: str | Path, ontology: str | Path | None = None) -> StrongLabels:
+def has_strong_labels(store: Store) -> bool:
+    """Return whether a store has strong labels: planted witnesses, or events that `audiobag-prepare strong=` added."""
+    return store.columns.witness_frames is not None or mark_of(store) is not None
+
+
+def strong_labels(store: Store, strong: str | Path | None = None, ontology: str | Path | None = None) -> StrongLabels:
     """Return the strong labels of a store's clips.
 
     A frame shows a class if events of the class cover at least a tenth of it (`OVERLAP`). An event that covers a tenth
@@ -58,19 +80,30 @@ def strong_labels(store: Store, strong: str | Path, ontology: str | Path | None 
 
     Args:
         store: the clips.
-        strong: a file of events, see `read_events`; "planted" for the witnesses in a synthetic store.
+        strong: a file of events, see `read_events`; "planted" for the witnesses in a synthetic store; None for what
+            the store has: the events that `audiobag-prepare strong=` added, otherwise the witnesses.
         ontology: a file in the format of AudioSet's `ontology.json`; None to leave out labels that are not classes.
 
     Raises:
-        ValueError: the file cannot be read, none of its clips is in the store, or the store has no witnesses.
+        ValueError: the file cannot be read, none of its clips is in the store, or the store has no strong labels.
     """
-    return _planted(store) if str(strong) == PLANTED else _from_events(store, read_events(Path(strong)), ontology)
+    if strong is None and (stored := stored_events(store)) is not None:
+        return _from_events(store, stored)
+    if strong is None or str(strong) == PLANTED:
+        return _planted(store)
+    events = read_events(Path(strong))
+    found = find_events(store, events, ontology)
+    if not len(found.rows):
+        raise InputError(
+            f"strong must be about clips of {store.path}, got {strong}, none of whose {len(events.places)} clips it has"
+        )
+    return _from_events(store, found)
 
 
 def _planted(store: Store) -> StrongLabels:
     frames, offsets = store.columns.witness_frames, store.columns.witness_offsets
     if frames is None or offsets is None:
-        raise InputError(f"strong must be a file of events, since {store.path} has no planted witnesses, got {PLANTED}")
+        raise InputError(f"strong must be a file of events, since {store.path} has no strong labels of its own")
     labels, lengths = store.labels, store.columns.lengths
     clip, counts = labels.clips, np.diff(offsets)
     good = len(offsets) == len(clip) + 1 and offsets[0] == 0 and offsets[-1] == len(frames) and (counts >= 0).all()
@@ -79,27 +112,17 @@ def _planted(store: Store) -> StrongLabels:
     shows = np.zeros((len(clip), int(lengths.max(initial=1))), np.bool_)
     shows[np.repeat(np.arange(len(clip)), counts), frames] = True
     truth = FrameTruth(lengths, clip, labels.ids.astype(np.int64), shows, store.classes)
-    return StrongLabels(np.arange(len(store)), truth, _counted(store, truth))
+    pair, first, last = _runs(shows)
+    seconds = store.description.frame_seconds
+    events = HeardEvents(truth.clip[pair], truth.label[pair], first * seconds, (last + 1) * seconds)
+    return StrongLabels(np.arange(len(store)), truth, events, _counted(store, truth))
 
 
-def _from_events(store: Store, events: Events, ontology: str | Path | None) -> StrongLabels:
-    row = _rows(store, events.places)
-    rows = np.unique(row[row >= 0])
-    if not len(rows):
-        raise InputError(
-            f"strong must be about clips of {store.path}, got {events.path}, none of whose {len(row)} clips it has"
-        )
-    names = sorted(set(events.label))
-    classes = dict(zip(names, _classes(store.description, names, ontology), strict=True))
-    here = row[events.clip] >= 0
-    times = np.array([len(classes[label]) for label in events.label], np.int64)
-    of = np.repeat(np.arange(len(times)), np.where(here, times, 0))  # an event for each of the classes of its label
-    label = np.array([k for e in np.flatnonzero(here).tolist() for k in classes[events.label[e]]], np.int64)
-    clip, present = np.searchsorted(rows, row[events.clip[of]]), events.present[of]
-    pairs, pair = np.unique(clip * store.classes + label, return_inverse=True)
-    lengths = store.columns.lengths[rows]
+def _from_events(store: Store, found: StrongEvents) -> StrongLabels:
+    pairs, pair = np.unique(found.clip * store.classes + found.label, return_inverse=True)
+    lengths = store.columns.lengths[found.rows]
     limit = lengths[pairs // store.classes]
-    seconds, start, end = store.description.frame_seconds, events.start[of], events.end[of]
+    seconds, start, end, present = store.description.frame_seconds, found.start, found.end, found.present
 
     def shown(chosen: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
         return _covered(pair[chosen], start[chosen], end[chosen], limit, seconds) >= least * seconds - _SLACK
@@ -109,7 +132,7 @@ def _from_events(store: Store, events: Events, ontology: str | Path | None) -> S
     brief = present & (most > 0) & (most < OVERLAP * seconds - _SLACK)
     shows = shown(present, OVERLAP)
     shows[pair[brief], each[brief].argmax(1)] = True
-    known = shows | shown(~present, 1 - OVERLAP) if events.explicit else None
+    known = shows | shown(~present, 1 - OVERLAP) if found.explicit else None
     kept = shows.any(1) if known is None else known.any(1)
     truth = FrameTruth(
         lengths,
@@ -119,15 +142,15 @@ def _from_events(store: Store, events: Events, ontology: str | Path | None) -> S
         store.classes,
         None if known is None else known[kept],
     )
+    heard = present & (most > 0)
+    ends = np.minimum(end, lengths[found.clip] * seconds)
+    events = HeardEvents(found.clip[heard], found.label[heard], start[heard], ends[heard])
     counts = {
         **_counted(store, truth),
-        "clips_not_in_store": int((row < 0).sum()),
-        "events": int((here & (times > 0)).sum()),
-        "events_of_unknown_labels": int((here & (times == 0)).sum()),
-        "unknown_labels": sum(not found for found in classes.values()),
-        "events_outside": len(np.unique(of[most <= 0])),
+        **found.counts,
+        "events_outside": len(np.unique(found.event[most <= 0])),
     }
-    return StrongLabels(rows, truth, counts)
+    return StrongLabels(found.rows, truth, events, counts)
 
 
 def _counted(store: Store, truth: FrameTruth) -> dict[str, int]:
@@ -140,36 +163,12 @@ def _counted(store: Store, truth: FrameTruth) -> dict[str, int]:
     }
 
 
-def _rows(store: Store, places: Sequence[Sequence[Place]]) -> NDArray[np.int64]:
-    """Return the row of the store that each clip of a file is, -1 for none."""
-    rows = {bytes(video_id): i for i, video_id in enumerate(store.columns.video_id)}
-    start = store.columns.start_seconds
-
-    def find(choices: Sequence[Place]) -> int:
-        for video_id, begin in choices:
-            row = rows.get(video_id.encode(errors="surrogateescape"), -1)
-            # A start that is unknown, NaN, differs from none.
-            if row >= 0 and not abs(begin - start[row]) > _SAME_START:
-                return row
-        return -1
-
-    return np.array([find(choices) for choices in places], np.int64)
-
-
-def _classes(info: DatasetInfo, labels: Sequence[str], ontology: str | Path | None) -> list[tuple[int, ...]]:
-    """Return the classes that each label stands for; none for an unknown label."""
-    index: dict[str, tuple[int, ...]] = {}
-    for names in (info.class_mids, info.class_names, map(_plain, info.class_names)):
-        for k, name in enumerate(names):
-            index.setdefault(name, (k,))
-    if ontology is not None:
-        for name, nearest in nearest_classes(Path(ontology), info.class_mids).items():
-            index.setdefault(name, nearest)
-    return [index.get(label) or index.get(_plain(label), ()) for label in labels]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").casefold()
+def _runs(shows: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the row, the first and the last column of each run of true values in the rows of a table."""
+    table = np.pad(shows, ((0, 0), (1, 1))).astype(np.int8)
+    change = np.diff(table, axis=1)
+    row, first = np.nonzero(change > 0)
+    return row, first, np.nonzero(change < 0)[1] - 1
 
 
 def _covered(

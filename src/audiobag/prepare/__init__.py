@@ -2,6 +2,7 @@
 
 from audiobag.prepare.locate import default_out
 from audiobag.prepare.pipeline import prepare
+from audiobag.prepare.strong import StrongSummary, add_strong_labels
 from audiobag.prepare.summary import SplitSummary, Summary
 
-__all__ = ["SplitSummary", "Summary", "default_out", "prepare"]
+__all__ = ["SplitSummary", "StrongSummary", "Summary", "add_strong_labels", "default_out", "prepare"]
