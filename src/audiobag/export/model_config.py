@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audiobag.data.encoders import portable
 from audiobag.runs.configuration import SCHEMA, upgraded
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import write_json, write_text
@@ -30,6 +31,7 @@ class ModelConfig:
         offset: see `scale`.
         class_names: K names, in the order of the model's outputs.
         training: for the record: `config`, the configuration of the training; its `schema` and `config_hash`; `step`.
+        encoder: record of the encoder that made the frames, see `audiobag.sound.Encoder`; None if it is unknown.
         members: of an ensemble, whose own embedding, pooling and training are empty; none for a single model.
     """
 
@@ -41,12 +43,13 @@ class ModelConfig:
     class_names: tuple[str, ...]
     training: dict[str, Any]
     members: tuple[ModelConfig, ...] = ()
+    encoder: Mapping[str, Any] | None = None
 
     @classmethod
     def of_members(cls, members: Sequence[ModelConfig]) -> ModelConfig:
         """Return the configuration of an ensemble, whose members have the same frames and classes."""
         first = members[0]
-        return cls({}, {}, first.dim, first.scale, first.offset, first.class_names, {}, tuple(members))
+        return cls({}, {}, first.dim, first.scale, first.offset, first.class_names, {}, tuple(members), first.encoder)
 
     @classmethod
     def of_checkpoint(cls, content: Mapping[str, Any]) -> ModelConfig:
@@ -66,11 +69,14 @@ class ModelConfig:
             offset=metadata["offset"],
             class_names=tuple(metadata["class_names"]),
             training={**record, "step": content["global_step"]},
+            encoder=metadata.get("encoder"),
         )
 
     def write(self, folder: Path) -> None:
         """Write config.json and class_names.json."""
         frames = {name: getattr(self, name) for name in _FRAMES}
+        if self.encoder is not None:
+            frames["encoder"] = portable(self.encoder)
         models = [
             {"embedding": one.embedding, "pooling": one.pooling, "training": _portable(one.training)}
             for one in self.members or [self]
@@ -108,7 +114,7 @@ class ModelConfig:
         members = content.get("members")
         if not isinstance(members, list) or not members or not all(isinstance(one, dict) for one in members):
             raise InputError(f"{folder} is damaged, its members is missing or has another type: export again")
-        frames = {name: content.get(name) for name in _FRAMES}
+        frames = {name: content.get(name) for name in (*_FRAMES, "encoder")}
         return cls.of_members([cls._of_content(folder, {**one, **frames}, names) for one in members])
 
     @classmethod
@@ -116,6 +122,9 @@ class ModelConfig:
         """Return the configuration of a single model, or of a member of an ensemble."""
         plain = {**_MODEL, **_FRAMES}
         wrong = [name for name, kind in plain.items() if not isinstance(content.get(name), kind)]
+        encoder = content.get("encoder")
+        if encoder is not None and not (isinstance(encoder, dict) and isinstance(encoder.get("name"), str)):
+            wrong.append("encoder")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             wrong.append("class_names")
         if wrong:
@@ -130,6 +139,7 @@ class ModelConfig:
             | model
             | {"training": {**training, "config": upgraded(training["config"], schema), "schema": SCHEMA}},
             class_names=tuple(names),
+            encoder=content.get("encoder"),
         )
 
 

@@ -10,10 +10,11 @@ from typing import Final
 
 from audiobag.prediction.choice import Choice
 from audiobag.prediction.hdf5 import hdf5_file
-from audiobag.prediction.job import Job
+from audiobag.prediction.job import Job, SoundOptions
 from audiobag.prediction.pictures import MOST_CLASSES, Pictures
-from audiobag.prediction.segments import Rule
 from audiobag.prediction.tables import Add, csv_file, json_lines, label_tracks
+from audiobag.sound import Encoder, Reading
+from audiobag.sound.segments import Rule
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole, listed
@@ -55,12 +56,15 @@ def predict_to_file(
     threads: int | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Predict all clips of a source in bounded memory. The file is written completely or not at all.
 
     Args:
         checkpoint: a checkpoint, an export folder, or the folder of a run for the weights that it scored.
-        source: clips, as `open_clips` takes them.
+        source: clips, as `open_clips` takes them, or recordings, as `open_recordings` takes them.
         out: the file; for the format "audacity" a folder, which must not exist.
         format: "h5", "csv", "jsonl" or "audacity"; None to follow the suffix of `out`, "h5" for other suffixes.
         force: overwrite a file.
@@ -74,6 +78,9 @@ def predict_to_file(
         threads: CPU threads; None for torch's choice.
         on_error: "stop" at the first bad record of the source, or "skip" it.
         allow: further packages whose modules the checkpoint may name; see `audiobag.load`.
+        encoder: for recordings; see `open_recordings`.
+        clip_seconds: for recordings; see `open_recordings`.
+        reading: for recordings; see `open_recordings`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, or the clips do not fit the model.
@@ -91,7 +98,16 @@ def predict_to_file(
         raise InputError("segments cannot be written to format h5: use csv, jsonl or audacity, or write frames")
     if frames and (format == "audacity" or (segments and format == "csv")):
         raise InputError(f"frames cannot be combined with segments in format {format}: choose one, or format jsonl")
-    job = Job(checkpoint, source, times=times, batch_size=batch_size, threads=threads, on_error=on_error, allow=allow)
+    job = Job(
+        checkpoint,
+        source,
+        times=times,
+        batch_size=batch_size,
+        threads=threads,
+        on_error=on_error,
+        allow=allow,
+        sound=SoundOptions(encoder, clip_seconds, reading),
+    )
     content = job.content(top_k, frames=frames, rule=rule if segments or format == "audacity" else None)
     if format == "h5":
         writer: AbstractContextManager[Add] = hdf5_file(out, content, job.checkpoint, Path(source))
@@ -119,6 +135,9 @@ def predict_to_pictures(
     threads: int | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Draw clips of a source: f, p and f p over time, for their most likely classes and their labels.
 
@@ -136,6 +155,9 @@ def predict_to_pictures(
         threads: see `predict_to_file`.
         on_error: see `predict_to_file`.
         allow: see `predict_to_file`.
+        encoder: see `predict_to_file`.
+        clip_seconds: see `predict_to_file`.
+        reading: see `predict_to_file`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, the clips do not fit the model, or a clip is not found.
@@ -146,7 +168,16 @@ def predict_to_pictures(
     if top_k is None or top_k > MOST_CLASSES:
         raise InputError(f"top_k must be at most {MOST_CLASSES} for pictures, got {'null' if top_k is None else top_k}")
     check_whole("top_k", top_k)
-    job = Job(checkpoint, source, times=times, batch_size=batch_size, threads=threads, on_error=on_error, allow=allow)
+    job = Job(
+        checkpoint,
+        source,
+        times=times,
+        batch_size=batch_size,
+        threads=threads,
+        on_error=on_error,
+        allow=allow,
+        sound=SoundOptions(encoder, clip_seconds, reading),
+    )
     pictures = Pictures(choice, job.content(top_k), job.clips)
     count = job.run(pictures.stream(), pictures.add)
     return Outcome(out, count, pictures.write(out), job.notices())
