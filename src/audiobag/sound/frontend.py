@@ -59,8 +59,9 @@ class LogMelSpectrogram(nn.Module):
         self.size = 2 ** int(np.ceil(np.log2(self.length)))
         self.log_offset = log_offset
         # They follow from the arguments, so they are not among the weights.
-        self.register_buffer("window", torch.hann_window(self.length, periodic=True), persistent=False)
-        bank = torch.from_numpy(mel_bands(self.size, sample_rate, bands, low, high)).float()
+        window = torch.hann_window(self.length, periodic=True, dtype=torch.float64)
+        self.register_buffer("window", window, persistent=False)
+        bank = torch.from_numpy(mel_bands(self.size, sample_rate, bands, low, high))
         self.register_buffer("bank", bank, persistent=False)
         if not bool((bank.sum(0) > 0).all()):
             raise InputError(
@@ -72,8 +73,9 @@ class LogMelSpectrogram(nn.Module):
         """Return the log-mel spectra of waveforms."""
         window, bank = self.get_buffer("window"), self.get_buffer("bank")
         with torch.autocast(waveform.device.type, enabled=False):
-            pieces = waveform.float().unfold(1, self.length, self.hop) * window
-            return torch.log(torch.fft.rfft(pieces, self.size).abs() @ bank + self.log_offset)
+            # In fp32 the rounding of a loud tone reaches other bands, where it is as large as the offset.
+            pieces = waveform.double().unfold(1, self.length, self.hop) * window
+            return torch.log(torch.fft.rfft(pieces, self.size).abs() @ bank + self.log_offset).float()
 
 
 def mel_bands(size: int, sample_rate: int, bands: int, low: float, high: float) -> NDArray[np.float64]:

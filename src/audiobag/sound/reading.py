@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float32
@@ -29,28 +29,6 @@ _UNKNOWN: Final = 0x7FFFF000  # programs that write to a pipe claim the most the
 _TAIL: Final = 2**16
 _MOST_CHANNELS: Final = 64
 _CLIPPED: Final = 1e4  # floats of a sound are near 1
-
-
-class Recording(Protocol):
-    """A sound that can be read from beginning to end."""
-
-    @property
-    def name(self) -> str:
-        """By which clips and messages call it."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes to read, for progress."""
-        ...
-
-    def open(self) -> contextlib.AbstractContextManager[Sound]:
-        """Open it.
-
-        Raises:
-            BadRecord: it cannot be read.
-        """
-        ...
 
 
 @dataclass

@@ -17,7 +17,7 @@ from audiobag.prepare.source import Advance, Part, Rejects
 from audiobag.sound.cutting import Cut, Cutter, Heard
 from audiobag.sound.encoder import Encoder
 from audiobag.sound.labels import Labels
-from audiobag.sound.reading import Recording, library
+from audiobag.sound.reading import SoundFile, library
 from audiobag.sound.windows import PRECISIONS, End, Window, encoded, windows
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
@@ -88,7 +88,7 @@ class Recordings:
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[SoundFile],
         encoder: Encoder,
         cut: Cut,
         splits: Mapping[str, str],
@@ -118,7 +118,7 @@ class Recordings:
         for recording in self._recordings:
             name = recording.name
             known = "" if self._labels is None else repr(self._labels.of.get(name))
-            changed = _modified(getattr(recording, "path", None))
+            changed = _modified(recording.path)
             digest.update(f"\n{name!r} {recording.size} {changed} {self._splits[name]} {known}".encode())
         return digest.hexdigest()
 
@@ -139,7 +139,7 @@ class Recordings:
             yield Part(split, self._source, clips, self._encoder.dim, self._encoder.numpy_dtype, self.description)
 
     def _clips(
-        self, split: str, recordings: Sequence[Recording], device: torch.device, rejects: Rejects, advance: Advance
+        self, split: str, recordings: Sequence[SoundFile], device: torch.device, rejects: Rejects, advance: Advance
     ) -> Iterator[tuple[int, Clip]]:
         reading, sounding = self._reading, set[int]()
 
@@ -192,8 +192,8 @@ class Recordings:
         return Cutter(called, events, self._indices, self._cut)
 
 
-def _modified(path: Path | None) -> int:
+def _modified(path: Path) -> int:
     try:
-        return 0 if path is None else path.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except OSError:
         return 0

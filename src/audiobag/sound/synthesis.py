@@ -58,9 +58,9 @@ def _filtered(
 
 
 def _impulses(rng: np.random.Generator, time: Wave, rate: int, per_second: float) -> Wave:
-    strikes = rng.random(len(time)) < per_second / rate
-    strikes[0] = True
-    return np.asarray(strikes * rng.exponential(1.0, len(time)))
+    strikes = (rng.random(len(time)) < per_second / rate) * rng.exponential(1.0, len(time))
+    strikes[min(len(time) - 1, round(0.006 * rate))] = 2.0  # one is heard at the onset
+    return np.asarray(strikes)
 
 
 def _tone(rng: np.random.Generator, time: Wave, rate: int) -> Wave:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audiobag.prepare.source import BadRecord
 from audiobag.sound.encoder import Encoder
-from audiobag.sound.reading import Recording, Sound
+from audiobag.sound.reading import Sound, SoundFile
 from audiobag.utils.errors import InputError
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ Window = Float32[NDArray[Any], "C S"]
 
 
 def windows(
-    recording: Recording, encoder: Encoder, *, mix: bool = True, pad: bool = False, advance: Callable[[int], None]
+    recording: SoundFile, encoder: Encoder, *, mix: bool = True, pad: bool = False, advance: Callable[[int], None]
 ) -> Iterator[Window | End]:
     """Yield the windows [C, S] of a recording, and then its end.
 
