@@ -12,8 +12,8 @@ import torch
 from audiobag.data.store import open_store
 from audiobag.data.strong import strong_labels
 from audiobag.sound import LogMel, Reading, embed
-from audiobag.sound.synthetic import SIZES, make_recording
 from audiobag.sound.synthesis import SOUNDS, synthesise
+from audiobag.sound.synthetic import SIZES, make_recording
 from tests.sound.making import noise, small, tones, write
 
 

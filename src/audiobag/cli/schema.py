@@ -228,6 +228,25 @@ class PredictOptions:
 
 
 @dataclass
+class ListenOptions:
+    """Options of audiobag-listen, see conf/listen.yaml."""
+
+    source: Any = MISSING
+    checkpoint: str = MISSING
+    out: str | None = MISSING
+    top_k: int = MISSING
+    threshold: float = MISSING
+    median: int = MISSING
+    browser: bool | None = MISSING
+    encoder: dict[str, Any] | None = None
+    clip_seconds: float | None = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+    threads: int | None = MISSING
+    allow: Any = MISSING
+
+
+@dataclass
 class ReportOptions:
     """Options of audiobag-report, see conf/report.yaml."""
 
@@ -280,6 +299,7 @@ SCHEMAS = {
     "evaluate": EvaluateOptions,
     "prepare": PrepareOptions,
     "embed": EmbedOptions,
+    "listen": ListenOptions,
     "predict": PredictOptions,
     "report": ReportOptions,
     "explore": ExploreOptions,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiobag.data.encoders import portable
+from audiobag.data.encoders import other_encoder, portable
+from audiobag.data.store import DatasetInfo
 from audiobag.runs.configuration import SCHEMA, upgraded
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import write_json, write_text
@@ -71,6 +72,33 @@ class ModelConfig:
             training={**record, "step": content["global_step"]},
             encoder=metadata.get("encoder"),
         )
+
+    def check_frames(self, source: str | Path, dim: int, info: DatasetInfo) -> None:
+        """Check that frames are like those that the model was trained on.
+
+        Args:
+            source: where they are from, for the message.
+            dim: D.
+            info: their dequantisation and encoder.
+
+        Raises:
+            ValueError: names the first difference.
+        """
+        if difference := other_encoder(self.encoder, info.encoder):
+            raise InputError(
+                f"source must have embeddings of the encoder that the model was trained on, got {source} of another"
+                f" ({difference}): give recordings, which the model's own encoder reads"
+            )
+        for what, mine, theirs in (
+            ("width", self.dim, dim),
+            ("scale", self.scale, info.scale),
+            ("offset", self.offset, info.offset),
+        ):
+            if mine != theirs:
+                raise InputError(
+                    f"the model takes frames of {what} {mine}, those of {source} have {theirs}: give clips like those"
+                    " that it was trained on"
+                )
 
     def write(self, folder: Path) -> None:
         """Write config.json and class_names.json."""

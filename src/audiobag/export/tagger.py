@@ -19,11 +19,13 @@ from audiobag.export.frames import to_batch
 from audiobag.export.hub import HubMixin
 from audiobag.export.model_config import ModelConfig
 from audiobag.export.pretrained import locate, shipped
+from audiobag.export.recordings import recordings_of
+from audiobag.listening import Listened, listen
 from audiobag.model import BagClassifier, Ensemble
 from audiobag.prepare.source import AUDIOSET_DIM
 from audiobag.runs.checkpoints import checkpoint_model, load_checkpoint
 from audiobag.runs.safe_instantiate import restore_model
-from audiobag.sound import Encoder, restore_encoder
+from audiobag.sound import Encoder, Reading, restore_encoder
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic, write_text
 
@@ -114,6 +116,40 @@ class Tagger(nn.Module, HubMixin):
                 f" {self.model_config.dim} numbers a frame: add encoder=...{of_audioset}"
             )
         return restore_encoder(record, self.folder, allow)
+
+    def listen(
+        self,
+        recording: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        clip_seconds: float | None = None,
+        reading: Reading | None = None,
+        allow: Sequence[str] = (),
+    ) -> Listened:
+        """Return what the model hears in a recording of any length, which a notebook shows as a picture.
+
+        Args:
+            recording: a sound file.
+            encoder: the encoder; None for that of the model's record.
+            clip_seconds: duration of the clips that it is cut into; None for that of the clips that the model was
+                trained on, or else 10 s.
+            reading: how to read and encode; None for `audiobag.sound.Reading()`.
+            allow: further packages whose modules the record may name; see `load`.
+
+        Raises:
+            ValueError: the file is bad, or the encoder cannot be made or is another than the model's.
+
+        Example:
+            >>> audiobag.load("exported").listen("street.wav").segments()  # doctest: +SKIP
+            [(3.0, 5.0, 'Bell', 0.97)]
+        """
+        recordings = recordings_of(
+            self, recording, encoder=encoder, clip_seconds=clip_seconds, reading=reading, allow=allow
+        )
+        if len(recordings.files) != 1:
+            raise InputError(f"recording must be one sound file, got {recording} with {len(recordings.files)}")
+        self.model_config.check_frames(recording, recordings.dim, recordings.description)
+        return listen(recordings, recordings.files[0], self.class_names, self.predict)
 
     def write(self, folder: Path, half: bool = False) -> None:
         """Write weights, configuration and card into an existing folder, and the encoder if the export had it.

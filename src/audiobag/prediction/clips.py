@@ -9,7 +9,6 @@ from pathlib import Path
 
 import h5py
 
-from audiobag.data.encoders import other_encoder
 from audiobag.data.store import DatasetInfo, Store, open_store
 from audiobag.export import Tagger
 from audiobag.prepare.locate import open_source
@@ -55,22 +54,7 @@ class Clips:
         Raises:
             ValueError: names the first difference.
         """
-        known = tagger.model_config
-        if difference := other_encoder(known.encoder, self.description.encoder):
-            raise InputError(
-                f"source must have embeddings of the encoder that the model was trained on, got {self.path} of another"
-                f" ({difference}): give recordings, which the model's own encoder reads"
-            )
-        for what, mine, theirs in (
-            ("width", known.dim, self.dim),
-            ("scale", known.scale, self.description.scale),
-            ("offset", known.offset, self.description.offset),
-        ):
-            if mine != theirs:
-                raise InputError(
-                    f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like"
-                    " those that it was trained on"
-                )
+        tagger.model_config.check_frames(self.path, self.dim, self.description)
 
 
 def open_clips(path: Path, on_error: str = "stop") -> Clips:

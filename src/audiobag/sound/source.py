@@ -100,7 +100,7 @@ class Recordings:
         heard: Callable[[list[Heard]], object] = lambda events: None,
     ) -> None:
         library()
-        self._recordings, self._encoder, self._cut = recordings, encoder, cut
+        self.files, self._encoder, self._cut = tuple(recordings), encoder, cut
         self._splits, self._labels, self._source, self._heard = splits, labels, source, heard
         self._reading = reading
         self._record = dict(encoder.record() if record is None else record)
@@ -115,12 +115,17 @@ class Recordings:
         """Hash of the encoder, the cut, the labels, and of names and sizes of the recordings."""
         what = [self._record, [self._cut.frames, self._cut.hop], self._reading.channels, self._reading.pad_short]
         digest = hashlib.sha256(json.dumps([*what, self._reading.precision], sort_keys=True, default=str).encode())
-        for recording in self._recordings:
+        for recording in self.files:
             name = recording.name
             known = "" if self._labels is None else repr(self._labels.of.get(name))
             changed = _modified(recording.path)
             digest.update(f"\n{name!r} {recording.size} {changed} {self._splits[name]} {known}".encode())
         return digest.hexdigest()
+
+    @property
+    def dim(self) -> int:
+        """Numbers of a frame."""
+        return self._encoder.dim
 
     @property
     def description(self) -> DatasetInfo:
@@ -134,7 +139,7 @@ class Recordings:
         device = self._reading.place()
         self._encoder.eval().to(device)
         for split in sorted(set(self._splits.values())):
-            mine = [one for one in self._recordings if self._splits[one.name] == split]
+            mine = [one for one in self.files if self._splits[one.name] == split]
             clips = self._clips(split, mine, device, rejects, advance)
             yield Part(split, self._source, clips, self._encoder.dim, self._encoder.numpy_dtype, self.description)
 
