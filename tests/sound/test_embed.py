@@ -27,9 +27,9 @@ def test_a_folder_of_recordings_becomes_stores(tmp_path: Path) -> None:
     done = embed(tones(tmp_path / "in"), tmp_path / "out", encoder=small(), labels="folders", eval_fraction=0.4)
     train, test = (open_store(tmp_path / "out" / f"{name}.h5") for name in ("bal_train", "eval"))
     assert train.description.class_names == ("high", "low", "noise")
-    assert len(train) + len(test) == done.recordings == 24
+    assert len(train) + len(test) == done.recordings == 36
     assert not {*train.columns.video_id} & {*test.columns.video_id}
-    assert done.audio_seconds == pytest.approx(96)
+    assert done.audio_seconds == pytest.approx(144)
     for store in (train, test):
         for i, name in enumerate(store.columns.video_id):
             label = store.labels.ids[store.labels.offsets[i] : store.labels.offsets[i + 1]]
@@ -190,6 +190,10 @@ def test_synthetic_sounds_become_stores_with_strong_labels(tmp_path: Path, monke
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str, tmp_path: Path) -> None:
     write(tmp_path / "x.wav", noise(2.0))
-    with pytest.raises(ValueError, match=message):
+
+    def run() -> None:
         reading = Reading(**options.pop("reading")) if "reading" in options else None  # type: ignore[arg-type]
         embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), reading=reading, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=message):
+        run()

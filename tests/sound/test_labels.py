@@ -57,7 +57,8 @@ def test_folders_are_classes(tmp_path: Path) -> None:
 
 def test_esc50_is_known_by_its_layout(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
-    text = "filename,fold,target,category,esc10,src_file,take\n1-1-A-0.wav,1,0,dog,True,1,A\n2-2-A-36.wav,2,36,rain,False,2,A\n"
+    text = "filename,fold,target,category,esc10,src_file,take\n1-1-A-0.wav,1,0,dog,True,1,A\n"
+    text += "2-2-A-36.wav,2,36,rain,False,2,A\n"
     (tmp_path / "meta" / "esc50.csv").write_text(text)
     names = ["audio/1-1-A-0.wav", "audio/2-2-A-36.wav"]
     labels = read_labels(["esc50"], files(*names), tmp_path)
@@ -83,7 +84,8 @@ def test_fsd50k_is_known_by_its_layout(tmp_path: Path) -> None:
 
 def test_segments_of_audioset_find_their_clips(tmp_path: Path) -> None:
     text = (
-        "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=22160\n# YTID, start_seconds, end_seconds, positive_labels\n"
+        "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=22160\n"
+        "# YTID, start_seconds, end_seconds, positive_labels\n"
         '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n-0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"\n'
         'gonefromYTu, 0.000, 10.000, "/m/09x0r"\n'
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, lfilter, sosfilt
 
+_ONSET: Final = 6  # milliseconds, after which the edge no longer softens an impulse
 Wave = NDArray[np.float64]
 Synthesis = Callable[[np.random.Generator, Wave, int], Wave]
 """(random numbers, times [n] in seconds from the onset, sample rate) -> samples [n] of any level."""
@@ -59,7 +60,7 @@ def _filtered(
 
 def _impulses(rng: np.random.Generator, time: Wave, rate: int, per_second: float) -> Wave:
     strikes = (rng.random(len(time)) < per_second / rate) * rng.exponential(1.0, len(time))
-    strikes[min(len(time) - 1, round(0.006 * rate))] = 2.0  # one is heard at the onset
+    strikes[min(len(time) - 1, _ONSET * rate // 1000)] = 2.0  # one is heard at the onset
     return np.asarray(strikes)
 
 
@@ -88,7 +89,7 @@ def _beeps(rng: np.random.Generator, time: Wave, rate: int) -> Wave:
 def _clicks(rng: np.random.Generator, time: Wave, rate: int) -> Wave:
     period = max(1, round(rate / rng.uniform(4, 9)))
     wave = np.zeros(len(time))
-    wave[::period] = 1.0
+    wave[min(len(time) - 1, _ONSET * rate // 1000) :: period] = 1.0
     return _filtered(wave, "bandpass", (1500, 5000), rate, 1)
 
 
