@@ -89,13 +89,14 @@ class VGGish(Encoder):
         )
         self.postprocess, self.relu = postprocess, relu
         self.spectrogram = LogMelSpectrogram()
-        self.features = _convolutions()
-        self.embeddings = nn.Sequential(
-            nn.Linear(512 * 6 * 4, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, _DIM)
-        )
-        if postprocess:
-            self.register_buffer("pca_eigen_vectors", torch.empty(_DIM, _DIM))
-            self.register_buffer("pca_means", torch.empty(_DIM))
+        with torch.device("meta"):  # the file's weights take the place of random ones
+            self.features = _convolutions()
+            self.embeddings = nn.Sequential(
+                nn.Linear(512 * 6 * 4, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, _DIM)
+            )
+            if postprocess:
+                self.register_buffer("pca_eigen_vectors", torch.empty(_DIM, _DIM))
+                self.register_buffer("pca_means", torch.empty(_DIM))
         found = read_weights(weights, weights_sha256)
         if postprocess and pca is not None:
             found |= read_pca(pca, pca_sha256)
@@ -136,7 +137,7 @@ class VGGish(Encoder):
                     f"weights must be those of VGGish, got {path}, whose {name} is {list(found[name].shape)}, expected"
                     f" {list(weight.shape)}"
                 )
-        self.load_state_dict({name: found[name] for name in mine})
+        self.load_state_dict({name: found[name].float() for name in mine}, assign=True)
 
 
 def _convolutions() -> nn.Sequential:
