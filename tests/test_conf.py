@@ -17,7 +17,7 @@ from audiobag.data.store import Store
 from tests.composing import composed
 
 CONF = Path(audiobag.conf.__file__).parent
-GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "__pycache__"))
+GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "encoder", "__pycache__"))
 OPTIONS = [(str(p.parent.relative_to(CONF)), p.stem) for g in GROUPS for p in sorted(g.rglob("*.yaml"))]
 ROOTS = sorted(p.stem for p in CONF.glob("*.yaml"))
 

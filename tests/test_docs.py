@@ -84,6 +84,8 @@ def test_each_command_composes_as_it_is_typed(page: str, words: list[str], their
     arguments = [a for a in arguments if a not in ("-m", "--cfg", "job", "--wandb-sweep", ">", "search.yaml")]
     if command in ("report", "explore"):
         arguments = name_folders(arguments)
+    if command == "listen":
+        arguments = name_folders(arguments, "source")
     overrides = [single(a) if multirun else a for a in arguments]
     # Hydra refuses unknown options and keys. A process of its own would know its output folder.
     paths = [f"paths.run={theirs}"] if command in ("train", "evaluate") else []

@@ -17,8 +17,8 @@ import torch
 from audiobag.data.store import Store
 from audiobag.export import Tagger, load
 from audiobag.prediction import Outcome, open_clips, predict_bags, predict_to_file, stream
-from audiobag.prediction.segments import Rule, runs
 from audiobag.prepare.records import Clip
+from audiobag.sound.segments import Rule, runs
 from tests.export.fabricate import make_run
 
 

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 
 from audiobag.runs import RunConfig
 from audiobag.runs.directory import RunDirectory
-from audiobag.sweep.child import start
 from audiobag.sweep import launch, pool
+from audiobag.sweep.child import start
 from audiobag.sweep.handover import HandedOver, read
 from audiobag.sweep.launch import run_one
 from tests.commands import run_command

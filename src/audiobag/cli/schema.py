@@ -67,6 +67,27 @@ class Combine(StrEnum):
     probability = "probability"
 
 
+class Channels(StrEnum):
+    """What becomes of the channels of a recording."""
+
+    mix = "mix"
+    each = "each"
+
+
+class Precision(StrEnum):
+    """Bits in which an encoder computes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class SoundSize(StrEnum):
+    """Sizes of the synthetic sounds."""
+
+    tiny = "tiny"
+    small = "small"
+
+
 class Size(StrEnum):
     """Sizes of the synthetic data set."""
 
@@ -153,6 +174,30 @@ class PrepareOptions:
 
 
 @dataclass
+class EmbedOptions:
+    """Options of audiobag-embed, see conf/embed.yaml."""
+
+    source: Any = MISSING
+    out: str = MISSING
+    encoder: dict[str, Any] = MISSING
+    labels: Any = MISSING
+    split: str | None = MISSING
+    eval_fold: Any = MISSING
+    eval_fraction: float = MISSING
+    clip_seconds: float | None = MISSING
+    clip_hop_seconds: float | None = MISSING
+    channels: Channels = MISSING
+    pad_short: bool = MISSING
+    batch_size: int = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+    size: SoundSize = MISSING
+    threads: int | None = MISSING
+    on_error: OnError = MISSING
+    force: bool = MISSING
+
+
+@dataclass
 class PredictOptions:
     """Options of audiobag-predict, see conf/predict.yaml."""
 
@@ -176,6 +221,31 @@ class PredictOptions:
     batch_size: int = MISSING
     threads: int | None = MISSING
     on_error: OnError = MISSING
+    allow: Any = MISSING
+    encoder: dict[str, Any] | None = None
+    clip_seconds: float | None = MISSING
+    channels: Channels = MISSING
+    pad_short: bool = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+
+
+@dataclass
+class ListenOptions:
+    """Options of audiobag-listen, see conf/listen.yaml."""
+
+    source: Any = MISSING
+    checkpoint: str = MISSING
+    out: str | None = MISSING
+    top_k: int = MISSING
+    threshold: float = MISSING
+    median: int = MISSING
+    browser: bool | None = MISSING
+    encoder: dict[str, Any] | None = None
+    clip_seconds: float | None = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+    threads: int | None = MISSING
     allow: Any = MISSING
 
 
@@ -215,6 +285,7 @@ class ExportOptions:
     store: str | None = MISSING
     replicates: int = MISSING
     half: bool = MISSING
+    with_encoder: bool = MISSING
     allow: Any = MISSING
 
 
@@ -265,6 +336,8 @@ SCHEMAS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "prepare": PrepareOptions,
+    "embed": EmbedOptions,
+    "listen": ListenOptions,
     "predict": PredictOptions,
     "report": ReportOptions,
     "explore": ExploreOptions,

@@ -10,10 +10,11 @@ from typing import Final
 
 from audiobag.prediction.choice import Choice
 from audiobag.prediction.hdf5 import hdf5_file
-from audiobag.prediction.job import Job
+from audiobag.prediction.job import Job, SoundOptions
 from audiobag.prediction.pictures import MOST_CLASSES, Pictures
-from audiobag.prediction.segments import Rule
 from audiobag.prediction.tables import STANDARD_OUTPUT, Add, csv_file, json_lines, label_tracks
+from audiobag.sound import Encoder, Reading
+from audiobag.sound.segments import Rule
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole, listed
@@ -56,12 +57,15 @@ def predict_to_file(
     on_error: str = "stop",
     allow: Sequence[str] = (),
     audio_url: str | None = None,
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Predict all clips of a source in bounded memory. The file is written completely or not at all.
 
     Args:
         checkpoint: a checkpoint, an export folder, or the folder of a run for the weights that it scored.
-        source: clips, as `open_clips` takes them.
+        source: clips, as `open_clips` takes them, or recordings, as `open_recordings` takes them.
         out: the file; for the format "audacity" a folder, which must not exist; "-" to write JSON lines to the standard
             output, batch by batch.
         format: "h5", "csv", "jsonl" or "audacity"; None to follow the suffix of `out`, "h5" for other suffixes.
@@ -77,6 +81,9 @@ def predict_to_file(
         on_error: "stop" at the first bad record of the source, or "skip" it.
         allow: further packages whose modules the checkpoint may name; see `audiobag.load`.
         audio_url: address of the sound of a clip, which JSON lines have, see `Listening`; None for AudioSet's videos.
+        encoder: for recordings; see `open_recordings`.
+        clip_seconds: for recordings; see `open_recordings`.
+        reading: for recordings; see `open_recordings`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, or the clips do not fit the model.
@@ -108,6 +115,7 @@ def predict_to_file(
         on_error=on_error,
         allow=allow,
         audio_url=audio_url,
+        sound=SoundOptions(encoder, clip_seconds, reading),
     )
     content = job.content(top_k, frames=frames, rule=rule if segments or format == "audacity" else None)
     if format == "h5":
@@ -136,6 +144,9 @@ def predict_to_pictures(
     threads: int | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Draw clips of a source: f, p and f p over time, for their most likely classes and their labels.
 
@@ -153,6 +164,9 @@ def predict_to_pictures(
         threads: see `predict_to_file`.
         on_error: see `predict_to_file`.
         allow: see `predict_to_file`.
+        encoder: see `predict_to_file`.
+        clip_seconds: see `predict_to_file`.
+        reading: see `predict_to_file`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, the clips do not fit the model, or a clip is not found.
@@ -174,6 +188,7 @@ def predict_to_pictures(
         on_error=on_error,
         allow=allow,
         audio_url=None,
+        sound=SoundOptions(encoder, clip_seconds, reading),
     )
     pictures = Pictures(choice, job.content(top_k), job.clips)
     count = job.run(pictures.stream(), pictures.add)

@@ -1,0 +1,148 @@
+"""Finding sound files: files, folders, patterns, and lists of them in a CSV."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from audiobag.sound.reading import FOREIGN, SUFFIXES, SoundFile
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import check_readable
+
+SYNTHETIC_SOUNDS: Final = "synthetic-sounds"
+FILE_COLUMNS: Final = ("file", "filename", "path", "filepath", "fname", "wav", "audio")
+_WILD: Final = "*?["
+
+
+def is_sound(source: str | Path) -> bool:
+    """Return whether a source is sound: a sound file, a pattern or a list of them, or a folder that has some."""
+    path = Path(source)
+    if path.is_dir():
+        return next(_in_folder(path), None) is not None
+    if path.suffix.lower() in (*SUFFIXES, *FOREIGN):
+        return True
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return True
+    return not path.exists() and any(c in str(source) for c in _WILD) and any(is_sound(one) for one in _matches(source))
+
+
+def find_files(source: str | Path | Sequence[str | Path]) -> list[SoundFile]:
+    """Return the sound files of a source, sorted by name.
+
+    Args:
+        source: a file; a folder, for all sound files in it and its subfolders; a pattern such as `takes/*.flac`, in
+            which `**` stands for any folders; a CSV with a column of paths, relative to its folder; or several of
+            these.
+
+    Raises:
+        ValueError: there is nothing, or no sound file.
+    """
+    several = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    found = [file for one in several for file in _find(one)]
+    if not found:
+        raise InputError(f"source must have sound files, got {_shown(several)}, which has none")
+    return _distinct(found)
+
+
+def _find(source: str | Path) -> list[SoundFile]:
+    path = Path(source)
+    check_readable(path)
+    if path.is_dir():
+        found = sorted(_in_folder(path))
+        if not found:
+            foreign = next((p for p in sorted(path.rglob("*")) if p.suffix.lower() in FOREIGN), None)
+            kind = f"; it has {foreign.name}, which libsndfile does not read: convert it with ffmpeg" if foreign else ""
+            raise InputError(
+                f"source must have sound files ({', '.join(SUFFIXES[:8])}, ...), got the folder {path}{kind}"
+            )
+        return [SoundFile(p, p.relative_to(path).as_posix()) for p in found]
+    if path.is_file():
+        return _listed(path) if path.suffix.lower() == ".csv" else [SoundFile(path, path.name)]
+    if any(c in str(source) for c in _WILD):
+        matched = [p for p in _matches(source) if p.is_file()]
+        if not matched:
+            raise InputError(f"source must match files, got {source}, which matches none")
+        return [SoundFile(p, p.name) for p in matched]
+    raise InputError(
+        f"source must be a sound file, a folder, a pattern or a CSV of paths, got {path}, which is not there"
+    )
+
+
+def _listed(path: Path) -> list[SoundFile]:
+    """Return the files that a CSV lists, relative to its folder."""
+    rows = read_rows("source", path)
+    column = file_column("source", path, rows)
+    names = dict.fromkeys(row[column].strip() for row in rows)
+    return [SoundFile(path.parent / name, name) for name in names if name]
+
+
+def read_rows(argument: str, path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV (or TSV) with a line of column names.
+
+    Args:
+        argument: name of the argument, for messages.
+        path: the file.
+
+    Raises:
+        ValueError: the file cannot be read, is empty, or has a row of another length.
+    """
+    check_readable(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        separator = max("\t;,", key=head.count)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has another number of cells than the first")
+            rows.append({str(key).strip(): str(value) for key, value in row.items()})
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise InputError(f"{argument} must be a CSV with a line of column names, got {path} ({error})") from error
+    if not rows:
+        raise InputError(f"{argument} must have rows below its column names, got {path}, which has none")
+    return rows
+
+
+def file_column(argument: str, path: Path, rows: Sequence[dict[str, str]]) -> str:
+    """Return the name of the column with the files.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for name in rows[0]:
+        if name.lower() in FILE_COLUMNS:
+            return name
+    raise InputError(
+        f"{argument} must have a column of files ({', '.join(FILE_COLUMNS)}), got {path} with {', '.join(rows[0])}"
+    )
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    return (
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
+
+
+def _matches(source: str | Path) -> list[Path]:
+    return sorted(map(Path, glob.glob(str(source), recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _distinct(files: Sequence[SoundFile]) -> list[SoundFile]:
+    """Give files with the same name their path as a name, and drop those that are named twice."""
+    unique = list({file.path.resolve(): file for file in files}.values())
+    count: dict[str, int] = {}
+    for file in unique:
+        count[file.name] = count.get(file.name, 0) + 1
+    named = [file if count[file.name] == 1 else SoundFile(file.path, file.path.as_posix()) for file in unique]
+    return sorted(named, key=lambda file: file.name)
+
+
+def _shown(sources: Sequence[str | Path]) -> str:
+    return ", ".join(map(str, sources))
