@@ -11,7 +11,6 @@ from typing import Final
 from audiobag.prediction.choice import Choice
 from audiobag.prediction.hdf5 import hdf5_file
 from audiobag.prediction.job import Job
-from audiobag.prediction.pictures import MOST_CLASSES, Pictures
 from audiobag.prediction.segments import Rule
 from audiobag.prediction.tables import Add, csv_file, json_lines, label_tracks
 from audiobag.utils.errors import InputError
@@ -140,6 +139,8 @@ def predict_to_pictures(
     Raises:
         ValueError: an argument cannot be used, `out` exists, the clips do not fit the model, or a clip is not found.
     """
+    from audiobag.prediction.pictures import MOST_CLASSES, Pictures  # imports matplotlib
+
     out = Path(out)
     _check_out(out, folder=True)
     choice = Choice(None if clips is None else [str(i) for i in listed(clips)], class_name, most_wrong, at_most)
