@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -116,6 +117,7 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
 @contextmanager
 def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
     """Yield a function that writes a batch; the folder, with one file per video, appears when the context exits."""
+    taken: dict[str, bytes] = {}
     with whole_folder(folder) as temporary:
 
         def add(batch: Predicted) -> None:
@@ -125,7 +127,11 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
                 lines[i] += [(s.start_seconds, s.end_seconds, name) for s in _stretches(batch, i, k, content)]
             for clip, found in zip(batch.clips, lines, strict=True):
                 # All clips of a video share a track.
-                with (temporary / f"{file_name(clip.video_id)}.txt").open("a", encoding="utf-8") as file:
+                name = file_name(clip.video_id)
+                if taken.setdefault(name.casefold(), clip.video_id) != clip.video_id:
+                    # Disks of macOS and Windows take names that differ in case alone for the same.
+                    name = f"{name}-{sha256(clip.video_id).hexdigest()[:8]}"
+                with (temporary / f"{name}.txt").open("a", encoding="utf-8") as file:
                     file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in sorted(found))
 
         yield add
