@@ -279,3 +279,12 @@ def test_ids_that_are_cut_or_not_text_stay_apart(
     assert len([*folder.iterdir()]) == 40
     assert max(len(path.name) for path in folder.iterdir()) == 204
     assert len({row["video_id"] for row in rows(run(source, out=tmp_path / "a.csv", top_k=1).out)}) == 40
+
+
+def test_ids_that_differ_in_case_alone_have_files_of_their_own_on_every_disk(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    ids = [f"{'aA'[n % 2]}{n // 2}".encode() for n in range(40)]  # a0, A0, a1, A1, ...
+    source = bare(made[1], tmp_path / "mine.npz", video_id=np.array(ids))
+    folder = run(source, out=tmp_path / "tracks", format="audacity", threshold=0.01).out
+    assert len({path.name.casefold() for path in folder.iterdir()}) == 40

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from audiobag.cli import help, messages, schema, wandb_sweep  # noqa: A004 - the module
+from audiobag.cli import help, messages, schema  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first
 from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
@@ -41,6 +41,7 @@ from hydra_plugins.audiobag_launcher import (
 T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_WANDB_SWEEP = "--wandb-sweep"
 _REMEDY = "use the options that it was started with, or choose another folder: {}=..."
 
 # Run directories that are named by the second alone collide.
@@ -99,7 +100,9 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
                 overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
                     help.show(root, overrides)
-                elif wandb_sweep.FLAG in arguments and root == "train":
+                elif _WANDB_SWEEP in arguments and root == "train":
+                    from audiobag.cli import wandb_sweep  # imports torch
+
                     wandb_sweep.show(root, overrides)
                 else:
                     main()

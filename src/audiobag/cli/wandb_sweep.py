@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,8 +20,6 @@ from omegaconf import OmegaConf
 from audiobag.sweep.naming import folder_name, is_search
 from audiobag.tracking.wandb import OBJECTIVE
 from audiobag.utils.errors import InputError
-
-FLAG: Final = "--wandb-sweep"
 
 
 def show(root: str, overrides: Sequence[str]) -> None:
@@ -45,7 +43,7 @@ def show(root: str, overrides: Sequence[str]) -> None:
     parameters = {override.key_or_group: _parameter(override) for override in swept}
     parameters |= {key: _parameter(_parsed(key, value)) for key, value in preset.items()}
     if not parameters:
-        raise InputError(f"{FLAG} needs something to search: add sweep=search_attention, or key=value1,value2")
+        raise InputError("--wandb-sweep needs something to search: add sweep=search_attention, or key=value1,value2")
     name = folder_name(f"{choices.get('sweep') or '+'.join(sorted(parameters))}-{choices.get('data')}")
     content: dict[str, Any] = {
         "name": name,

@@ -11,7 +11,6 @@ from typing import Final
 from audiobag.prediction.choice import Choice
 from audiobag.prediction.hdf5 import hdf5_file
 from audiobag.prediction.job import Job, SoundOptions
-from audiobag.prediction.pictures import MOST_CLASSES, Pictures
 from audiobag.prediction.tables import STANDARD_OUTPUT, Add, csv_file, json_lines, label_tracks
 from audiobag.sound import Encoder, Reading
 from audiobag.sound.segments import Rule
@@ -171,6 +170,8 @@ def predict_to_pictures(
     Raises:
         ValueError: an argument cannot be used, `out` exists, the clips do not fit the model, or a clip is not found.
     """
+    from audiobag.prediction.pictures import MOST_CLASSES, Pictures  # imports matplotlib
+
     out = Path(out)
     if out == STANDARD_OUTPUT:
         raise InputError("out must be a folder for pictures, got -")

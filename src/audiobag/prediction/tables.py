@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -162,6 +163,7 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
 
     It has a file for each video in which a class is heard.
     """
+    taken: dict[str, bytes] = {}
     with whole_folder(folder) as temporary:
         joiner = Joiner()
 
@@ -169,14 +171,15 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
             # Clips of a video share a track, whose labels are sorted within each clip.
             for video_id, several in groupby(found, key=itemgetter(0)):
                 labels = sorted(
-                    (
-                        one.start_seconds,
-                        one.end_seconds,
-                        " ".join(content.names[one.index].split()),
-                    )  # no tab may be in it
+                    # A tab or line break would end the name.
+                    (one.start_seconds, one.end_seconds, " ".join(content.names[one.index].split()))
                     for _, one in several
                 )
-                with _track(temporary, video_id).open("a", encoding="utf-8") as file:
+                stem = file_name(video_id)
+                if taken.setdefault(stem.casefold(), video_id) != video_id:
+                    # Disks of macOS and Windows take names that differ in case alone for the same.
+                    stem = f"{stem}-{sha256(video_id).hexdigest()[:8]}"
+                with (temporary / f"{stem}.txt").open("a", encoding="utf-8") as file:
                     file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in labels)
 
         def add(batch: Predicted) -> None:
@@ -184,10 +187,6 @@ def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
 
         yield add
         write(joiner.end())
-
-
-def _track(folder: Path, video_id: bytes) -> Path:
-    return folder / f"{file_name(video_id)}.txt"
 
 
 def file_name(video_id: bytes) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number, check_whole
@@ -51,6 +50,8 @@ def runs(clip: float, frame: NDArray[np.floating], rule: Rule) -> list[tuple[int
     """
     if clip < rule.threshold:
         return []
+    from scipy.ndimage import median_filter  # most predictions have no segments
+
     smooth = median_filter(frame, size=rule.median, mode="nearest")
     change = np.flatnonzero(np.diff(smooth >= rule.threshold, prepend=False, append=False))
     return [(int(a), int(b)) for a, b in change.reshape(-1, 2)]

@@ -212,5 +212,5 @@ def _slots(config: Mapping[str, Any], jobs: int | str, devices_per_job: int | No
     trainer = config["trainer"]
     if devices_per_job is None:
         devices_per_job = trainer["devices"] if isinstance(trainer["devices"], int) and trainer["devices"] > 0 else 1
-    gpus = visible_gpus() if trainer["accelerator"] != "cpu" else []
+    gpus = visible_gpus() if trainer["accelerator"] not in ("cpu", "mps") else []
     return make_slots(jobs, gpus, devices_per_job, available_cores(), waiting, config["threads"])

@@ -35,7 +35,13 @@ from audiobag.training.callbacks import (
 )
 from audiobag.training.cluster import cluster_environment
 from audiobag.training.continuing import check_continuable
-from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
+from audiobag.training.devices import (
+    concrete_accelerator,
+    device_count,
+    keep_freed_memory,
+    set_matmul_precision,
+    set_threads,
+)
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
@@ -118,6 +124,7 @@ def fit(
         ValueError: an argument cannot be honoured, or the folder holds a run of another configuration.
     """
     options = {**TRAINER_DEFAULTS, **trainer_options}
+    options["accelerator"] = concrete_accelerator(options["accelerator"])
     optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
     check_options(options)
     check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))

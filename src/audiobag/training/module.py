@@ -113,6 +113,8 @@ class TaggingModule(LightningModule):
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
 
 def _made(what: str, make: Callable[[Any], Any], argument: Any) -> Any:
