@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ from audiobag.cli.options import options_of
 from audiobag.data.store import open_store
 from audiobag.data.strong import strong_labels
 from audiobag.metrics import localisation_scores
+from audiobag.metrics.localisation import LOCALISATION_OF_TEST
+from audiobag.prepare import add_strong_labels
 from audiobag.runs import RunDirectory
 from audiobag.training import evaluate
 from audiobag.training.callbacks.frames import FramePredictions
 from tests.composing import composed, trained
+from tests.tracking.dotwandb import starts
 
 KINDS = ["f", "p", "fp", "F", "random"]
 
@@ -94,6 +98,28 @@ def test_a_model_without_a_measure_shows_what_there_is(data: Path, events: Path,
 def test_without_strong_labels_there_are_no_such_scores(run: Path, tmp_path: Path) -> None:
     assert "localisation" not in evaluate(run, tmp_path)
     assert not list(tmp_path.glob("localisation.*"))
+
+
+def test_a_store_with_strong_labels_is_scored_by_trainings_and_evaluations(
+    data: Path, events: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    add_strong_labels(own, events)
+    run = trained(own, tmp_path / "run", "pooling=attention_sigmoid", "logger=wandb_offline")
+    found = run.metrics["localisation"]
+    assert list(found) == ["counts", *KINDS]
+    assert {name: run.metrics["test"][name] for name in LOCALISATION_OF_TEST} == {
+        name: found["f"][name] for name in LOCALISATION_OF_TEST
+    }
+    assert (run.path / "localisation.csv").exists()
+    assert len(RunDirectory(run.path).read_localisation().video_id) == 30
+    again = evaluate(run.path, tmp_path / "out")
+    assert again["localisation"] == found
+    assert again["test"] == run.metrics["test"]
+    assert evaluate(run.path, tmp_path / "same", strong=events)["localisation"] == found
+    (tracked,) = starts(run.path)
+    for name in LOCALISATION_OF_TEST:
+        assert tracked.summary[f"test/{name}"] == run.metrics["test"][name]
 
 
 def test_an_ensemble_is_refused(run: Path, tmp_path: Path) -> None:

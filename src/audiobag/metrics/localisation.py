@@ -31,6 +31,9 @@ LOCALISATION: Final[Mapping[str, str]] = {
 }
 """The scores of one kind in metrics.json, and how tables name them."""
 
+LOCALISATION_OF_TEST: Final = tuple(name for name in LOCALISATION if name not in ("mass", "share"))
+"""The scores of f that metrics.json has under `test`, beside those of the clips, and trackers as `test/frame_mAP`."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalisationScores:

@@ -17,11 +17,11 @@ METRICS = ("mAP", "AUC", "d_prime")
 
 @dataclass(frozen=True, slots=True)
 class Localised:
-    """Scores of the seconds, by an evaluation with strong labels.
+    """Scores of the seconds against strong labels, by the run itself or by an evaluation of it.
 
     Attributes:
-        directory: folder of the evaluation.
-        checkpoint: what it scored.
+        directory: folder of the run or of the evaluation.
+        checkpoint: what the evaluation scored; the folder of the run if it scored itself.
         counts: of its strong labels, see `strong_labels`.
         scores: by kind and name.
     """
@@ -43,7 +43,7 @@ class Run:
         overrides: the overrides given on the command line, or to this job by its sweep.
         choices: the option chosen of each configuration group.
         classes: per_class.csv, for the final weights.
-        localised: the evaluation of its weights against strong labels, if the folders have one.
+        localised: scores of the seconds; those of an evaluation come before its own. None without strong labels.
     """
 
     directory: RunDirectory
@@ -134,8 +134,9 @@ def _read(directory: RunDirectory) -> Run:
     expected = metrics["test"]["classes"] + metrics["test"].get("classes_left_out", 0)
     if len(classes.names) != expected:
         raise InputError(f"per_class.csv has {len(classes.names)} classes, metrics.json {expected}")
-    config = directory.config()
-    return Run(directory, metrics, config.without_seed, config.overrides, config.choices or {}, classes)
+    config, own = directory.config(), metrics.get("localisation")
+    localised = _scores(directory, own, directory.path) if isinstance(own, dict) else None
+    return Run(directory, metrics, config.without_seed, config.overrides, config.choices or {}, classes, localised)
 
 
 def _localised(directory: RunDirectory) -> Localised | None:
@@ -144,8 +145,13 @@ def _localised(directory: RunDirectory) -> Localised | None:
     found = metrics.get("localisation")
     if metrics.get("status") != "done" or "checkpoint" not in metrics or not isinstance(found, dict):
         return None
+    return _scores(directory, found, Path(str(metrics["checkpoint"])).resolve())
+
+
+def _scores(directory: RunDirectory, found: Mapping[str, Any], checkpoint: Path) -> Localised:
+    """Return what metrics.json has under `localisation`."""
     scores = {kind: values for kind, values in found.items() if kind != "counts"}
-    return Localised(directory, Path(str(metrics["checkpoint"])).resolve(), found.get("counts", {}), scores)
+    return Localised(directory, checkpoint, found.get("counts", {}), scores)
 
 
 def _joined(runs: Sequence[Run], localised: Sequence[Localised]) -> tuple[list[Run], list[LeftOut]]:
@@ -158,7 +164,7 @@ def _joined(runs: Sequence[Run], localised: Sequence[Localised]) -> tuple[list[R
             reason = f"scores of a checkpoint by audiobag-evaluate ({one.checkpoint}), whose run is not in the report"
         elif one.checkpoint != run.directory.scored_checkpoint():
             reason = f"scores of other weights ({one.checkpoint}) than those that the run scored"
-        elif run.localised is not None:
+        elif run.localised is not None and run.localised.directory.path != run.directory.path:
             reason = f"scores {one.checkpoint} again, as {run.localised.directory.path} does"
         else:
             of[run.directory.path] = replace(run, localised=one)

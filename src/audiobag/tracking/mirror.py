@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from audiobag.data.store import Store
+from audiobag.metrics.localisation import LOCALISATION_OF_TEST
 from audiobag.pictures.classes import ap_against_frequency, precision_recall
 from audiobag.runs.directory import RunDirectory
 from audiobag.tracking.tracker import Tracker
@@ -43,11 +44,15 @@ def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store) -> None
         )
     ]
     numbers = summary(metrics)
-    averaged = {name: value for name, value in numbers.items() if name.startswith("test_averaged/")}
+    afterwards = {
+        name: value
+        for name, value in numbers.items()
+        if name.startswith("test_averaged/") or name.removeprefix("test/") in LOCALISATION_OF_TEST
+    }
     about = {"step": step, "config_hash": metrics["config_hash"], "stores": metrics["stores"]}
     for tracker in trackers:
-        if averaged:  # Lightning has logged the others
-            tracker.log_metrics(averaged, step)
+        if afterwards:  # Lightning has logged the others
+            tracker.log_metrics(afterwards, step)
         tracker.table("per_class", ("index", "class", "training clips", "eval clips", "AP"), rows, step)
         tracker.picture("precision_recall", curves, step)
         tracker.picture("ap_against_frequency", partial(ap_against_frequency, AP, training_clips, classes.names), step)
@@ -61,7 +66,7 @@ def summary(metrics: Mapping[str, Any]) -> dict[str, float]:
     numbers = {
         f"{scored}/{metric}": float(value)
         for scored in _SCORED
-        for metric in _METRICS
+        for metric in (*_METRICS, *LOCALISATION_OF_TEST)
         if (value := metrics.get(scored, {}).get(metric)) is not None
     }
     return {**numbers, **{k: float(metrics["train"][k]) for k in ("seconds", "clips_per_second")}}

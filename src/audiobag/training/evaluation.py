@@ -22,7 +22,7 @@ from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import Progress, TaggingScore
 from audiobag.training.devices import concrete_accelerator, set_threads
 from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
-from audiobag.training.localisation import collect_frames, write_localisation
+from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
@@ -52,7 +52,8 @@ def evaluate(
         ontology: ontology of the classes, for the ontology-aware mAP, see `class_distances`, and for strong labels
             that are not classes. None for no such score, and to leave out such labels.
         strong: a file of events, against which to score what the model says about each second; "planted" for the
-            witnesses of a synthetic store. See `strong_labels` and `localisation_scores`. None for no such scores.
+            witnesses of a synthetic store; None for the strong labels that the eval set has, if it has any. See
+            `strong_labels` and `localisation_scores`.
         allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
         threads: CPU threads of each process; None for torch's choice.
         trainer: makes the Trainer.
@@ -70,16 +71,16 @@ def evaluate(
     data = data or own_eval_set(path, content["audiobag"]["config"])
     distance = distances(ontology, data.test_store)
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
-    labels = None if strong is None else strong_labels(data.test_store, strong, ontology)
+    own = strong is None
+    labels = own_strong_labels(data.test_store) if own else strong_labels(data.test_store, strong, ontology)
     also = [] if labels is None else [collect_frames(data.test_store, labels)]
     made = tested(path, content, data, allow, trainer, also, **trainer_options)
-    localised = {} if labels is None else {"localisation": write_localisation(made, data.test_store, labels, run)}
+    scores = write_test(made, data.test_store, run, distance=distance)
     record = {
         "status": "done",
         "checkpoint": str(path),
         "step": content["global_step"],
-        **write_test(made, data.test_store, run, distance=distance),
-        **localised,
+        **with_localisation(scores, made, data.test_store, labels, run),
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
         **provenance(),
     }

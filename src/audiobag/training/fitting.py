@@ -17,6 +17,7 @@ from torch import nn
 
 from audiobag.augment import Augmentation, TrainingClips
 from audiobag.data import BagDataModule
+from audiobag.data.strong import StrongLabels
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging
 from audiobag.model import BagClassifier
@@ -44,6 +45,7 @@ from audiobag.training.devices import (
 )
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
+from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
 from audiobag.training.options import check_clipping, check_compile, check_options, check_seed
 from audiobag.training.scoring import write_hold_out, write_test
@@ -165,8 +167,10 @@ def fit(
     if resumed is not None:
         check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
+    strong = own_strong_labels(data.test_store)
     callbacks = [
         *_with_defaults(callbacks, run),
+        *([] if strong is None else [collect_frames(data.test_store, strong)]),
         clock,
         Observer(),
         ProgressLines(),
@@ -184,7 +188,7 @@ def fit(
     active = made.loggers if made.is_global_zero else []
     with tracked(active, Subject(run, {**config.config, **origin}, stores, _sizes(model, data))) as trackers:
         _fit(made, module, data, resumed)
-        scores = _score(made, module, data, run, select)
+        scores = _score(made, module, data, run, select, strong)
         record = {"status": "done", "seed": seed, **scores, "train": _speed(made, clock, data.batch_size), **origin}
         if made.is_global_zero:
             run.write_metrics(record)
@@ -287,7 +291,12 @@ def _fit(trainer: Trainer, module: TaggingModule, data: BagDataModule, checkpoin
 
 
 def _score(
-    trainer: Trainer, module: TaggingModule, data: BagDataModule, run: RunDirectory, select: str
+    trainer: Trainer,
+    module: TaggingModule,
+    data: BagDataModule,
+    run: RunDirectory,
+    select: str,
+    strong: StrongLabels | None,
 ) -> dict[str, Any]:
     """Score the selected weights on the hold-out, if there is one, and on the eval set."""
     if select == "best":
@@ -297,7 +306,8 @@ def _score(
         trainer.validate(module, data, verbose=False)
         val = {"val": write_hold_out(trainer, data.val_set.video_id, run)}
     trainer.test(module, data, verbose=False)
-    return {**write_test(trainer, data.test_store, run, data.train_set.labels.counts), **val}
+    scores = write_test(trainer, data.test_store, run, data.train_set.labels.counts)
+    return {**with_localisation(scores, trainer, data.test_store, strong, run), **val}
 
 
 def _sizes(model: BagClassifier, data: BagDataModule) -> dict[str, int]:

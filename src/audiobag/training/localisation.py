@@ -11,12 +11,37 @@ from lightning import Trainer
 from numpy.typing import NDArray
 
 from audiobag.data.store import Store
-from audiobag.data.strong import StrongLabels
+from audiobag.data.strong import StrongLabels, has_strong_labels, strong_labels
 from audiobag.metrics import LocalisationScores, localisation_scores
+from audiobag.metrics.localisation import LOCALISATION_OF_TEST
 from audiobag.runs import RunDirectory
 from audiobag.runs.localisation import PAIR_SCORES, PairScores
 from audiobag.training.callbacks import CollectFrames, TaggingScore
 from audiobag.training.scoring import callback_of
+
+
+def own_strong_labels(store: Store) -> StrongLabels | None:
+    """Return the strong labels that a store has; None if it has none."""
+    return strong_labels(store) if has_strong_labels(store) else None
+
+
+def with_localisation(
+    record: Mapping[str, Any], trainer: Trainer, store: Store, strong: StrongLabels | None, run: RunDirectory
+) -> dict[str, Any]:
+    """Return the scores of a test with those of its seconds, and write localisation.csv and localisation.h5.
+
+    Args:
+        record: what `write_test` returned.
+        trainer: it has tested, with the callback of `collect_frames` if there are strong labels.
+        store: the store it scored.
+        strong: strong labels of the store's clips; None to return the record as it is.
+        run: where to write.
+    """
+    if strong is None:
+        return dict(record)
+    found = write_localisation(trainer, store, strong, run)
+    told = {name: found["f"][name] for name in LOCALISATION_OF_TEST}
+    return {**record, "test": {**record["test"], **told}, "localisation": found}
 
 
 def collect_frames(store: Store, strong: StrongLabels) -> CollectFrames:
