@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,7 +84,15 @@ class Listened:
         Args:
             count: number of classes.
         """
-        return self._draw(play(self.file, sound=False), count)
+        classes, f, p = self.shown(count)
+        names = [(self.class_names[k], float(self.clip[:, k].max())) for k in classes]
+        played = self.played
+        return draw_recording(self.file.name, played.spectrogram, played.seconds, names, f, p, self.frame_seconds)
+
+    @cached_property
+    def played(self) -> Played:
+        """The spectrogram and the sound; the file is read once more when they are first needed."""
+        return play(self.file)
 
     def write_page(self, path: str | PathLike[str], count: int = 8, threshold: float = 0.5, median: int = 1) -> None:
         """Write one HTML file that plays the recording and shows what is heard while it plays, without a network.
@@ -100,18 +109,13 @@ class Listened:
         from audiobag.listening.page import page  # which needs jinja2
         from audiobag.utils.files import write_text
 
-        write_text(Path(path), page(self, play(self.file), count, threshold, median))
+        write_text(Path(path), page(self, self.played, count, threshold, median))
 
     def shown(self, count: int) -> tuple[list[int], NDArray[np.float32], NDArray[np.float32] | None]:
         """Return the likeliest classes, their f [count, T] and their p."""
         classes = self._likeliest(count)
         p = None if self.measure is None else self.measure[:, classes].T
         return classes, self.frame[:, classes].T, p
-
-    def _draw(self, played: Played, count: int) -> Figure:
-        classes, f, p = self.shown(count)
-        names = [(self.class_names[k], float(self.clip[:, k].max())) for k in classes]
-        return draw_recording(self.file.name, played.spectrogram, played.seconds, names, f, p, self.frame_seconds)
 
     def _repr_png_(self) -> bytes:
         return png(self.picture())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ from audiobag.utils.errors import InputError
 _RATE: Final = 16_000
 _MOST_COLUMNS: Final = 3000
 _PER_SECOND: Final = 50
+_TOGETHER: Final = 64
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Played:
     Attributes:
         seconds: its duration.
         spectrogram: log-mel spectrum [bands, columns], lowest band first.
-        mp3: the recording at 16 kHz in mono; empty if it is not wanted.
+        mp3: the recording at 16 kHz in mono (about 11 MB an hour).
     """
 
     seconds: float
@@ -38,12 +42,11 @@ class Played:
     mp3: bytes
 
 
-def play(file: SoundFile, *, sound: bool = True) -> Played:
+def play(file: SoundFile) -> Played:
     """Read a recording once more, second by second.
 
     Args:
         file: the recording.
-        sound: whether to return it as an MP3 (about 11 MB an hour).
 
     Raises:
         ValueError: the file cannot be read.
@@ -60,18 +63,21 @@ def play(file: SoundFile, *, sound: bool = True) -> Played:
     mp3, seconds = io.BytesIO(), 0.0
     soundfile = library()
     with soundfile.SoundFile(mp3, "w", _RATE, 1, format="MP3", subtype="MPEG_LAYER_III") as out:
-        for item in windows(file, LogMel(), pad=True, advance=lambda size: None):
-            if isinstance(item, End):
-                seconds = item.seconds
-                break
-            if sound:
-                out.write(item[0])
-            spectra = spectrogram(torch.from_numpy(item))[0].numpy()
-            columns += [part.mean(0) for part in np.array_split(spectra, per_second)]
+        for items in _several(windows(file, LogMel(), pad=True, advance=lambda size: None)):
+            waves = [item[0] for item in items if not isinstance(item, End)]
+            seconds = next((item.seconds for item in items if isinstance(item, End)), seconds)
+            if waves:
+                out.write(np.concatenate(waves))
+                for spectra in spectrogram(torch.from_numpy(np.stack(waves))).numpy():
+                    columns += [part.mean(0) for part in np.array_split(spectra, per_second)]
     if together > 1:
         starts = range(0, len(columns), together)
         columns = [np.asarray(np.mean(columns[start : start + together], axis=0)) for start in starts]
     # The last part of a second is not in a whole window, and is neither drawn nor played.
-    return Played(
-        min(seconds, len(columns) * together / per_second), np.array(columns).T, mp3.getvalue() if sound else b""
-    )
+    return Played(min(seconds, len(columns) * together / per_second), np.array(columns).T, mp3.getvalue())
+
+
+def _several(items: Iterator[T]) -> Iterator[list[T]]:
+    """Yield lists of items, since many small tensors take longer than a few large ones."""
+    while several := list(islice(items, _TOGETHER)):
+        yield several

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.data.strong import OVERLAP
+from audiobag.prepare.labels import Event
 from audiobag.prepare.records import Clip
 from audiobag.prepare.rows import MAX_ID
-from audiobag.sound.labels import Event
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import short_name
 from audiobag.utils.values import check_number

@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from audiobag.prepare.labels import Labels, read_labels
 from audiobag.prepare.locate import Located
 from audiobag.prepare.pipeline import write_stores
+from audiobag.prepare.splits import assign
 from audiobag.prepare.summary import Summary
 from audiobag.sound.cutting import Cut, Heard
 from audiobag.sound.encoder import Encoder
 from audiobag.sound.files import SYNTHETIC_SOUNDS, find_files
-from audiobag.sound.labels import Labels, read_labels
 from audiobag.sound.logmel import LogMel
 from audiobag.sound.source import Reading, Recordings
-from audiobag.sound.splits import assign
 from audiobag.sound.synthetic import write_recordings
 from audiobag.training.devices import set_threads
 from audiobag.utils.errors import InputError
@@ -96,10 +96,10 @@ def embed(
             in `<out>/recordings` first.
         out: folder for the stores.
         encoder: makes the frames; None for `LogMel()`.
-        labels: as `audiobag.sound.labels.read_labels` takes them; None for none.
+        labels: as `audiobag.prepare.labels.read_labels` takes them; None for none.
         split: one split for all recordings.
-        eval_fold: see `audiobag.sound.splits.assign`.
-        eval_fraction: see `audiobag.sound.splits.assign`.
+        eval_fold: see `audiobag.prepare.splits.assign`.
+        eval_fraction: see `audiobag.prepare.splits.assign`.
         clip_seconds: duration of a clip; None for a clip of each recording.
         clip_hop_seconds: from the start of a clip to the start of the next; None for clips end to end.
         reading: how to read and encode; None for `Reading()`.
@@ -134,7 +134,7 @@ def embed(
     notices: tuple[str, ...] = ()
     if labels is not None:
         root = Path(source) if isinstance(source, str | Path) else Path()
-        known = read_labels(listed(labels), files, root)
+        known = read_labels(listed(labels), {file.name: file.path for file in files}, root)
         files = [file for file in files if file.name in known.of]
         notices = _notices(known)
     splits = assign([file.name for file in files], known, split=split, eval_fold=eval_fold, eval_fraction=eval_fraction)

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from audiobag.data.store import DatasetInfo
+from audiobag.prepare.labels import Labels
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Advance, Part, Rejects
 from audiobag.sound.cutting import Cut, Cutter, Heard
 from audiobag.sound.encoder import Encoder
-from audiobag.sound.labels import Labels
 from audiobag.sound.reading import SoundFile, library
 from audiobag.sound.windows import PRECISIONS, End, Window, encoded, windows
 from audiobag.utils.errors import InputError

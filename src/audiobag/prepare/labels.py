@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from audiobag.labels import audioset_classes
-from audiobag.sound.files import file_column, read_rows
-from audiobag.sound.reading import SUFFIXES, SoundFile
+from audiobag.prepare.listing import file_column, read_rows
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable
 
@@ -30,12 +29,13 @@ _SPLIT: Final = ("split", "subset", "set")
 _FOLD: Final = ("fold",)
 _IGNORED: Final = ("mids", "mid", "target", "esc10", "src_file", "take", "index", "duration", "license")
 _SEGMENTS: Final = "# YTID"
-_SPLITS: Final = {
+SPLITS: Final = {
     **dict.fromkeys(("train", "training", "dev", "development", "balanced_train", "bal_train"), "bal_train"),
     **dict.fromkeys(("unbalanced_train", "unbal_train"), "unbal_train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "eval", "evaluation", "testing"), "eval"),
 }
+"""The store that is meant by the names that splits have elsewhere."""
 
 
 class Event(NamedTuple):
@@ -79,8 +79,8 @@ class Labels:
         return known | {name: k for k, name in enumerate(self.class_names)}
 
 
-def read_labels(labels: Sequence[str | Path], files: Sequence[SoundFile], root: Path) -> Labels:
-    """Read the labels of sound files.
+def read_labels(labels: Sequence[str | Path], files: Mapping[str, Path], root: Path) -> Labels:
+    """Read the labels of files, one for each recording.
 
     Args:
         labels: CSV files; or "folders", for the name of the folder of each file; or a preset, "esc50" or "fsd50k". A
@@ -88,7 +88,7 @@ def read_labels(labels: Sequence[str | Path], files: Sequence[SoundFile], root: 
             label, or `labels` with several, separated by `;` or else by commas, or one column of 0 and 1 for each
             class; optionally `start` and `end` in seconds (or `onset` and `offset`), `split` and `fold`. A recording
             may have several rows. AudioSet's files of segments are read too.
-        files: the recordings.
+        files: path of each recording, by its name.
         root: folder of the source, which a preset's files are in.
 
     Raises:
@@ -114,11 +114,11 @@ class _Row(NamedTuple):
     fold: str | None
 
 
-def _of_folders(files: Sequence[SoundFile]) -> Labels:
+def _of_folders(files: Mapping[str, Path]) -> Labels:
     of = {}
-    for file in files:
-        folder = PurePosixPath(file.name).parent.name or file.path.resolve().parent.name
-        of[file.name] = Labelled((Event(folder),))
+    for name, path in files.items():
+        folder = PurePosixPath(name).parent.name or path.resolve().parent.name
+        of[name] = Labelled((Event(folder),))
     names = tuple(sorted({one.events[0].label for one in of.values()}))
     if len(names) < 2:
         raise InputError(f"labels=folders needs a folder per class, got only {names[0]}: give the folder above it")
@@ -139,7 +139,7 @@ def _is_segments(path: Path) -> bool:
 
 def _segments(path: Path) -> list[_Row]:
     """Read AudioSet's CSV of segments: a video id, start, end, and quoted machine ids."""
-    split = _SPLITS.get(path.stem.removesuffix("_segments"))
+    split = SPLITS.get(path.stem.removesuffix("_segments"))
     rows = []
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line and not line.startswith("#")]
     for number, cells in enumerate(csv.reader(lines, skipinitialspace=True), 1):
@@ -162,14 +162,14 @@ def _table(path: Path) -> list[_Row]:
     if (start is None) != (end is None):
         raise InputError(f"labels must have both a start and an end, or neither, got {path} with {', '.join(names)}")
     label = _reader(path, rows, [file, start, end, split, fold], column(_ONE), column(_SEVERAL))
-    default = _SPLITS.get(path.stem)
+    default = SPLITS.get(path.stem)
     found = []
     for number, row in enumerate(rows, 2):
         times = (math.nan, math.nan) if start is None or end is None else _times(path, number, row[start], row[end])
         events = tuple(Event(one, *times) for one in label(row))
         if not row[file].strip():
             raise InputError(f"labels has a row without a file: {path}, line {number}")
-        side = _SPLITS.get(row[split].strip().lower(), row[split].strip()) if split else default
+        side = SPLITS.get(row[split].strip().lower(), row[split].strip()) if split else default
         found.append(_Row(row[file].strip(), events, side or None, row[fold].strip() if fold else None))
     return found
 
@@ -218,7 +218,7 @@ def _times(path: Path, number: int, start: str, end: str) -> tuple[float, float]
     return a, b
 
 
-def _matched(rows: Sequence[_Row], files: Sequence[SoundFile], where: str) -> Labels:
+def _matched(rows: Sequence[_Row], files: Mapping[str, Path], where: str) -> Labels:
     index = _Index(files)
     events: dict[str, list[Event]] = {}
     places: dict[str, tuple[str | None, str | None]] = {}
@@ -235,7 +235,7 @@ def _matched(rows: Sequence[_Row], files: Sequence[SoundFile], where: str) -> La
     if not events:
         raise InputError(
             f"labels must be about the recordings of the source, got {where}, of whose {len(missing):,} files none is"
-            f" there; the first is {next(iter(missing), None)}, the source has {files[0].name}"
+            f" there; the first is {next(iter(missing), None)}, the source has {next(iter(files))}"
         )
     names, mids = _classes({event.label for several in events.values() for event in several})
     return Labels(
@@ -243,7 +243,7 @@ def _matched(rows: Sequence[_Row], files: Sequence[SoundFile], where: str) -> La
         names,
         mids,
         tuple(missing),
-        tuple(file.name for file in files if file.name not in events),
+        tuple(name for name in files if name not in events),
     )
 
 
@@ -264,11 +264,11 @@ def _place(place: tuple[str | None, str | None]) -> str:
 class _Index:
     """Finds the recording that a cell names: by its path, its file name, its name without suffix, or a YouTube id."""
 
-    def __init__(self, files: Sequence[SoundFile]) -> None:
+    def __init__(self, files: Mapping[str, Path]) -> None:
         self._names: dict[str, str | None] = {}
-        for file in files:
-            path = PurePosixPath(file.name)
-            keys = {file.name, str(path.with_suffix("")), path.name, path.stem, str(file.path)}
+        for name, file in files.items():
+            path = PurePosixPath(name)
+            keys = {name, str(path.with_suffix("")), path.name, path.stem, str(file)}
             stem = path.stem
             # AudioSet's clips are named Y<id>.wav, <id>.wav, or with the start and the end after the id.
             parts = stem.rsplit("_", 2)
@@ -277,14 +277,11 @@ class _Index:
             if len(stem) == 12 and stem.startswith("Y"):
                 keys.add(stem[1:])
             for key in keys:
-                taken = self._names.get(key, file.name)
-                self._names[key] = file.name if taken == file.name else None  # ambiguous
-            self._names[file.name] = file.name
+                taken = self._names.get(key, name)
+                self._names[key] = name if taken == name else None  # ambiguous
+            self._names[name] = name
 
     def find(self, cell: str) -> str | None:
         cell = cell.replace("\\", "/").removeprefix("./")
-        suffix = PurePosixPath(cell).suffix.lower()
-        keys = [cell, PurePosixPath(cell).name]
-        if suffix in SUFFIXES:
-            keys.append(PurePosixPath(cell).stem)
+        keys = (cell, PurePosixPath(cell).name, PurePosixPath(cell).stem)
         return next((name for key in keys if (name := self._names.get(key)) is not None), None)

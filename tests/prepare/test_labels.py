@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from audiobag.labels import audioset_classes
-from audiobag.sound.labels import Event, Labels, read_labels
-from audiobag.sound.reading import SoundFile
-from audiobag.sound.splits import assign
+from audiobag.prepare.labels import Event, Labels, read_labels
+from audiobag.prepare.splits import assign
 
 
-def files(*names: str) -> list[SoundFile]:
-    return [SoundFile(Path("in") / name, name) for name in names]
+def files(*names: str) -> dict[str, Path]:
+    return {name: Path("in") / name for name in names}
 
 
 def read(tmp_path: Path, text: str, *names: str, file: str = "labels.csv") -> Labels:

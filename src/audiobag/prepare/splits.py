@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from audiobag.sound.labels import Labels
+from audiobag.prepare.labels import Labels
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number
 
