@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train check test lowest acceptance docs bench constraints clean
+.PHONY: help train listen check test lowest acceptance docs bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make train       set up, prepare the synthetic data set, train, evaluate, print the scores"
+	@echo "make listen      set up, synthesise sounds, embed them, train, show what is heard when in a recording"
 	@echo "make test        set up, then run linter, type checker, import contract and all tests"
 	@echo "make lowest      run all tests with the lowest versions that pyproject.toml promises"
 	@echo "make docs        build the documentation in build/site"
@@ -23,6 +24,11 @@ help:
 train: .venv/.ready
 	$(BIN)/audiobag-prepare source=synthetic
 	$(BIN)/audiobag-train
+
+listen: .venv/.ready
+	$(BIN)/audiobag-embed source=synthetic-sounds out=data/sounds
+	$(BIN)/audiobag-train data=own data.root=data/sounds data.batch_size=64 schedule=synthetic hydra.run.dir=outputs/listen/run
+	$(BIN)/audiobag-listen data/sounds/recordings/eval-0003.flac checkpoint=outputs/listen/run out=outputs/listen/heard
 
 check: .venv/.ready
 	$(BIN)/ruff format --check src tests conf benchmarks

@@ -18,6 +18,14 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_loads_and_predicts_imports_neither_scipy_nor_matplotlib() -> None:
+    """A training does: torchmetrics, which Lightning needs, imports both."""
+    modules = "audiobag.cli.command, audiobag.export, audiobag.prediction, audiobag.doctor, audiobag.sweep.launch"
+    code = f"import sys, {modules}; print(sorted({{'scipy', 'matplotlib', 'lightning', 'wandb'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
+
+
 def test_every_name_is_there_and_listed() -> None:
     for name in audiobag.__all__:
         assert getattr(audiobag, name) is not None

@@ -17,7 +17,7 @@ from audiobag.data.store import Store
 from tests.composing import composed
 
 CONF = Path(audiobag.conf.__file__).parent
-GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "__pycache__"))
+GROUPS = sorted(p for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "encoder", "__pycache__"))
 OPTIONS = [(str(p.parent.relative_to(CONF)), p.stem) for g in GROUPS for p in sorted(g.rglob("*.yaml"))]
 ROOTS = sorted(p.stem for p in CONF.glob("*.yaml"))
 
@@ -92,7 +92,8 @@ def test_experiment_is_the_papers_recipe(name: str, folder: str, tmp_path: Path)
 
 def test_the_ladder_ends_with_the_best_recipe(tmp_path: Path) -> None:
     """Each step of the ladder changes something; the first is the paper's system, scored after its last step."""
-    steps = sorted(p.stem for p in (CONF / "experiment" / "ladder").glob("*.yaml"))
+    folder = CONF / "experiment" / "ladder"
+    steps = sorted((p.stem for p in folder.glob("*.yaml")), key=lambda name: int(name.partition("_")[0]))
     names = ["attention_softmax", *(f"ladder/{step}" for step in steps), "best"]
     configs = [composed("train", f"experiment={name}", f"paths.run={tmp_path}") for name in names]
     assert {**configs[0], "callbacks": {**configs[0]["callbacks"], "averaging": None}} == configs[1]

@@ -62,6 +62,8 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def single(argument: str) -> str:
     """Return an override with the first of its values in a sweep."""
     override: Override = OverridesParser.create().parse_override(argument)
+    if override.is_interval_sweep():
+        return f"{override.key_or_group}={override.value().start}"  # type: ignore[union-attr]
     if override.is_sweep_override():
         return f"{override.key_or_group}={next(override.sweep_string_iterator())}"
     return argument
@@ -78,10 +80,12 @@ def test_each_command_composes_as_it_is_typed(page: str, words: list[str], their
     command, arguments = words[0].removeprefix("audiobag-"), words[1:]
     if not (ROOT / "conf" / f"{command}.yaml").is_file():
         pytest.skip(f"there is no audiobag-{command} yet")
-    multirun = "-m" in arguments or any(a.startswith("sweep=") for a in arguments)
-    arguments = [a for a in arguments if a not in ("-m", "--cfg", "job")]
+    multirun = {"-m", "--wandb-sweep"} & {*arguments} or any(a.startswith("sweep=") for a in arguments)
+    arguments = [a for a in arguments if a not in ("-m", "--cfg", "job", "--wandb-sweep", ">", "search.yaml")]
     if command in ("report", "explore"):
         arguments = name_folders(arguments)
+    if command == "listen":
+        arguments = name_folders(arguments, "source")
     overrides = [single(a) if multirun else a for a in arguments]
     # Hydra refuses unknown options and keys. A process of its own would know its output folder.
     paths = [f"paths.run={theirs}"] if command in ("train", "evaluate") else []

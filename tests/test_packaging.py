@@ -33,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
-    kinds = {".py", ".yaml", ".csv", ".typed", ".html", ".j2", ".json", ".md", ".safetensors"}
+    kinds = {".py", ".yaml", ".csv", ".typed", ".html", ".js", ".css", ".j2", ".json", ".md", ".safetensors"}
     expected = {
         *(str(p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*") if p.suffix in kinds),
         *("audiobag/" + str(p.relative_to(ROOT)) for p in (ROOT / "conf").rglob("*") if p.suffix in kinds),

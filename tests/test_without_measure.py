@@ -17,8 +17,7 @@ import pytest
 import torch
 
 from audiobag.explore import open_runs
-from audiobag.explore.app import make_app
-from audiobag.explore.explored import SECTIONS
+from audiobag.explore.views import class_view
 from audiobag.export import Tagger, load, write_export
 from audiobag.prediction import predict_to_file, predict_to_pictures
 from audiobag.report import report
@@ -136,16 +135,12 @@ def test_explore_shows_it_alone_and_beside_a_model_with_a_measure(
 ) -> None:
     trained(data, tmp_path / "other", "pooling=attention_sigmoid")
     for folders in ([run.path], [run.path, tmp_path / "other"], [tmp_path / "other", run.path]):
-        body = {
-            "output": "detail.children",
-            "outputs": {"id": "detail", "property": "children"},
-            "inputs": [{"id": "place", "property": "search", "value": "?class=class%201"}],
-            "changedPropIds": ["place.search"],
-        }
-        client = make_app(open_runs(folders, load)).server.test_client()
-        answer = client.post("/_dash-update-component", json=body, base_url="http://127.0.0.1:8050")
-        assert answer.status_code == 200
-        assert json.dumps(answer.get_json()).count("data:image/png;base64,") == len(SECTIONS)
+        opened = open_runs(folders, load)
+        clips = class_view(opened, 1, range(len(folders)))["sections"]["mistaken"]
+        for found in clips[0]["runs"]:
+            assert found["f"]
+            assert (found["p"] is None) is (folders[found["run"]] == run.path)
+            assert found["adds"] is (found["p"] is not None)
 
 
 def test_the_report_says_what_its_pictures_show(run: RunDirectory, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Writes the scores of complete runs and ensembles to a CSV file, a row each.
+"""Writes the scores of complete runs and ensembles, a row each, and the AP of each class, a column for each system.
 
-    python docs/results/collect.py outputs/sweeps > docs/results/beyond/scores.csv
+    python docs/results/collect.py outputs/sweeps docs/results/beyond
 
-A run is named by its folders below the one that is given.
+writes scores.csv and class_AP.csv. A run is named by its folders below the first folder that is given. A system is a
+run without its seed, and its AP is the mean over the seeds.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+
 METRICS = ("mAP", "AUC", "d_prime", "lwlrap", "micro_mAP", "best_F1")
-COLUMNS = ("sweep", "run", "seed", "steps", "members", "hold_out_mAP", *METRICS)
+AVERAGED = METRICS[:3]
+COLUMNS = ("sweep", "run", "seed", "steps", "members", "hold_out_mAP", *METRICS, *(f"averaged_{m}" for m in AVERAGED))
 
 
 def row(root: Path, path: Path) -> dict[str, object]:
@@ -25,7 +30,7 @@ def row(root: Path, path: Path) -> dict[str, object]:
     """
     record = json.loads(path.read_text(encoding="utf-8"))
     sweep, _, run = str(path.parent.relative_to(root)).partition("/")
-    test = {name: f"{record['test'][name]:.6f}" for name in METRICS}
+    averaged = record.get("test_averaged", {})
     return {
         "sweep": sweep,
         "run": run,
@@ -33,13 +38,46 @@ def row(root: Path, path: Path) -> dict[str, object]:
         "steps": record.get("train", {}).get("steps", ""),
         "members": len(record["ensemble"]["members"]) if "ensemble" in record else "",
         "hold_out_mAP": f"{record['val']['mAP']:.6f}" if "val" in record else "",
-        **test,
+        **{name: f"{record['test'][name]:.6f}" for name in METRICS},
+        **{f"averaged_{name}": f"{averaged[name]:.6f}" if averaged else "" for name in AVERAGED},
     }
 
 
+def class_AP(paths: list[Path]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:  # noqa: N802
+    """Return the AP [K] of each class, averaged over runs.
+
+    Args:
+        paths: their per_class.csv.
+    """
+    found = []
+    for path in paths:
+        with path.open(encoding="utf-8", newline="") as file:
+            found.append([float(line["AP"]) for line in csv.DictReader(file)])
+    return np.mean(found, axis=0)
+
+
+def main(folder: Path, out: Path) -> None:
+    """Write both files.
+
+    Args:
+        folder: a folder of sweeps.
+        out: where to write.
+    """
+    found = sorted(folder.glob("*/**/metrics.json"))
+    with (out / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(row(folder, path) for path in found)
+    systems: dict[str, list[Path]] = defaultdict(list)
+    for path in found:
+        name = str(path.parent.relative_to(folder)).rpartition("seed-")[0].rstrip("_/")
+        systems[name].append(path.with_name("per_class.csv"))
+    columns = {name: class_AP(paths) for name, paths in systems.items() if name}
+    with (out / "class_AP.csv").open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(columns)
+        lines.writerows([f"{x:.5f}" for x in line] for line in zip(*columns.values(), strict=True))
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    for found in sorted(folder.glob("*/**/metrics.json")):
-        table.writerow(row(folder, found))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -9,10 +9,15 @@ A test checks that the pages agree with the CSV files.
 from __future__ import annotations
 
 import csv
+import math
 import re
 import statistics
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
 
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
@@ -32,6 +37,16 @@ THE_PAPERS = {
     "table2": ("attention_relu", "attention_sigmoid", "attention_softmax"),
     "table3": ("max", "average", "google_baseline", "rnn_average", "attention_softmax"),
 }
+PAPERS_NUMBERS = {  # mAP, AUC and d' in the paper
+    "average_unbalanced": "0.275 / 0.957 / 2.429",
+    "average": "0.296 / 0.960 / 2.473",
+    "max": "0.284 / 0.958 / 2.442",
+    "attention_relu": "0.306 / 0.961 / 2.500",
+    "attention_sigmoid": "0.326 / 0.964 / 2.547",
+    "attention_softmax": "0.327 / 0.965 / 2.558",
+    "google_baseline": "0.314 / 0.959 / 2.452",
+    "rnn_average": "0.325 / 0.960 / 2.480",
+}
 # The claims of the paper, as differences that are above 0.
 ORDERINGS = (
     ("average", "average_unbalanced"),
@@ -48,29 +63,30 @@ LONG_TAIL_ORDERINGS = tuple(
     for one, other in (("balanced", "uniform"), ("weighted", "uniform"), ("balanced", "weighted"))
 )
 PRECISIONS = {"fp32": "average trainer.precision=32-true", "bf16": "average trainer.precision=bf16-mixed"}
-# Steps of `sweep=recipe`; the last two are runs of other sweeps with the same configuration.
 LADDER = {
-    "ladder/experiment-ladder-1_paper": "the paper's softmax attention, scored after the last step",
-    "ladder/experiment-ladder-2_uniform": "+ uniform sampling",
-    "ladder/experiment-ladder-3_wide": "+ 3 x 1,024 units, batch norm, dropout 0.5",
-    "ladder/experiment-ladder-4_cosine": "+ AdamW, cosine schedule, 1,500 steps",
-    "ladder/experiment-ladder-5_mixup": "+ mixup of bags",
-    "ladder/experiment-ladder-6_prior": "+ output biases that start at the log-odds of 0.0025",
-    "ladder/experiment-ladder-7_decay": "+ weight decay 0.5",
-    "poolings/pooling-attention_sigmoid": "+ sigmoid attention instead of softmax attention",
-    "best/seed-0": "+ feature-level attention beside it: `experiment=best`",
+    "1_paper": "the paper's softmax attention, scored after the last step",
+    "2_uniform": "+ uniform sampling",
+    "3_wide": "+ 3 x 1,024 units, batch norm, dropout 0.5",
+    "4_cosine": "+ AdamW, cosine schedule, 1,500 steps",
+    "5_mixup": "+ mixup of bags",
+    "6_prior": "+ output biases that start at the log-odds of 0.0025",
+    "7_decay": "+ weight decay 0.5",
+    "8_sigmoid": "+ sigmoid attention instead of softmax attention",
+    "9_fusion": "+ feature-level attention beside it",
+    "10_frames": "+ frame dropout, 2,000 steps: `experiment=best`",
 }
-# (title, run or sweep in beyond/scores.csv), or (title, published mAP, AUC and d').
+# (title, system in beyond/scores.csv), or (title, published mAP, AUC and d').
 LEADERS: tuple[tuple[str, str] | tuple[str, str, str, str], ...] = (
-    ("ensemble of the three seeds of `experiment=best`", "ens_best/"),
-    ("`experiment=best`, three seeds", "best"),
-    ("the same, distilled from ten models of other folds, three seeds", "distilled"),
-    ("with 768 units, one seed: the tagger `audioset-balanced` of the package", "box"),
-    ("feature-level attention, one seed", "poolings/pooling-feature_attention"),
-    ("sigmoid attention of the paper, this recipe, one seed", "poolings/pooling-attention_sigmoid"),
+    ("ensemble of the three seeds of `experiment=best`", "ens_best"),
+    ("`experiment=best`", "best"),
+    ("without frame dropout, 1,500 steps", "ladder/experiment-ladder-9_fusion"),
+    ("the same, distilled from ten models of other folds", "distilled"),
+    ("with 768 units: the tagger `audioset-balanced` of the package, one seed", "box/best-768"),
+    ("feature-level attention alone", "poolings/pooling-feature_attention"),
+    ("sigmoid attention of the paper, this recipe", "poolings/pooling-attention_sigmoid"),
     ("Kong et al. 2019, feature-level attention (published)", "0.274", "0.949", "2.316"),
-    ("average pooling, this recipe, one seed", "poolings/pooling-average"),
-    ("sigmoid attention, the paper's recipe, one seed", "paper/experiment-attention_sigmoid"),
+    ("average pooling, this recipe", "poolings/pooling-average"),
+    ("softmax attention, the paper's recipe", "ladder/experiment-ladder-1_paper"),
 )
 METRICS = {"mAP": (4, 3), "AUC": (4, 3), "d_prime": (3, 3)}  # number of digits here, and in the paper
 Scores = dict[tuple[str, str, str], dict[str, str]]
@@ -90,28 +106,34 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def papers_table(systems: tuple[str, ...]) -> str:
     """Return a table of mAP for final weights, of mAP, AUC and d' for averaged predictions, and the paper's numbers."""
-    found = scores("report")
     rows = []
     for system in systems:
-        cells = [_cell(found[system, "test", "mAP"], 4)]
-        cells += [_cell(found[system, "test_averaged", metric], digits) for metric, (digits, _) in METRICS.items()]
-        paper = (
-            f"{float(found[system, 'test', metric]['paper']):.{digits}f}" for metric, (_, digits) in METRICS.items()
-        )
-        rows.append([TITLES[system], *cells, " / ".join(paper)])
-    return table(["system", "mAP, final weights", "mAP, averaged", "AUC", "d'", "the paper's mAP / AUC / d'"], rows)
+        runs = system_runs("paper", _BALANCED + system)
+        cells = [f"{int(runs[0]['steps']):,}", _of_runs(runs, "mAP", 4)]
+        cells += [_of_runs(runs, f"averaged_{metric}", digits) for metric, (digits, _) in METRICS.items()]
+        rows.append([TITLES[system], *cells, PAPERS_NUMBERS[system]])
+    return table(
+        ["system", "steps", "mAP, final weights", "mAP, averaged", "AUC", "d'", "the paper's mAP / AUC / d'"], rows
+    )
 
 
 def whole() -> str:
     """Return a table of the eight systems, sorted by the mAP of averaged predictions, with the paper's mAP."""
-    found = scores("report")
-    order = sorted(TITLES, key=lambda s: float(found[s, "test_averaged", "mAP"]["mean"]))
     rows = []
-    for system in order:
-        paper = f"{float(found[system, 'test', 'mAP']['paper']):.3f}"
-        cells = [_cell(found[system, "test_averaged", metric], digits) for metric, (digits, _) in METRICS.items()]
-        rows.append([TITLES[system], *cells, paper])
-    return table(["system", "mAP", "AUC", "d'", "the paper's mAP"], rows)
+    for system in TITLES:
+        runs = system_runs("paper", _BALANCED + system)
+        cells = [_of_runs(runs, f"averaged_{metric}", digits) for metric, (digits, _) in METRICS.items()]
+        rows.append([TITLES[system], *cells, PAPERS_NUMBERS[system].partition(" ")[0]])
+    return table(["system", "mAP", "AUC", "d'", "the paper's mAP"], sorted(rows, key=lambda row: row[1]))
+
+
+def papers_orderings() -> str:
+    """Return a table of the differences that the paper claims, with their intervals."""
+    rows = []
+    for one, other in ORDERINGS:
+        difference = _difference("paper", _BALANCED + one, _BALANCED + other)
+        rows.append([f"{TITLES[one]}, less {TITLES[other]}", *difference])
+    return table(["mAP, final weights", "difference", "95 % over seeds", "over classes"], rows)
 
 
 def long_tail() -> str:
@@ -147,62 +169,70 @@ def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return table(["mAP, final weights", "difference", "95 % over seeds", "over clips", "over classes"], lines)
 
 
-def beyond() -> dict[str, dict[str, str]]:
-    """Return the rows of beyond/scores.csv by sweep/run."""
-    with (RESULTS / "beyond" / "scores.csv").open(encoding="utf-8", newline="") as file:
-        return {f"{row['sweep']}/{row['run']}": row for row in csv.DictReader(file)}
-
-
 def leaders() -> str:
     """Return a table of the best systems and the published one."""
-    found, rows = beyond(), []
+    rows = []
     for title, *rest in LEADERS:
         if len(rest) == 3:
-            rows.append([title, *rest])
+            rows.append([title, "", *rest])
             continue
-        runs = [row for name, row in found.items() if name == rest[0] or name.startswith(f"{rest[0]}/")]
-        rows.append([title, *(_of_runs(runs, metric, digits) for metric, (digits, _) in METRICS.items())])
-    return table(["system, trained on 22,160 clips", "mAP", "AUC", "d'"], rows)
+        runs = system_runs("beyond", rest[0])
+        seeds = "" if rest[0].startswith("ens_") else str(len(runs))
+        rows.append([title, seeds, *(_of_runs(runs, metric, digits) for metric, (digits, _) in METRICS.items())])
+    return table(["system, trained on 22,160 clips", "seeds", "mAP", "AUC", "d'"], rows)
 
 
 def ladder() -> str:
     """Return a table of the steps from the paper's recipe to the best one, each with its gain."""
-    found = beyond()
-    with (RESULTS / "beyond" / "ladder_pairwise.csv").open(encoding="utf-8", newline="") as file:
-        pairs = {(row["system"], row["baseline"]): row for row in csv.DictReader(file)}
     rows: list[list[str]] = []
     before = ""
     for name, title in LADDER.items():
-        row, gain, interval = found[name], "", ""
-        if before:
-            gain = f"{float(row['mAP']) - float(found[before]['mAP']):+.4f}"
-            one, other = (x.partition("experiment-")[2].replace("-", "/", 1) for x in (name, before))
-            interval = "not computed"
-            if (one, other) in pairs or (other, one) in pairs:
-                sign = 1 if (one, other) in pairs else -1
-                interval = _range(pairs[(one, other) if sign == 1 else (other, one)], "clips", sign)
-        rows.append([title, f"{float(row['mAP']):.4f}", gain, interval, f"{float(row['AUC']):.4f}"])
-        before = name
-    return table(["", "mAP", "gain", "95 % over clips", "AUC"], rows)
+        system = f"ladder/experiment-ladder-{name}"
+        gain = _difference("beyond", system, before) if before else ("", "", "")
+        runs = system_runs("beyond", system)
+        rows.append([title, _of_runs(runs, "mAP", 4), *gain, _of_runs(runs, "AUC", 4)])
+        before = system
+    return table(["", "mAP", "gain", "95 % over seeds", "over classes", "AUC"], rows)
 
 
 def poolings() -> str:
     """Return a table of the poolings that were trained with one embedding and one recipe."""
-    found = [row for row in beyond().values() if row["sweep"] == "poolings"]
-    order = sorted(found, key=lambda row: -float(row["mAP"]))
+    of = {name: system_runs("beyond", name) for name in systems("beyond") if name.startswith("poolings/")}
     rows = [
         [
-            f"`{row['run'].removeprefix('pooling-')}`",
-            *(_of_runs([row], m, digits) for m, (digits, _) in METRICS.items()),
+            f"`{name.removeprefix('poolings/pooling-')}`",
+            str(len(runs)),
+            *(_of_runs(runs, m, digits) for m, (digits, _) in METRICS.items()),
         ]
-        for row in order
+        for name, runs in sorted(of.items(), key=lambda item: -_mean(item[1]))
     ]
-    return table(["`pooling=`", "mAP", "AUC", "d'"], rows)
+    return table(["`pooling=`", "seeds", "mAP", "AUC", "d'"], rows)
+
+
+def held_out() -> str:
+    """Return a table of what was tried on two held-out folds, as differences from where it started."""
+    with (RESULTS / "beyond" / "holdout.csv").open(encoding="utf-8", newline="") as file:
+        tried = list(csv.DictReader(file))
+    start = {row["fold"]: float(row["hold_out_mAP"]) for row in tried if not row["change"]}
+    of: dict[str, dict[str, float]] = {}
+    for row in tried:
+        of.setdefault(row["change"], {})[row["fold"]] = float(row["hold_out_mAP"])
+    mean = {change: statistics.mean(values[fold] - start[fold] for fold in values) for change, values in of.items()}
+    rows = [
+        [
+            f"`{change}`" if change else "`experiment=ladder/9_fusion`, where it started",
+            *(f"{of[change][fold]:.4f}" for fold in start),
+            f"{mean[change]:+.4f}" if change else "",
+        ]
+        for change in sorted(of, key=lambda change: -mean[change])
+    ]
+    return table(["change", *(f"fold {fold}" for fold in start), "mean difference"], rows)
 
 
 def folds() -> str:
     """Return a table of mAP on each held-out fold."""
-    of = {name: [f"{float(beyond()[_fold(fold, name)]['hold_out_mAP']):.4f}" for fold in range(5)] for name in _FOLDED}
+    rows_of = _scores("beyond")
+    of = {name: [f"{float(rows_of[_fold(fold, name)]['hold_out_mAP']):.4f}" for fold in range(5)] for name in _FOLDED}
     means = {name: f"{statistics.mean(map(float, values)):.4f}" for name, values in of.items()}
     rows = [[f"`pooling={name}`", *values, means[name]] for name, values in of.items()]
     return table(["hold-out mAP of fold", *map(str, range(5)), "mean"], rows)
@@ -212,12 +242,10 @@ def gpu() -> str:
     """Return a table of the paper's systems on a GPU beside the runs on a CPU."""
     on_cpu = scores("report")
     rows = []
-    for name, row in beyond().items():
-        system = name.removeprefix("paper/experiment-")
-        if system in TITLES:
-            cells = (_cell(on_cpu[system, "test", "mAP"], 4), _of_runs([row], "mAP", 4))
-            rows.append([TITLES[system], *cells])
-    return table(["mAP, final weights", "CPU, three seeds", "GPU, seed 0"], rows)
+    for system, title in TITLES.items():
+        if row := _scores("beyond").get(f"paper_1200/experiment-{system}"):
+            rows.append([title, _cell(on_cpu[system, "test", "mAP"], 4), _of_runs([row], "mAP", 4)])
+    return table(["mAP, final weights, 1,200 steps", "CPU, three seeds", "GPU, seed 0"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -230,7 +258,8 @@ TABLES: dict[str, Callable[[], str]] = {
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},
     "precisions": precisions,
     "longtail": long_tail,
-    "orderings": lambda: orderings("report", ORDERINGS),
+    "orderings": papers_orderings,
+    "held-out": held_out,
     "longtail-orderings": lambda: orderings("longtail", LONG_TAIL_ORDERINGS),
 }
 
@@ -259,10 +288,57 @@ def _cell(row: dict[str, str], digits: int) -> str:
 
 
 _FOLDED = ("fusion", "attention_sigmoid")
+_BALANCED = "paper_balanced-balanced/experiment-balanced-"
 
 
 def _fold(fold: int, pooling: str) -> str:
     return f"folds/data.fold-{fold}__pooling-{pooling}"
+
+
+@cache
+def _scores(folder: str) -> dict[str, dict[str, str]]:
+    """Return the rows of the scores.csv of a folder by sweep/run."""
+    with (RESULTS / folder / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return {f"{row['sweep']}/{row['run']}": row for row in csv.DictReader(file)}
+
+
+def _without_seed(name: str) -> str:
+    return re.sub(r"(__|/)(seed-\d+)?$", "", name)
+
+
+def systems(folder: str) -> list[str]:
+    """Return the names of the systems in the scores.csv of a folder."""
+    return list(dict.fromkeys(map(_without_seed, _scores(folder))))
+
+
+def system_runs(folder: str, name: str) -> list[dict[str, str]]:
+    """Return the rows of a system, one for each seed."""
+    return [row for run, row in _scores(folder).items() if _without_seed(run) == name or run == name]
+
+
+def _mean(runs: list[dict[str, str]]) -> float:
+    return statistics.mean(float(row["mAP"]) for row in runs)
+
+
+@cache
+def _class_AP(folder: str) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:  # noqa: N802
+    with (RESULTS / folder / "class_AP.csv").open(encoding="utf-8", newline="") as file:
+        head, *lines = csv.reader(file)
+    return dict(zip(head, np.array(lines, dtype=float).T, strict=True))
+
+
+def _difference(folder: str, one: str, other: str) -> tuple[str, str, str]:
+    """Return the difference in mAP, and its 95 % intervals over seeds and over classes."""
+    pairs = zip(system_runs(folder, one), system_runs(folder, other), strict=True)
+    over_seeds = [float(a["mAP"]) - float(b["mAP"]) for a, b in pairs]
+    over_classes = _class_AP(folder)[one] - _class_AP(folder)[other]
+    mean = statistics.mean(over_seeds)
+    reach = (
+        student.ppf(0.975, len(over_seeds) - 1) * statistics.stdev(over_seeds) / math.sqrt(len(over_seeds)),
+        1.96 * over_classes.std(ddof=1) / math.sqrt(len(over_classes)),
+    )
+    seeds, classes = (f"{mean - r:+.4f} to {mean + r:+.4f}" for r in reach)
+    return f"{mean:+.4f}", seeds, classes
 
 
 def _of_runs(runs: list[dict[str, str]], metric: str, digits: int) -> str:

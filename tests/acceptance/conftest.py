@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from tests.acceptance.looking import axe_core
 from tests.acceptance.running import PATIENCE, begin
 from tests.conftest import make_store
 
@@ -39,6 +40,12 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     chrome = webdriver.Chrome(options=options, service=Service(driver))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, a collection of rules of accessibility."""
+    return axe_core(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture(scope="session")

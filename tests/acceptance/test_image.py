@@ -47,9 +47,9 @@ def build() -> str:
 @pytest.fixture(scope="module")
 def image() -> dict[str, Any]:
     """The image's metadata, after it is built."""
-    base = re.search(r"^FROM (python:\S+) AS base$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    base = re.search(r"^ARG BASE=(\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
     assert base is not None
-    name = "docker.io/library/" + base[1].replace("${PYTHON}", "3.11")
+    name = base[1]
     here = subprocess.run(["podman", "image", "exists", name], timeout=60, check=False).returncode == 0
     if not here and subprocess.run(["podman", "pull", "--quiet", name], timeout=600, check=False).returncode != 0:
         pytest.skip(f"{name} is not on this machine and cannot be pulled")

@@ -118,6 +118,30 @@ def test_sweep_equals_that_of_one_machine_and_reruns_only_missing_jobs(
     assert results(place / "four") == four
 
 
+def test_a_sweep_that_leaves_is_submitted_once_and_runs_the_code_of_its_start(
+    place: Path, slurm: Mapping[str, str], four: dict[str, Any]
+) -> None:
+    (place / "beside.py").write_text("from audiobag.embedding import MLP as Mine\n")
+    own = {**slurm, "PYTHONPATH": str(place)}
+    options = (*SHORT, *FOUR, "embedding._target_=beside.Mine", "hydra.sweep.dir=left")
+    command = ("-m", "hydra/launcher=slurm_gpu", "hydra.launcher.wait=false", *options)
+    began = time.monotonic()
+    left = train(place, own, *command)
+    assert left.returncode == 0, left.stdout
+    assert "4 jobs: 4 submitted" in left.stdout
+    (place / "beside.py").write_text("raise RuntimeError('the module was edited during the sweep')\n")
+    again = train(place, {**own, "PYTHONPATH": ""}, *command[:2], *options)  # waits for the jobs in the queue
+    assert time.monotonic() - began < 400
+    assert again.returncode == 0, again.stdout
+    assert "0 submitted" in again.stdout
+    found = results(place / "left")
+    assert {name: (r["val"], r["test"]) for name, r in found.items()} == {
+        name: (r["val"], r["test"]) for name, r in four.items()
+    }
+    last = train(place, own, *command)
+    assert (last.returncode, "4 jobs: 0 submitted, 4 done before" in last.stdout) == (0, True)
+
+
 @pytest.mark.parametrize("killed", ["the run", "all of its task"])
 def test_a_killed_job_is_named_and_the_same_command_continues(
     place: Path, slurm: Mapping[str, str], killed: str

@@ -69,6 +69,6 @@ def test_a_run_that_a_signal_ends_continues_under_its_id(
     assert second.run.run_id == RunDirectory(place / "run").tracked("wandb")["id"]
     if number == signal.SIGTERM or first.run is not None:
         assert first.run.run_id == second.run.run_id
-    assert max(first.curve("train/loss"), default=0) < 399
-    assert max(second.curve("train/loss")) == 399
+    assert max(first.curve("train/loss"), default=0) < 400
+    assert max(second.curve("train/loss")) == 400
     assert "test/mAP" in second.summary

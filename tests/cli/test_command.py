@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import InstantiationException, OverrideParseException
 from omegaconf import OmegaConf
 
@@ -152,6 +154,43 @@ def test_options_that_hydra_refuses_exit_with_2(
     assert end.value.code == ExitCode.USER
     assert said in capfd.readouterr().err
     assert not list(tmp_path.rglob("metrics.json"))
+
+
+@pytest.mark.parametrize(
+    ("option", "arguments", "said"),
+    [
+        ("sweeper/optuna", ["sweep=search_attention"], "hydra/sweeper=optuna needs hydra-optuna-sweeper"),
+        ("launcher/ray", ["-m", "hydra/launcher=ray_shared", "seed=0,1"], "pip install 'audiobag[ray]'"),
+        (
+            "launcher/submitit_slurm",
+            ["-m", "hydra/launcher=submitit_slurm", "seed=0,1"],
+            "or use hydra/launcher=slurm_",
+        ),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(
+    option: str,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from audiobag.cli.train import main
+
+    Plugins.instance()
+    group, name = option.split("/")
+    options = dict(ConfigStore.instance().repo["hydra"][group])
+    options.pop(f"{name}.yaml", None)
+    monkeypatch.setitem(ConfigStore.instance().repo["hydra"], group, options)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["audiobag-train", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == ExitCode.USER
+    shown = capfd.readouterr().err
+    assert said in shown
+    assert len(shown.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

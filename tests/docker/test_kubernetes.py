@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +24,37 @@ Resource = dict[str, Any]
 
 
 def combined(overlay: str) -> dict[str, Resource]:
-    """Return the resources of an overlay by name; implements the part of kustomize that the files use."""
-    folder = K8S / "overlays" / overlay
+    """Return the resources of the data set and of an overlay by name."""
+    return {**kustomized(K8S / "data"), **kustomized(K8S / "overlays" / overlay)}
+
+
+def kustomized(folder: Path) -> dict[str, Resource]:
+    """Return the resources of a folder by name; implements the part of kustomize that the files use."""
     top = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    base = (folder / top["resources"][0]).resolve()
-    inner = yaml.safe_load((base / "kustomization.yaml").read_text())
-    found = [r for name in inner["resources"] for r in yaml.safe_load_all((base / name).read_text())]
-    for patch in top["patches"]:
+    found: list[Resource] = []
+    for name in top["resources"]:
+        path = (folder / name).resolve()
+        found += kustomized(path).values() if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+    for patch in top.get("patches", ()):
         (target,) = [r for r in found if r["kind"] == patch["target"]["kind"] and named(r) == patch["target"]["name"]]
         for operation in yaml.safe_load(patch["patch"]):
-            assert operation["op"] == "add"
-            *path, last = operation["path"].lstrip("/").split("/")
+            assert operation["op"] in ("add", "replace")
+            *keys, last = operation["path"].lstrip("/").split("/")
             place: Any = target
-            for key in path:
+            for key in keys:
                 place = place[int(key)] if isinstance(place, list) else place[key]
+            assert operation["op"] == "add" or last in place
             if last == "-":
                 place.append(operation["value"])
             else:
                 place[last.replace("~1", "/")] = operation["value"]
-    for generated in inner["configMapGenerator"]:
-        files = {name: (base / name).read_text() for name in generated["files"]}
-        found.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generated["name"]}, "data": files})
+    for generated in top.get("configMapGenerator", ()):
+        content = dict(literal.split("=", 1) for literal in generated.get("literals", ()))
+        content |= {name: (folder / name).read_text() for name in generated.get("files", ())}
+        found = [r for r in found if named(r) != generated["name"]]
+        found.append(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generated["name"]}, "data": content}
+        )
     return {named(r): r for r in found}
 
 
@@ -103,9 +116,16 @@ def test_failure_policy_handles_the_exit_codes(name: str) -> None:
     assert actions.get(ExitCode.CRASH, "Count") == "Count"
     assert actions.keys() <= set(ExitCode) - {ExitCode.DONE}
     assert spec["template"]["spec"]["restartPolicy"] == "Never", "required by a failure policy"
-    assert {r["onExitCodes"]["containerName"] for r in spec["podFailurePolicy"]["rules"] if "onExitCodes" in r} == {
-        spec["template"]["spec"]["containers"][0]["name"]
-    }
+    pod = spec["template"]["spec"]
+    there = {container["name"] for container in (*pod["containers"], *pod.get("initContainers", ()))}
+    assert {r["onExitCodes"]["containerName"] for r in spec["podFailurePolicy"]["rules"] if "onExitCodes" in r} == there
+
+
+def configured(container: Resource) -> dict[str, str]:
+    """Return the variables that a container takes from ConfigMaps."""
+    maps = combined("cpu")
+    references = {e["name"]: e["valueFrom"].get("configMapKeyRef") for e in container["env"] if "valueFrom" in e}
+    return {name: maps[ref["name"]]["data"][ref["key"]] for name, ref in references.items() if ref}
 
 
 def run(container: Resource, folder: Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -113,9 +133,11 @@ def run(container: Resource, folder: Path, code: int = 0, **variables: str) -> s
     fake = folder / "audiobag"
     fake.write_text(f'#!/bin/sh\necho "${{{SWEEP}:-}}" "$@"\nexit {code}\n')
     fake.chmod(0o755)
-    command = [*container.get("command", []), *container["args"]]
-    command = command[command.index("sh") :]
     own = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+    own |= {name: value for name, value in configured(container).items() if name not in own}
+    command = [*container.get("command", []), *container["args"]]
+    # As Kubernetes does: references to variables of the container, and no other.
+    command = [re.sub(r"\$\((\w+)\)", lambda m: own.get(m[1], m[0]), word) for word in command[command.index("sh") :]]
     environment = {**os.environ, **own, **variables, "PATH": f"{folder}:{os.environ['PATH']}"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
@@ -134,7 +156,7 @@ def test_each_index_runs_its_line_in_its_own_folder(overlay: str, tmp_path: Path
         sweep, command, *options = done.stdout.split()
         assert (done.returncode, sweep, command) == (0, "kubernetes", "train")
         assert options[: len(line.split())] == line.split()
-        assert f"trainer={overlay}" in options
+        assert {f"trainer={overlay}", "data.root=/data/synthetic/small"} <= set(options)
         name = line.replace("=", "-").replace(" ", "__")
         assert options[-1] == f"hydra.run.dir=outputs/sweeps/kubernetes/{name}"
         assert composed("train", *options[:-1], f"paths.run={tmp_path}")
@@ -157,3 +179,62 @@ def test_operator_restarts_only_interrupted_runs(code: int, expected: int, tmp_p
 
 def test_slurm_and_kubernetes_have_the_same_sweep() -> None:
     assert (K8S / "base" / "jobs.txt").read_text() == (K8S.parent / "slurm" / "jobs.txt").read_text()
+
+
+def test_the_stores_are_where_one_setting_says() -> None:
+    resources = combined("gpu")
+    folder = resources["audiobag-settings"]["data"]["DATA"]
+    (prepare,) = pods(resources["audiobag-prepare"])
+    assert prepare["containers"][0]["args"][-1] == "out=$(DATA)"
+    for name in ("audiobag-sweep", "audiobag-ddp"):
+        for pod in pods(resources[name]):
+            assert "data.root=$(DATA)" in pod["containers"][0]["args"]
+            for container in (*pod["containers"], *pod["initContainers"]):
+                assert configured(container)["DATA"] == folder
+    text = "".join(path.read_text() for path in K8S.rglob("*.yaml"))
+    assert text.count(folder) == 1
+
+
+def test_nothing_waits_without_end(tmp_path: Path) -> None:
+    resources = combined("gpu")
+    for name in ("audiobag-prepare", "audiobag-sweep"):
+        assert resources[name]["spec"]["activeDeadlineSeconds"] <= 604800
+        assert resources[name]["spec"]["ttlSecondsAfterFinished"] <= 604800
+    assert {"activeDeadlineSeconds", "ttlSecondsAfterFinished"} <= resources["audiobag-ddp"]["spec"]["runPolicy"].keys()
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
+    (pod,) = pods(resources["audiobag-sweep"])
+    (waiting,) = pod["initContainers"]
+    assert "nvidia.com/gpu" not in str(waiting)
+    for there, code in ((False, ExitCode.USER), (True, ExitCode.DONE)):
+        if there:
+            (tmp_path / "eval.h5").touch()
+        command = [word.replace("$(DATA)", str(tmp_path)) for word in waiting["args"]]
+        path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        assert subprocess.run(command, env=path, capture_output=True, timeout=60, check=False).returncode == code
+
+
+def test_an_overlay_for_the_jobs_of_a_file_has_their_number_and_its_name(tmp_path: Path) -> None:
+    shutil.copytree(K8S, tmp_path / "k8s")
+    (tmp_path / "mine.txt").write_text("pooling=max seed=0\n\npooling=max seed=1\n   \n")
+    command = ["sh", tmp_path / "k8s" / "overlay.sh", "mine", "gpu", tmp_path / "mine.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "2 jobs: kubectl apply -k" in done.stdout) == (0, True)
+    resources = kustomized(tmp_path / "k8s" / "overlays" / "mine")
+    assert resources["audiobag-sweep"]["spec"]["completions"] == 2
+    assert resources["audiobag-jobs"]["data"] == {
+        "name": "mine",
+        "jobs.txt": "pooling=max seed=0\npooling=max seed=1\n",
+    }
+    again = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (again.returncode, "choose another name" in again.stderr) == (2, True)
+
+
+def test_images_have_the_version_of_the_project() -> None:
+    version = tomllib.loads((K8S.parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    for folder, target in (("data", "cpu"), ("overlays/cpu", "cpu"), ("overlays/gpu", "gpu")):
+        (image,) = yaml.safe_load((K8S / folder / "kustomization.yaml").read_text())["images"]
+        assert image["newTag"] == f"{version}-{target}"
+    compose = yaml.safe_load((K8S.parent / "compose.yaml").read_text())
+    assert compose["x-audiobag"]["image"] == f"audiobag:{version}-gpu"

@@ -26,6 +26,10 @@ class TestMLPWithBatchNorm(EmbeddingSuite):
     embedding = partial(MLP, depth=2, width=8, batch_norm=True)
 
 
+class TestMLPWithInputNorm(EmbeddingSuite):
+    embedding = partial(MLP, depth=2, width=8, batch_norm=True, input_norm=True)
+
+
 class TestGRU(EmbeddingSuite):
     embedding = partial(GRU, depth=2, width=8)
 
@@ -70,6 +74,7 @@ def bags() -> tuple[Tensor, Tensor]:
     [
         MLP(5, depth=2, width=8, dropout=0.0),
         MLP(5, depth=2, width=8, dropout=0.0, batch_norm=True),
+        MLP(5, depth=2, width=8, dropout=0.0, input_norm=True),
         ResidualMLP(5, depth=2, width=8, dropout=0.0),
         Convolution(5, depth=2, width=8, dropout=0.0, batch_norm=True),
         Transformer(5, depth=2, width=8, heads=2, hidden=12, dropout=0.0),
@@ -114,6 +119,14 @@ def test_batch_norm_takes_its_statistics_from_real_frames(bags: tuple[Tensor, Te
     mlp(x, mask)
     real = mlp.dense[0](x)[mask]
     torch.testing.assert_close(mlp.norm[0].running_mean, 0.1 * real.mean(0).detach())
+
+
+def test_the_input_can_be_normalised(bags: tuple[Tensor, Tensor]) -> None:
+    """It makes the scale and the offset of each feature irrelevant."""
+    torch.manual_seed(0)
+    mlp = MLP(5, depth=2, width=8, dropout=0.0, input_norm=True)
+    x, mask = bags
+    torch.testing.assert_close(mlp(3 * x + 7, mask)[mask], mlp(x, mask)[mask], atol=1e-4, rtol=1e-3)
 
 
 def test_gru_reads_a_bag_as_if_it_were_alone() -> None:

@@ -117,7 +117,7 @@ def test_hub_mixin_saves_and_loads_a_local_folder(tagger: Tagger, tmp_path: Path
     assert again.model_config.training["config_hash"] == tagger.model_config.training["config_hash"]
 
 
-def test_from_pretrained_downloads_only_the_four_files(
+def test_from_pretrained_downloads_only_the_files_of_an_export(
     tagger: Tagger, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
@@ -131,7 +131,8 @@ def test_from_pretrained_downloads_only_the_four_files(
     pulled = Tagger.from_pretrained("someone/model", revision="v1")
     assert same(pulled.predict(*bags()), tagger.predict(*bags()))
     assert (asked["model_id"], asked["revision"]) == ("someone/model", "v1")
-    assert sorted(asked["allow_patterns"]) == ["README.md", "class_names.json", "config.json", "model.safetensors"]
+    own = ["README.md", "class_names.json", "config.json", "encoder.safetensors", "model.safetensors", "transformers/*"]
+    assert sorted(asked["allow_patterns"]) == own
 
 
 def test_push_to_hub_uploads_the_folder(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from tests.gpu.components import PRECISIONS, in_double, names, options, without_
 CUDA = torch.device("cuda")
 # Relative errors, in the Frobenius norm, of the clips' probabilities and of all gradients together. A maximum over
 # frames that are nearly equal changes its place where numbers are rounded, and with it some gradients.
-TOLERANCES = {"32-true": (2e-6, 1e-4), "16-mixed": (2e-3, 0.1), "bf16-mixed": (1e-2, 0.3)}
+TOLERANCES = {"32-true": (2e-6, 1e-4), "16-mixed": (2e-3, 0.1), "bf16-mixed": (2e-2, 0.3)}
 COMPONENTS = [(group, name) for group in ("pooling", "embedding", "loss") for name in names(group)]
 _SCALE = 1024.0  # keeps gradients within the range of fp16
 

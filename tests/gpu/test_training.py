@@ -87,7 +87,7 @@ def test_a_graph_trains_as_single_operations_do(
     assert isinstance(start["optimizer_states"][0]["param_groups"][0]["lr"], float)
 
 
-CAPTURED = [(g, n) for g in ("pooling", "embedding", "loss", "sampler") for n in names(g) if n != "gru"]
+CAPTURED = [(g, n) for g in ("pooling", "embedding", "loss", "sampler") for n in names(g) if n not in ("gru", "lstm")]
 
 
 @pytest.mark.parametrize(("group", "name"), CAPTURED)
@@ -103,6 +103,14 @@ def test_batch_normalisation_is_captured(stores: Path, tmp_path: Path) -> None:
         state = weights(tmp_path / name)
         counts.append([int(x) for key, x in state.items() if "num_batches_tracked" in key])
     assert counts[0] == counts[1]
+    np.testing.assert_allclose(probabilities(tmp_path / "graph"), probabilities(tmp_path / "eager"), atol=1e-5)
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_weights_with_batch_norm_are_averaged(stores: Path, tmp_path: Path, average: str) -> None:
+    chosen = (f"callbacks=[default,{average}]", f"callbacks.{average}.first=4", f"callbacks.{average}.every=2")
+    for name, kind in (("eager", EAGER), ("graph", GRAPH)):
+        trained(stores, tmp_path / name, *DEVICE, *kind, *FP32, "embedding.batch_norm=true", *chosen)
     np.testing.assert_allclose(probabilities(tmp_path / "graph"), probabilities(tmp_path / "eager"), atol=1e-5)
 
 
@@ -198,7 +206,7 @@ class WatchMemory(Callback):
     seen: ClassVar[dict[int, int]] = {}
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        if trainer.global_step in (500, 2500):
+        if trainer.global_step in (1000, 2500):
             WatchMemory.seen[trainer.global_step] = torch.cuda.memory_allocated()
 
 
@@ -208,7 +216,7 @@ def test_memory_does_not_grow(stores: Path, tmp_path: Path, kind: tuple[str, ...
     steps = ("trainer.max_steps=2500", "trainer.val_check_interval=500", "trainer.log_every_n_steps=50")
     WatchMemory.seen.clear()
     trained(stores, tmp_path, *DEVICE, *kind, *steps, "callbacks.checkpoints.every=2500", watch)
-    assert WatchMemory.seen[2500] <= WatchMemory.seen[500] + 2**16
+    assert WatchMemory.seen[2500] <= WatchMemory.seen[1000] + 2**16
 
 
 def test_versions_leave_out_what_is_not_installed(stores: Path, tmp_path: Path) -> None:

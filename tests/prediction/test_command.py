@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def arguments(made: tuple[Path, Store], tmp_path: Path, monkeypatch: pytest.Monk
     [
         (["picture=true", "format=csv"], "picture=true cannot be combined with format: omit format"),
         (["most_wrong=true"], "most_wrong needs picture=true, since it chooses the clips to draw"),
+        (["picture=true", "out=-"], "out must be a folder for pictures, got -"),
         (["class=Dog"], "class needs picture=true"),
         (["picture=true", "class=clas"], "class has 'clas', which is none of the 5 classes"),
         (["force=flase"], "force"),
@@ -56,3 +58,15 @@ def test_by_default_the_output_goes_to_the_folder_of_the_command(
     arguments += overrides
     main()
     assert (tmp_path / name).exists()
+
+
+def test_the_standard_output_holds_nothing_but_json_lines(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["out=-", "top_k=1"]
+    main()
+    printed = capsys.readouterr()
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+    assert len(lines) == 40
+    assert all(len(line["classes"]) == 1 for line in lines)
+    assert "Predictions: - (40 clips)" in printed.err

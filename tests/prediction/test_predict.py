@@ -17,8 +17,8 @@ import torch
 from audiobag.data.store import Store
 from audiobag.export import Tagger, load
 from audiobag.prediction import Outcome, open_clips, predict_bags, predict_to_file, stream
-from audiobag.prediction.segments import Rule, runs
 from audiobag.prepare.records import Clip
+from audiobag.sound.segments import Rule, runs
 from tests.export.fabricate import make_run
 
 
@@ -123,12 +123,35 @@ def test_segments_and_label_tracks_have_the_times_of_the_clip(
     assert min(float(row["probability"]) for row in found) >= 0.55
     assert min(float(row["frame"]) for row in found) >= 0.55
     track = run(source, out=tmp_path / "tracks", format="audacity", times="clip", **options).out
-    assert len(list(track.iterdir())) == 40
+    assert {path.stem for path in track.iterdir()} == {row["video_id"] for row in found}
+    few = run(source, out=tmp_path / "few", format="audacity", threshold=0.95, top_k=None).out
+    assert len(list(few.iterdir())) < 40, "clips without a segment have no file"
+    assert all(path.read_text() for path in few.iterdir())
     labels = (track / f"{found[0]['video_id']}.txt").read_text().splitlines()
     expected = {(float(r["start_seconds"]) - 30, r["class"]) for r in found if r["video_id"] == found[0]["video_id"]}
     assert {(float(a), name) for a, _, name in (label.split("\t") for label in labels)} == expected
     line = json.loads(run(source, out=tmp_path / "a.jsonl", segments=True, **options).out.read_text().splitlines()[0])
     assert set(line["classes"][0]) == {"class", "probability", "segments"}
+
+
+def test_json_lines_go_to_the_standard_output(
+    run: Callable[..., Outcome], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = run(out=tmp_path / "a.jsonl", frames=True).out.read_text()
+    done = run(out="-", frames=True)
+    assert capsys.readouterr().out == expected
+    assert (done.out, done.clips) == (Path("-"), 40)
+    assert not Path("-").exists()
+
+
+def test_json_lines_say_where_a_clip_can_be_heard(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    source = bare(made[1], tmp_path / "mine.npz", start_seconds=np.full(40, 30.0))
+    lines = run(source, out=tmp_path / "a.jsonl", audio_url="https://here/{video_id}?from={start}").out.read_text()
+    first = json.loads(lines.splitlines()[0])
+    assert first["url"] == f"https://here/{first['video_id']}?from=30"
+    assert "url" not in json.loads(run(source, out=tmp_path / "b.jsonl").out.read_text().splitlines()[0])
 
 
 @pytest.mark.parametrize(
@@ -182,6 +205,8 @@ def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_pa
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        ({"out": "-", "format": "csv"}, "format must be jsonl to write to the standard output, got csv"),
+        ({"audio_url": "clip.wav"}, "audio_url must be an http, https or file address"),
         ({"format": "xml"}, "format must be one of h5, csv, jsonl, audacity, got xml"),
         ({"threshold": 1.5}, r"threshold must be a number in \(0, 1\), got 1.5"),
         ({"median": 2}, "median must be an odd number of frames, 1 for no filter, got 2"),
@@ -254,3 +279,12 @@ def test_ids_that_are_cut_or_not_text_stay_apart(
     assert len([*folder.iterdir()]) == 40
     assert max(len(path.name) for path in folder.iterdir()) == 204
     assert len({row["video_id"] for row in rows(run(source, out=tmp_path / "a.csv", top_k=1).out)}) == 40
+
+
+def test_ids_that_differ_in_case_alone_have_files_of_their_own_on_every_disk(
+    run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
+) -> None:
+    ids = [f"{'aA'[n % 2]}{n // 2}".encode() for n in range(40)]  # a0, A0, a1, A1, ...
+    source = bare(made[1], tmp_path / "mine.npz", video_id=np.array(ids))
+    folder = run(source, out=tmp_path / "tracks", format="audacity", threshold=0.01).out
+    assert len({path.name.casefold() for path in folder.iterdir()}) == 40

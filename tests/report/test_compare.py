@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from audiobag.data.store import Store
 from audiobag.report.collect import collect
-from audiobag.report.compare import best, differences, flags, pairwise
+from audiobag.report.compare import best, differences, flags, pairwise, tied
 from audiobag.report.evidence import Labels, examine
 from audiobag.report.statistics import bootstrap_map, bootstrap_mean
 from audiobag.report.systems import System, group
@@ -88,12 +89,29 @@ def test_systems_with_different_classes_are_not_paired(tmp_path: Path, scored: S
     assert other.content_sha256[:8] in mixed
 
 
-def test_the_best_attention_system_is_compared_with_the_baseline(sweep: Path, scored: Store) -> None:
+def test_the_best_other_system_is_compared_with_the_baseline(sweep: Path, scored: Store) -> None:
     make_run(sweep / "max", scored, pooling="max", quality=4.0)
     found = systems(sweep)
     chosen = best(found, found[0])
     assert chosen is not None
-    assert chosen.name == "attention_softmax"
+    assert chosen.name == "max"
+
+
+def test_a_difference_is_judged_by_three_seeds_or_else_by_the_clips(sweep: Path, scored: Store) -> None:
+    make_run(sweep / "max", scored, pooling="max", quality=0.9)
+    found = {s.name: s for s in systems(sweep)}
+    evidence = examine([*found.values()], Labels(), [], 40)[0]
+    (seeds,) = differences([found["attention_softmax"]], found["average"], evidence)
+    (clips,) = differences([found["max"]], found["average"], evidence)
+    assert seeds.interval == (seeds.seeds, "3 seeds")
+    assert clips.interval == (clips.clips, "clips")
+    assert seeds.tells
+    assert replace(seeds, seeds=(-0.1, 0.3)).tells is False
+    assert replace(clips, clips=None, classes=None).interval is None
+    top = found["attention_softmax"]
+    assert tied(top, [*found.values()], "test", evidence) == set()
+    near = replace(top, name="near")
+    assert tied(top, [*found.values(), near], "test", {**evidence, "near": evidence[top.name]}) == {"near"}
 
 
 def test_runs_with_equal_seeds_data_and_revision_give_no_warning(sweep: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shutil
@@ -32,6 +33,7 @@ WRITTEN = {
     "pairwise.csv",
     "per_class.csv",
     "per_class.png",
+    "forest.png",
     "gain.png",
     "training.png",
     "calibration.png",
@@ -77,9 +79,46 @@ def test_the_page_loads_no_other_file(sweep: Path) -> None:
     page = report([sweep], replicates=0).page.read_text()
     references = References()
     references.feed(page)
-    assert len([r for r in references.found if r.startswith("data:image/png;base64,")]) == 5
+    assert len([r for r in references.found if r.startswith("data:image/png;base64,")]) == 3
+    assert page.count('<div class="plot"') == 3
     assert [r for r in references.found if not r.startswith(("data:", "#"))] == []
-    assert re.findall(r"https?://|url\(|@import|fetch\(", page) == []
+    own = re.sub(r'(?s)<script id="plotly">.*?</script>', "", page)  # it has addresses of maps, which are not drawn
+    assert re.findall(r"https?://|url\(|@import|fetch\(", own) == []
+    assert "default-src 'none'" in own, "the browser refuses to load other files"
+    assert len(own) < 1_000_000
+    assert len(page) - len(own) < 1_300_000
+
+
+def test_the_pictures_of_the_page_have_the_numbers_of_the_runs(sweep: Path) -> None:
+    written = report([sweep], replicates=0)
+    found = {}
+    for text in re.findall(r'data-plot="([^"]+)"', written.page.read_text()):
+        plot = json.loads(html.unescape(text))
+        found[plot["layout"]["yaxis"].get("title", {"text": "forest"})["text"]] = plot["data"]
+    (difference,) = csv.DictReader((sweep / "report" / "differences.csv").read_text().splitlines())
+    strong, weak = found["forest"]
+    assert weak["x"] == []
+    assert strong["x"] == [pytest.approx(float(difference["difference"]))]
+    assert strong["x"][0] + strong["error_x"]["array"][0] == pytest.approx(float(difference["seeds_high"]))
+    rows = {r["Class"]: r for r in csv.DictReader((sweep / "report" / "per_class.csv").read_text().splitlines())}
+    points = found["gain in AP over average"][0]
+    for name, y in zip(points["text"], points["y"], strict=True):
+        assert y == pytest.approx(float(rows[name]["attention_softmax"]) - float(rows[name]["average"]), abs=1e-5)
+    line = found["average precision"][1]
+    assert line["y"] == sorted(line["y"], reverse=True)
+
+
+def test_the_verdict_is_on_top(sweep: Path) -> None:
+    written = report([sweep], replicates=5)
+    (sentence,) = written.verdict
+    rows = csv.DictReader((sweep / "report" / "differences.csv").read_text().splitlines())
+    d = {k: float(v) for k, v in next(rows).items() if k.startswith(("difference", "seeds"))}
+    ends = f"95 % {d['seeds_low']:.4f} to {d['seeds_high']:.4f} over 3 seeds"
+    assert sentence == f"attention_softmax leads average by {d['difference']:.4f} mAP ({ends})."
+    page = written.page.read_text()
+    assert page.index(sentence) < page.index('id="scores"')
+    assert "<h1>Pooling: attention_softmax, average on balanced</h1>" in page
+    assert sentence.replace("_", "\\_") in (sweep / "report" / "report.md").read_text().replace("\\.", ".")
 
 
 def test_names_are_escaped(tmp_path: Path, scored: Store) -> None:
@@ -188,7 +227,7 @@ def keep_checkpoint(run: Path) -> Path:
     return path
 
 
-def test_clips_of_the_best_attention_system_are_on_the_page(sweep: Path, scored: Store) -> None:
+def test_clips_of_the_best_system_are_on_the_page(sweep: Path, scored: Store) -> None:
     checkpoint = keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
     written = report([sweep], replicates=0, load=load)
     assert written.notices == ()
@@ -232,7 +271,7 @@ def test_runs_of_the_version_before_are_reported(tmp_path: Path) -> None:
     assert written.left_out == ()
     assert written.notices == ()
     assert [table.rows[0][0] for table in written.tables] == ["paper/attention_softmax"] * 2
-    assert written.tables[0].rows[0][3] == "0.2939"
+    assert written.tables[0].rows[0][1] == "0.2939"
     assert (tmp_path / "calibration.png").exists()
 
 

@@ -14,6 +14,7 @@ from audiobag.report.statistics import (
     estimate,
     interval,
     weighted_average_precision,
+    within,
 )
 
 
@@ -105,17 +106,32 @@ def test_bootstrap_interval_of_map_is_that_of_scipy_and_scikit_learn() -> None:
 
     score = mAP(np.arange(80))
     drawn = stats.bootstrap((np.arange(80),), mAP, n_resamples=400, vectorized=False, method="percentile", rng=3)
-    found = interval(score, bootstrap_map(probability, labels, 400), 0, 1)
+    found = interval(score, bootstrap_map(probability, labels, 400))
     assert found is not None
     half = 1.959964 * float(drawn.standard_error)
     assert found == pytest.approx((score - half, score + half), abs=0.15 * half)
 
 
-def test_an_interval_is_centred_at_the_score_and_stays_in_its_range() -> None:
+def on_logit_scale(score: float, half: float) -> tuple[float, float]:
+    """The delta method: a width of h at x is h / (x (1 - x)) at its log-odds."""
+    odds, factor = score / (1 - score), math.exp(half / (score * (1 - score)))
+    return odds / factor / (1 + odds / factor), odds * factor / (1 + odds * factor)
+
+
+def test_an_interval_is_centred_at_the_score_or_stays_between_its_bounds() -> None:
     replicates = np.array([0.4, 0.6, 0.8])  # standard deviation 0.2
     assert interval(0.5, replicates) == pytest.approx((0.5 - 0.3919928, 0.5 + 0.3919928))
-    assert interval(0.1, replicates, 0, 1) == pytest.approx((0, 0.4919928))
-    assert interval(0.9, replicates, 0, 1) == pytest.approx((0.5080072, 1))
+    for score in (0.1, 0.5, 0.9):
+        assert interval(score, replicates, 0, 1) == pytest.approx(on_logit_scale(score, 0.3919928), abs=1e-6)
+    assert interval(1.0, replicates, 0, 1) == (1, 1)
+    low, high = interval(50.0, 100 * replicates, 0, 100) or (math.nan, math.nan)
+    assert (low / 100, high / 100) == pytest.approx(on_logit_scale(0.5, 0.3919928), abs=1e-6)
+
+
+@pytest.mark.parametrize("score", [1e-6, 0.01, 0.3, 0.9999])
+def test_a_narrow_interval_is_the_same_on_either_scale(score: float) -> None:
+    half = 1e-4 * score * (1 - score)
+    assert within(score, half, 0, 1) == pytest.approx((score - half, score + half), rel=1e-8, abs=1e-8 * half)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +141,7 @@ def test_there_is_no_interval_without_two_finite_replicates(value: float, replic
     assert interval(value, np.array(replicates)) is None
 
 
-def test_an_interval_over_seeds_can_be_clipped() -> None:
+def test_an_interval_over_seeds_stays_between_the_bounds() -> None:
     found = estimate([0.9, 0.99], 0, 1)
     assert found is not None
-    assert found.high == 1
-    assert found.low == pytest.approx(0.945 - 12.7062 * 0.045, abs=1e-5)
+    assert (found.low, found.high) == pytest.approx(on_logit_scale(0.945, 12.7062 * 0.045), abs=1e-4)

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from audiobag.runs import RunConfig
 from audiobag.runs.directory import RunDirectory
 from audiobag.sweep import launch, pool
+from audiobag.sweep.child import start
 from audiobag.sweep.handover import HandedOver, read
 from audiobag.sweep.launch import run_one
 from tests.commands import run_command
@@ -249,3 +250,13 @@ def test_modules_that_a_run_finds_are_found_by_jobs_and_their_ranks(
     assert done.returncode == 0, done.stderr
     (written,) = tmp_path.rglob("metrics.json")
     assert json.loads(written.read_text())["status"] == "done"
+
+
+def test_a_job_runs_the_code_that_its_sweep_froze(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    (code / "audiobag").mkdir(parents=True)
+    (code / "audiobag" / "__init__.py").write_text("frozen = True\n")
+    (code / "revision.json").write_text('{"audiobag": {"revision": "abc-dirty"}}')
+    program = "import audiobag, os; print(audiobag.frozen, os.environ['AUDIOBAG_REVISION'])"
+    assert start([sys.executable, "-c", program], tmp_path / "job", {}, code).wait(60) == 0
+    assert (tmp_path / "job" / "job.log").read_text() == "True abc-dirty\n"

@@ -9,7 +9,12 @@ import pytest
 from audiobag.runs import RunDirectory
 from tests.composing import trained
 
-EVERYTHING = ("logger=[csv,wandb_offline,tensorboard,mlflow]", "tags=[ours,two words]", "logger.wandb.notes=a note")
+EVERYTHING = (
+    "logger=[csv,wandb_offline,tensorboard,mlflow]",
+    "logger.wandb.artifacts=[model,predictions,tables,pictures]",
+    "tags=[ours,two words]",
+    "logger.wandb.notes=a note",
+)
 
 
 @pytest.fixture(scope="session")

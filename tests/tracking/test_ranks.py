@@ -26,10 +26,10 @@ def test_two_ranks_are_tracked_as_one_run(data: Path, tmp_path: Path) -> None:
     assert tracked.exit_code == 0
     assert tracked.run.run_id == run.tracked("wandb")["id"]
     assert tracked.config["trainer"]["devices"] == 2
-    assert list(tracked.run.tags) == ["a", "b", "synthetic"]
+    assert list(tracked.run.tags) == ["a", "b", "synthetic", "attention_softmax"]
     for name in ("train/loss", "train/clips_per_second"):
         assert tracked.curve(name) == pytest.approx(run.curve(name))
-    assert [*tracked.curve("train/loss")] == [0, 1, 2, 3]
+    assert [*tracked.curve("train/loss")] == [1, 2, 3, 4]
     test = (run.metrics() or {})["test"]
     for name in ("mAP", "AUC", "d_prime"):
         assert tracked.curve(f"test/{name}") == {4: pytest.approx(test[name], abs=1e-6)}

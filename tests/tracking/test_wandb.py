@@ -22,7 +22,7 @@ from audiobag.training.callbacks import Heartbeat
 from audiobag.utils.errors import InputError, Interrupted
 from tests.composing import small_training, trained
 from tests.conftest import make_store
-from tests.tracking.dotwandb import Tracked, starts
+from tests.tracking.dotwandb import Tracked, records, starts
 
 OFFLINE = "logger=wandb_offline"
 
@@ -38,7 +38,7 @@ def test_the_run_has_its_name_tags_and_configuration(run: RunDirectory, tracked:
     assert about.run_id == run.tracked("wandb")["id"]
     assert (about.project, about.display_name, about.job_type) == ("audiobag", "alone", "train")
     assert (about.run_group, about.notes) == ("", "a note")
-    assert list(about.tags) == ["ours", "two words", "synthetic", "attention_softmax"]
+    assert list(about.tags) == ["ours", "two words", "synthetic", "attention_softmax"]  # experiment and pooling
     assert tracked.exit_code == 0
     config = tracked.config
     assert config["embedding"]["width"] == 8
@@ -53,12 +53,19 @@ def test_history_and_summary_have_the_numbers_of_the_run(run: RunDirectory, trac
     metrics = run.metrics() or {}
     for name in ("train/loss", "train/lr", "train/clips_per_second", "memory/peak_gib"):
         assert tracked.curve(name) == pytest.approx(run.curve(name))
-        assert [*tracked.curve(name)] == [1, 3, 5, 7]
-    assert [*tracked.curve("val/mAP")] == [3, 7, 8]
+        assert [*tracked.curve(name)] == [2, 4, 6, 8]
+    for name in ("val/mAP", "val/loss"):
+        assert [*tracked.curve(name)] == [4, 8]
+        assert tracked.curve(name) == pytest.approx(run.curve(name))
     for scored in ("val", "test", "test_averaged"):
         for name in ("mAP", "AUC", "d_prime"):
             assert tracked.curve(f"{scored}/{name}")[8] == pytest.approx(metrics[scored][name], abs=1e-6)
-            assert tracked.summary[f"{scored}/{name}"] == metrics[scored][name]
+            shown = tracked.summary[f"{scored}/{name}"]
+            assert (shown["last"] if scored == "val" else shown) == pytest.approx(metrics[scored][name], abs=1e-6)
+    for name, best in (("mAP", max), ("AUC", max), ("d_prime", max), ("loss", min)):
+        values = [row[f"val/{name}"] for row in tracked.history if f"val/{name}" in row]
+        assert tracked.summary[f"val/{name}"][best.__name__] == best(values)
+    assert tracked.summary["objective"] == metrics["val"]["mAP"]
     assert tracked.summary["clips_per_second"] == metrics["train"]["clips_per_second"]
 
 
@@ -121,6 +128,33 @@ class Trouble:
         monkeypatch.setattr(Heartbeat, "on_train_batch_end", on_train_batch_end)
 
 
+def test_what_is_sent_is_chosen_and_told(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    few = ("trainer.max_steps=2", "tags=[]")
+    with caplog.at_level(logging.INFO, "audiobag"):
+        trained(data, tmp_path / "a", OFFLINE, *few, "logger.wandb.artifacts=[]")
+        trained(data, tmp_path / "b", OFFLINE, *few)
+    nothing, usual = (starts(tmp_path / name)[0] for name in "ab")
+    assert (nothing.artifacts, "per_class" in nothing.summary, nothing.images("measure")) == ([], False, {})
+    assert [artifact.type for artifact in usual.artifacts] == ["run_table", "model"]
+    told = [r.getMessage() for r in caplog.records if r.getMessage().startswith("W&B: the run sends")]
+    assert told[0] == "W&B: the run sends curves and no files; not model, predictions, tables, pictures"
+    assert told[1] == ("W&B: the run sends curves and the model (about 0.0 MB), tables and pictures; not predictions")
+    with pytest.raises(InputError, match="artifacts must be one of model, predictions, tables, pictures, got movies"):
+        WandbTracker(artifacts=["movies"])
+
+
+def test_an_interrupted_run_is_given_back_to_its_sweep(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trouble(monkeypatch, Interrupted())
+    with pytest.raises(Interrupted):
+        trained(data, tmp_path, OFFLINE)
+    (path,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    kinds = [record.WhichOneof("record_type") for record in records(path.read_bytes())]
+    assert "preempting" in kinds
+    assert starts(tmp_path)[0].exit_code == 75
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(RuntimeError("bug"), 1), (InputError("mistake"), 2), (Interrupted(), 75), (SystemExit(75), 75)]
 )
@@ -132,7 +166,7 @@ def test_the_exit_code_is_recorded_however_a_run_ends(
         trained(data, tmp_path, OFFLINE)
     (tracked,) = starts(tmp_path)
     assert tracked.exit_code == code
-    assert tracked.curve("train/loss").keys() == {1}
+    assert tracked.curve("train/loss").keys() == {2}
     assert tracked.config["seed"] == 0
 
 
@@ -265,7 +299,7 @@ def test_the_environment_decides_what_the_command_does_not(
     about = tracked.run
     assert (about.project, about.entity, about.display_name, about.run_id) == ("mine", "team", "a name", "id42")
     assert (about.run_group, about.job_type, about.notes) == ("a group", "search", "noted")
-    assert list(about.tags) == ["one", "two", "synthetic"]
+    assert list(about.tags) == ["one", "two", "synthetic", "attention_softmax", "a group"]
     assert not (tmp_path / "run" / "wandb").exists()
     assert RunDirectory(tmp_path / "run").unsent() == [tracked.folder]
 
@@ -281,7 +315,7 @@ def test_the_command_decides_before_the_environment(
     (tracked,) = starts(tmp_path)
     about = tracked.run
     assert {about.project, about.run_group, about.notes, about.job_type} == {"command"}
-    assert list(about.tags) == ["command", "synthetic"]
+    assert list(about.tags) == ["command", "synthetic", "attention_softmax"]
 
 
 def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

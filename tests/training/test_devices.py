@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 
-from audiobag.training.devices import set_matmul_precision
+from audiobag.training.devices import concrete_accelerator, device_count, set_matmul_precision
+from audiobag.training.fitting import TRAINER_DEFAULTS
 from audiobag.training.options import check_clipping, check_options
+from audiobag.utils.processes import available_cores
+from tests.composing import trained
 
 _PAGES = """
 import resource
@@ -74,3 +81,44 @@ def test_tf32_is_for_mixed_precision_on_gpus(accelerator: str, precision: str, e
         assert torch.get_float32_matmul_precision() == expected
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "expected"), [(1, 1, "gpu"), (0, 1, "mps"), (0, 0, "cpu")])
+def test_auto_takes_the_best_device_there_is(
+    cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: bool(mps))
+    assert concrete_accelerator("auto") == expected
+    assert concrete_accelerator("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("there", "options", "said"),
+    [
+        (True, {}, None),
+        (False, {}, "torch finds no GPU of Apple here"),
+        (True, {"precision": "bf16-mixed"}, "precision must be 32-true on Apple's GPUs"),
+        (True, {"devices": 2}, "devices must be 1 on Apple's GPUs"),
+    ],
+)
+def test_a_gpu_of_apple_is_one_device_with_full_precision(
+    there: bool, options: dict[str, object], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there)
+    asked = {**TRAINER_DEFAULTS, "accelerator": "mps", "max_steps": 1, **options}
+    with pytest.raises(ValueError, match=said) if said else nullcontext():
+        check_options(asked)
+    assert device_count("mps", "auto") == 1
+
+
+def test_a_run_starts_with_trainer_auto_and_without_what_linux_alone_has(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mallopt, prctl and sched_getaffinity are taken away."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_: object())
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert available_cores() == os.cpu_count()
+    assert trained(data, tmp_path, "trainer=auto", "trainer.max_steps=2").metrics["train"]["accelerator"] == "cpu"

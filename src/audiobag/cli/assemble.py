@@ -21,7 +21,8 @@ from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
-from audiobag.runs import RunConfig
+from audiobag.runs import RunConfig, RunDirectory
+from audiobag.runs.lengthening import lengthen_here
 from audiobag.runs.presence import present
 from audiobag.training import evaluate, evaluate_ensemble, fit
 from audiobag.training.cluster import is_first
@@ -51,16 +52,21 @@ def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any
     data.setup("fit")
     check_seed(options.seed)
     seed_everything(options.seed, verbose=False)
+    parts = {
+        "loss": build("loss", options.loss),
+        "augment": _built("augment", options.augment),
+        "optimizer": build("optimizer", options.optimizer),
+        "lr_scheduler": build("lr_scheduler", options.lr_scheduler) if options.lr_scheduler else None,
+        "callbacks": _built("callbacks", options.callbacks),
+        "loggers": _built("logger", options.logger),
+        **_trainer(options.trainer, fit),
+    }
+    model = model_of(options, data.test_store)
+    lengthen_here(RunDirectory(out), config, first=is_first())
     return fit(
-        model_of(options, data.test_store),
+        model,
         data,
         out,
-        loss=build("loss", options.loss),
-        augment=_built("augment", options.augment),
-        optimizer=build("optimizer", options.optimizer),
-        lr_scheduler=build("lr_scheduler", options.lr_scheduler) if options.lr_scheduler else None,
-        callbacks=_built("callbacks", options.callbacks),
-        loggers=_built("logger", options.logger),
         seed=options.seed,
         select=options.select,
         compile=options.compile,
@@ -69,7 +75,7 @@ def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any
         ckpt_path=options.ckpt_path,
         init_from=options.init_from,
         config=config,
-        **_trainer(options.trainer, fit),
+        **parts,
     )
 
 

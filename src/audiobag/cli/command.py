@@ -31,11 +31,17 @@ from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import folder_or_temporary
-from hydra_plugins.audiobag_launcher import HandOverLauncher, PoolLauncher, WorkingDirectorySearchPath
+from hydra_plugins.audiobag_launcher import (
+    HandOverLauncher,
+    PoolLauncher,
+    SlurmLauncher,
+    WorkingDirectorySearchPath,
+)
 
 T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_WANDB_SWEEP = "--wandb-sweep"
 _REMEDY = "use the options that it was started with, or choose another folder: {}=..."
 
 # Run directories that are named by the second alone collide.
@@ -76,7 +82,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
 
     schema.register(root)
     # Hydra finds plugins by itself in a wheel, and not in an editable install.
-    for plugin in (PoolLauncher, HandOverLauncher, WorkingDirectorySearchPath):
+    for plugin in (PoolLauncher, SlurmLauncher, HandOverLauncher, WorkingDirectorySearchPath):
         Plugins.instance().register(plugin)
     main = hydra.main(config_path="pkg://audiobag.conf", config_name=root, version_base="1.3")(task)
 
@@ -91,8 +97,13 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         try:
             with _hydra_raises():
                 _refuse_null_options(arguments)
+                overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
-                    help.show(root, [a for a in arguments if not a.startswith("-")])
+                    help.show(root, overrides)
+                elif _WANDB_SWEEP in arguments and root == "train":
+                    from audiobag.cli import wandb_sweep  # imports torch
+
+                    wandb_sweep.show(root, overrides)
                 else:
                     main()
         except Exception as error:

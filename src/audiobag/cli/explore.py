@@ -1,4 +1,4 @@
-"""audiobag-explore: a local page for one run or two."""
+"""audiobag-explore: a local page for some runs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def main() -> None:
 
 
 def _explore(called: Invocation[ExploreOptions]) -> None:
-    if importlib.util.find_spec("dash") is None:
-        raise InputError("audiobag-explore needs dash: pip install 'audiobag[explore]'")
+    if importlib.util.find_spec("flask") is None:
+        raise InputError("audiobag-explore needs flask: pip install 'audiobag[explore]'")
     from audiobag.explore import open_runs
-    from audiobag.explore.app import make_app
+    from audiobag.explore.app import load_models, make_app
     from audiobag.explore.serve import check_loopback, serve
     from audiobag.export import load
     from audiobag.training.interruption import deferred, requested
@@ -36,9 +36,12 @@ def _explore(called: Invocation[ExploreOptions]) -> None:
     check_loopback(options.host)
     check_whole("port", options.port, 0, ", or 0 for any free port")
     folders = [Path(str(folder)) for folder in listed(options.runs)]
-    app = make_app(open_runs(folders, partial(load, allow=options.allow)))
+    read = partial(load, allow=options.allow)
+    opened = open_runs(folders, read, audio_url=options.audio_url, strong=options.strong)
+    load_models(opened)
+    app = make_app(opened)
     with deferred():  # Ctrl-C is the normal way to end the command, not an interruption
-        serve(app.server, options.host, options.port, _say, requested)
+        serve(app, options.host, options.port, _say, requested)
 
 
 def _say(address: str) -> None:

@@ -31,13 +31,14 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     return [*flags, *overrides]
 
 
-def name_folders(arguments: Sequence[str]) -> list[str]:
-    """Return command line arguments with the folders in one override `runs=[...]`.
+def name_folders(arguments: Sequence[str], key: str = "runs") -> list[str]:
+    """Return command line arguments with the folders or files in one override, by default `runs=[...]`.
 
     An argument with a `=` is an override unless a folder of that name exists, such as `pooling=max,seed=0` of a sweep.
 
     Args:
         arguments: as given.
+        key: of the override.
 
     Example:
         >>> name_folders(["table2", "out=docs"])
@@ -53,4 +54,4 @@ def name_folders(arguments: Sequence[str]) -> list[str]:
         if not for_hydra and not folders:
             place = len(kept)  # an override after the value of a flag is refused by Hydra's parser
         (kept if for_hydra else folders).append(argument)
-    return [*kept[:place], f"runs=[{','.join(map(quoted, folders))}]", *kept[place:]] if folders else kept
+    return [*kept[:place], f"{key}=[{','.join(map(quoted, folders))}]", *kept[place:]] if folders else kept

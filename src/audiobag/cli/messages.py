@@ -23,6 +23,15 @@ from audiobag.utils.errors import InputError, causes
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _RENAMED = {"scheduler": "lr_scheduler"}
+# Options of Hydra's plugins, the package of each, and what installs it.
+_PLUGINS = {
+    "hydra/sweeper/optuna": ("hydra-optuna-sweeper", "'audiobag[optuna]'"),
+    "hydra/launcher/ray": ("hydra-ray-launcher", "'audiobag[ray]'"),
+    "hydra/launcher/submitit": (
+        "hydra-submitit-launcher",
+        "hydra-submitit-launcher, or use hydra/launcher=slurm_gpu",
+    ),
+}
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -55,7 +64,18 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if isinstance(error, HydraException):
+        if (missing := _missing_extra(str(error))) is not None:
+            return missing
         return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
+    return None
+
+
+def _missing_extra(text: str) -> str | None:
+    """Return the sentence for an option of a plugin that is not installed; None if the text is about something else."""
+    for option, (package, extra) in _PLUGINS.items():
+        if re.search(rf"Could not (?:find|load) '{option}", text):
+            group, _, name = option.rpartition("/")
+            return f"{group}={name} needs {package}, which is not installed: pip install {extra}"
     return None
 
 

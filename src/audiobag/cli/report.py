@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ def main() -> None:
 def _report(called: Invocation[Any]) -> None:
     from audiobag.report import report
     from audiobag.report.collect import unsent
+    from audiobag.runs.offline import sync_command
 
     options = called.options
     if options.dashboard is not None:
@@ -33,7 +33,7 @@ def _report(called: Invocation[Any]) -> None:
     runs = [Path(str(folder)) for folder in listed(options.runs)]
     classes = None if options.classes is None else [str(name) for name in listed(options.classes)]
     out = None if options.out is None else Path(options.out)
-    _show(report(runs, out, options.baseline, classes, options.replicates, _load))
+    _show(report(runs, out, options.baseline, classes, options.replicates, _load, options.audio_url))
     if options.dashboard:
         from audiobag.report.dashboard import publish
 
@@ -42,8 +42,7 @@ def _report(called: Invocation[Any]) -> None:
         for url in urls:
             _say(f"Dashboard: {url}")
     if starts := unsent(runs):
-        # W&B needs the starts of an interrupted and continued run in their order.
-        _say(f"Offline W&B runs; to send them: wandb sync {shlex.join(map(str, starts))}")
+        _say(f"Offline W&B runs; to send them: {sync_command(starts)}")
 
 
 def _load(path: Path) -> Tagger:
@@ -64,12 +63,15 @@ def _show(written: Report) -> None:
     from rich.text import Text
 
     console = Console()
+    for sentence in written.verdict:
+        _say(sentence, style="bold")
     for table in written.tables:
         shown = Table(title=Text(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, column in enumerate(table.columns[: table.essential]):
             shown.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
-        for row in table.rows:
-            shown.add_row(*map(Text, row[: table.essential]))
+        for i, row in enumerate(table.rows):
+            cells = enumerate(row[: table.essential])
+            shown.add_row(*(Text(cell, style="bold" if (i, j) in table.bold else "") for j, cell in cells))
         console.print(shown)
     _warn(written.notices)
     for each in written.left_out:

@@ -67,6 +67,27 @@ class Combine(StrEnum):
     probability = "probability"
 
 
+class Channels(StrEnum):
+    """What becomes of the channels of a recording."""
+
+    mix = "mix"
+    each = "each"
+
+
+class Precision(StrEnum):
+    """Bits in which an encoder computes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class SoundSize(StrEnum):
+    """Sizes of the synthetic sounds."""
+
+    tiny = "tiny"
+    small = "small"
+
+
 class Size(StrEnum):
     """Sizes of the synthetic data set."""
 
@@ -154,6 +175,30 @@ class PrepareOptions:
 
 
 @dataclass
+class EmbedOptions:
+    """Options of audiobag-embed, see conf/embed.yaml."""
+
+    source: Any = MISSING
+    out: str = MISSING
+    encoder: dict[str, Any] = MISSING
+    labels: Any = MISSING
+    split: str | None = MISSING
+    eval_fold: Any = MISSING
+    eval_fraction: float = MISSING
+    clip_seconds: float | None = MISSING
+    clip_hop_seconds: float | None = MISSING
+    channels: Channels = MISSING
+    pad_short: bool = MISSING
+    batch_size: int = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+    size: SoundSize = MISSING
+    threads: int | None = MISSING
+    on_error: OnError = MISSING
+    force: bool = MISSING
+
+
+@dataclass
 class PredictOptions:
     """Options of audiobag-predict, see conf/predict.yaml."""
 
@@ -173,9 +218,35 @@ class PredictOptions:
     most_wrong: bool = MISSING
     at_most: int = MISSING
     times: Times = MISSING
+    audio_url: str | None = MISSING
     batch_size: int = MISSING
     threads: int | None = MISSING
     on_error: OnError = MISSING
+    allow: Any = MISSING
+    encoder: dict[str, Any] | None = None
+    clip_seconds: float | None = MISSING
+    channels: Channels = MISSING
+    pad_short: bool = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+
+
+@dataclass
+class ListenOptions:
+    """Options of audiobag-listen, see conf/listen.yaml."""
+
+    source: Any = MISSING
+    checkpoint: str = MISSING
+    out: str | None = MISSING
+    top_k: int = MISSING
+    threshold: float = MISSING
+    median: int = MISSING
+    browser: bool | None = MISSING
+    encoder: dict[str, Any] | None = None
+    clip_seconds: float | None = MISSING
+    device: str | None = MISSING
+    precision: Precision = MISSING
+    threads: int | None = MISSING
     allow: Any = MISSING
 
 
@@ -189,6 +260,7 @@ class ReportOptions:
     classes: Any = MISSING
     replicates: int = MISSING
     dashboard: str | None = MISSING
+    audio_url: str | None = MISSING
 
 
 @dataclass
@@ -198,6 +270,8 @@ class ExploreOptions:
     runs: Any = MISSING
     host: str = MISSING
     port: int = MISSING
+    audio_url: str | None = MISSING
+    strong: str | None = MISSING
     allow: Any = MISSING
 
 
@@ -212,6 +286,7 @@ class ExportOptions:
     store: str | None = MISSING
     replicates: int = MISSING
     half: bool = MISSING
+    with_encoder: bool = MISSING
     allow: Any = MISSING
 
 
@@ -226,10 +301,44 @@ class PoolOptions:
     dry_run: bool = MISSING
 
 
+@dataclass
+class SlurmOptions:
+    """Options of the launchers for SLURM, see conf/hydra/launcher/slurm_gpu.yaml. Resources have submitit's names."""
+
+    _target_: str = MISSING
+    wait: bool = MISSING
+    dry_run: bool = MISSING
+    submitit_folder: str = MISSING
+    name: str = MISSING
+    timeout_min: int = MISSING
+    nodes: int = 1
+    tasks_per_node: int = 1
+    gpus_per_node: int | None = None
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    comment: str | None = None
+    gres: str | None = None
+    gpus_per_task: int | None = None
+    cpus_per_gpu: int | None = None
+    mem_per_gpu: str | None = None
+    mem_per_cpu: str | None = None
+    array_parallelism: int = 256
+    stderr_to_stdout: bool = False
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    setup: list[str] = field(default_factory=list)
+
+
 SCHEMAS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "prepare": PrepareOptions,
+    "embed": EmbedOptions,
+    "listen": ListenOptions,
     "predict": PredictOptions,
     "report": ReportOptions,
     "explore": ExploreOptions,
@@ -240,7 +349,7 @@ KEYWORDS = {"class": "class_name"}
 
 
 def register(name: str) -> None:
-    """Store the schemas of a command and of the launcher in Hydra's ConfigStore, `train_schema` for conf/train.yaml.
+    """Store the schemas of a command and of the launchers in Hydra's ConfigStore, `train_schema` for conf/train.yaml.
 
     The schemas are open, so that a YAML file can define a key of its own for other keys to refer to; `options_of`
     refuses keys that nothing refers to.
@@ -254,3 +363,4 @@ def register(name: str) -> None:
     store = ConfigStore.instance()
     store.store(f"{name}_schema", node, provider="audiobag")
     store.store("pool_schema", PoolOptions, group="hydra/launcher", provider="audiobag")
+    store.store("slurm_schema", SlurmOptions, group="hydra/launcher", provider="audiobag")

@@ -136,7 +136,7 @@ def _details(run: RunStatus) -> str:
     if run.doing:
         parts += [str(where["host"])] if "host" in where else []
         parts += [f"pid {where['pid']}"] if "pid" in where else []
-        parts += [f"job {where['slurm_job']}"] if "slurm_job" in where else []
+    parts += [f"job {where['slurm_job']}"] if "slurm_job" in where else []
     return ", ".join(parts)
 
 

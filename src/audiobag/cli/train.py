@@ -86,6 +86,8 @@ def _of_first_rank(out: Path) -> RunConfig | None:
 def run(options: TrainOptions, config: RunConfig, out: Path) -> float | None:
     """Train one run unless it is complete, print its scores and return val/mAP.
 
+    A run of the same configuration with a smaller max_steps is lengthened.
+
     Args:
         options: of the run.
         config: the configuration to record.
@@ -93,8 +95,10 @@ def run(options: TrainOptions, config: RunConfig, out: Path) -> float | None:
     """
     from audiobag.cli.tables import show_scores
     from audiobag.runs import RunDirectory
+    from audiobag.runs.lengthening import can_lengthen
 
-    record = RunDirectory(out).finished(config.config)
+    directory = RunDirectory(out)
+    record = None if can_lengthen(directory, config.config) else directory.finished(config.config)
     if record is None:
         with _exclusive(out):
             # torch and Lightning take seconds to import: only if there is something to train.

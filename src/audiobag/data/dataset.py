@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiobag.bags import Bags
+from audiobag.data.encoders import other_encoder
 from audiobag.data.store import Store
 from audiobag.labels import LabelTable
 from audiobag.utils.errors import InputError
@@ -100,7 +101,8 @@ def check_alike(a: Store, b: Store) -> None:
     """Check that one model can take both stores.
 
     Raises:
-        ValueError: the stores differ in frame width, dtype, classes, scale or offset; the message names the first.
+        ValueError: the stores differ in frame width, dtype, classes, scale, offset or encoder; the message names the
+            first.
     """
     for what, of_a, of_b in (
         ("numbers a frame", a.dim, b.dim),
@@ -113,3 +115,5 @@ def check_alike(a: Store, b: Store) -> None:
             raise InputError(f"{a.path} has {what} {of_a}, {b.path} has {of_b}: prepare both from one release")
     if a.description.class_names != b.description.class_names:
         raise InputError(f"{a.path} and {b.path} name their classes differently: prepare both from one release")
+    if difference := other_encoder(a.description.encoder, b.description.encoder):
+        raise InputError(f"{a.path} and {b.path} are by other encoders ({difference}): embed both with one")

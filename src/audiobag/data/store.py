@@ -20,7 +20,8 @@ A store may also have a group `strong`, see `audiobag.data.strong_events`.
 
 Attributes: `format_version`, `content_sha256` (of all data sets and the next three attributes), `scale` and `offset`
 (x * scale + offset dequantises a frame; 1/128 and -1 for AudioSet), `frame_seconds` (duration of a frame), `source`
-(name of the source, for information).
+(name of the source, for information). Stores of embeddings that audiobag made also have `encoder`, a JSON object with
+`name`, `config` and `weights_sha256` of the encoder; it is part of the checksum.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,10 @@ _WITNESS = ("witness_frames", "witness_offsets")
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """Classes of a data set and the meaning of its frames; the module's table gives the details."""
+    """Classes of a data set and the meaning of its frames; the module's table gives the details.
+
+    `encoder` is the record of the encoder that made the frames, see `audiobag.sound.Encoder`; None if it is unknown.
+    """
 
     class_names: tuple[str, ...]
     class_mids: tuple[str, ...]
@@ -58,6 +62,7 @@ class DatasetInfo:
     scale: float
     offset: float
     source: str
+    encoder: Mapping[str, Any] | None = None
 
     def wrong(self) -> str | None:
         """Return what is wrong with the three numbers, in words; None if they are right."""
@@ -172,6 +177,10 @@ def write_store(
         meaning = {k: getattr(description, k) for k in ("scale", "offset", "frame_seconds")}
         digest.update(json.dumps(meaning, sort_keys=True).encode())
         file.attrs.update(meaning)
+        if description.encoder is not None:
+            encoder = json.dumps(description.encoder, sort_keys=True)
+            digest.update(encoder.encode())
+            file.attrs["encoder"] = encoder
         file.attrs.update(attributes or {})
         file.attrs["source"] = description.source
         file.attrs["format_version"] = FORMAT_VERSION
@@ -206,6 +215,7 @@ def open_store(path: str | Path) -> Store:
                 scale=float(attributes["scale"]),
                 offset=float(attributes["offset"]),
                 source=str(attributes["source"]),
+                encoder=_encoder(attributes),
             )
             check_claim(file["frames"])
             frames = _map(path, file["frames"])
@@ -219,6 +229,15 @@ def open_store(path: str | Path) -> Store:
     if columns.offsets[-1] != len(frames):
         raise InputError(f"{path} has {len(frames)} frames but offsets for {columns.offsets[-1]}: make it again")
     return Store(path, frames, columns, description, str(attributes["content_sha256"]), attributes)
+
+
+def _encoder(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if "encoder" not in attributes:
+        return None
+    record = json.loads(str(attributes["encoder"]))
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+        raise ValueError("its record of the encoder is not one")
+    return record
 
 
 def _map(path: Path, frames: h5py.Dataset) -> NDArray[Any]:

@@ -1,5 +1,5 @@
-"""A local page for one run or two: each class with its AP, and the clips that were found, missed and mistaken."""
+"""A local page for some runs: each class with its AP, and the clips that were found, missed and mistaken."""
 
-from audiobag.explore.explored import Explored, open_runs
+from audiobag.explore.explored import Explored, Opened, open_runs
 
-__all__ = ["Explored", "open_runs"]
+__all__ = ["Explored", "Opened", "open_runs"]

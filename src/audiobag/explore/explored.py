@@ -3,165 +3,182 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.data.store import Store
-from audiobag.pictures.clips import ClipPicture
-from audiobag.report.clip_selection import highest
-from audiobag.report.clips import Load, Model, clip_pictures, load_scored
+from audiobag.pictures.listening import Listening, listening_of
+from audiobag.report.clip_selection import highest, recognised
+from audiobag.report.clips import Load, Model, load_scored
 from audiobag.report.collect import Run, collect
 from audiobag.report.evidence import Labels, predictions
 from audiobag.report.plots import Counts, class_counts
-from audiobag.report.systems import System
+from audiobag.report.systems import choose, group
 from audiobag.utils.errors import InputError
 
-SECTIONS: Final = {
-    "found": "Found: clips of the class with the highest F",
-    "missed": "Missed: clips of the class with the lowest F",
-    "mistaken": "False alarms: other clips with the highest F",
-}
+if TYPE_CHECKING:
+    from audiobag.bags import BagPrediction
+
+SECTIONS: Final = ("found", "missed", "mistaken")
 EACH: Final = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Explored:
-    """A run with its eval set. The model is loaded when it is first used.
+    """A run. The model is loaded when it is first used.
 
     Attributes:
-        name: name of the run, distinct from the other's.
+        name: name of the run, distinct from the others'.
         run: the run.
         store: its eval set.
-        counts: number of clips of each class.
         probability: F [N, K], with the scored weights.
-        positive: labels [N, K].
         load: loads the model of a checkpoint.
     """
 
     name: str
     run: Run
     store: Store
-    counts: Counts
     probability: NDArray[np.float32]
-    positive: NDArray[np.bool_]
     load: Load
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @cached_property
+    def _model(self) -> Model:
+        return load_scored(self.run, self.store, self.load)
+
+    def predict(self, rows: Sequence[int]) -> BagPrediction:
+        """Return the predictions for clips of the store. Threads may call it.
+
+        Raises:
+            ValueError: the checkpoint was deleted.
+        """
+        offsets = self.store.columns.offsets
+        with self._lock:
+            return self._model.predict([np.asarray(self.store.frames[offsets[i] : offsets[i + 1]]) for i in rows])
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Runs that were scored on the same eval set.
+
+    Attributes:
+        runs: at least one.
+        store: the eval set.
+        positive: its labels [N, K].
+        counts: number of clips of each class.
+        heard: where the clips can be heard.
+        first: the run on display at first, and the one that it is compared with.
+        truth: for each pair of a clip and a class with strong labels, [T], the frames in which the class is heard.
+    """
+
+    runs: tuple[Explored, ...]
+    store: Store
+    positive: NDArray[np.bool_]
+    counts: Counts
+    heard: Listening
+    first: tuple[int, int]
+    truth: Mapping[tuple[int, int], NDArray[np.bool_]]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the K classes."""
-        return self.run.classes.names
+        return self.store.description.class_names
 
-    @property
-    def system(self) -> System:
-        """The run as a system of one seed, for the report's figures."""
-        return System(self.name, (self.run,), {})
+    def clips(self, k: int, by: int) -> dict[str, list[int]]:
+        """Return up to three clips of class k for each of SECTIONS.
 
-    @cached_property
-    def model(self) -> Model:
-        """The model, with the scored weights.
+        Found are clips of the class in which it is `recognised`, highest F first; missed are its other clips, lowest F
+        first; mistaken are clips without the label, highest F first.
 
-        Raises:
-            ValueError: the checkpoint was deleted.
+        Args:
+            k: the class.
+            by: the run whose F counts.
         """
-        return load_scored(self.run, self.store, self.load)
-
-    def clips(self, k: int) -> dict[str, list[int]]:
-        """Return up to three clips of class k for each of SECTIONS, without repetition."""
-        score, has = self.probability[:, k], self.positive[:, k]
-        found = highest(score, has, EACH)
-        rest = has.copy()
-        rest[found] = False
+        probability, has = self.runs[by].probability, self.positive[:, k]
+        score, likely = probability[:, k], recognised(probability, k)
         return {
-            "found": found,
-            "missed": highest(-score, rest, EACH),
+            "found": highest(score, has & likely, EACH),
+            "missed": highest(-score, has & ~likely, EACH),
             "mistaken": highest(score, ~has, EACH),
         }
 
-    def look(self, rows: Sequence[int], k: int, why: str = "") -> list[ClipPicture]:
-        """Return clips with the model's predictions, for drawing.
 
-        Args:
-            rows: clips of the store.
-            k: a class to include.
-            why: note beside the ids.
+def open_runs(
+    folders: Sequence[Path], load: Load, *, audio_url: str | None = None, strong: str | Path | None = None
+) -> Opened:
+    """Open the runs at and below some folders, which were scored on the same eval set.
 
-        Raises:
-            ValueError: the checkpoint was deleted.
-        """
-        return clip_pictures(self.model, self.store, dict.fromkeys(rows, why), also=(k,), count=3)
-
-
-def open_runs(folders: Sequence[Path], load: Load) -> list[Explored]:
-    """Open one run, or two that were scored on the same eval set.
+    If each folder is a run, they are in the order of the folders, and the last is compared with the first. Otherwise
+    the best is first, and is compared with average pooling.
 
     Args:
-        folders: folders of the runs.
+        folders: folders of runs or of sweeps.
         load: loads the model of a checkpoint.
+        audio_url: address of the sound of a clip, see `Listening`; None for AudioSet's videos.
+        strong: strong labels of the eval set, see `audiobag.data.strong.strong_labels`; None for those that a synthetic
+            store has.
 
     Raises:
-        ValueError: there are not one or two folders, a folder is not one complete run, predictions or the eval set are
-            missing, or the eval sets differ.
+        ValueError: there is no complete run, predictions or the eval set are missing, or the eval sets differ.
     """
-    if len(folders) not in (1, 2):
-        raise InputError(f"{len(folders)} folders were given: expected one run, or two to compare")
-    runs = [_one(folder) for folder in folders]
-    labels, opened = Labels(), []
-    for run, name in zip(runs, _names(runs), strict=True):
-        store = labels.scored(run)
-        opened.append(
-            Explored(
-                name,
-                run,
-                store,
-                class_counts(run.classes),
-                predictions(run, store, averaged=False),
-                store.labels.dense(),
-                load,
-            )
-        )
-    first, last = opened[0], opened[-1]
-    if first.store.content_sha256 != last.store.content_sha256:
-        raise InputError(f"{folders[0]} and {folders[-1]} were scored on different eval sets: explore them separately")
-    return opened
+    runs, _ = collect(folders)
+    runs, first = _ordered(runs, folders)
+    labels = Labels()
+    store = labels.scored(runs[0])
+    for other in runs:
+        if labels.scored(other).content_sha256 != store.content_sha256:
+            one, two = runs[0].directory.path, other.directory.path
+            raise InputError(f"{one} and {two} were scored on different eval sets: explore them separately")
+    opened = [
+        Explored(name, run, store, predictions(run, store, averaged=False), load)
+        for name, run in zip(_names(runs), runs, strict=True)
+    ]
+    truth = _truth(store, strong)
+    heard = listening_of(store, audio_url)
+    return Opened(tuple(opened), store, store.labels.dense(), class_counts(runs[0].classes), heard, first, truth)
 
 
-def _one(folder: Path) -> Run:
-    runs, _ = collect([folder])
-    if len(runs) != 1:
-        raise InputError(f"{folder} holds {len(runs)} runs: give the folder of one, such as {runs[0].directory.path}")
-    return runs[0]
+def _ordered(runs: Sequence[Run], folders: Sequence[Path]) -> tuple[list[Run], tuple[int, int]]:
+    """Return the runs in the order of the page, and those that it compares at first."""
+    of = {run.directory.path: run for run in runs}
+    given = [of[path] for folder in folders if (path := folder.resolve()) in of]
+    if len(given) == len(runs):
+        return given, (len(given) - 1, 0)
+    ranked = sorted(runs, key=lambda run: -float(run.metrics["test"]["mAP"] or 0))
+    plain = {run.directory.path for run in choose(group(runs)[0], None).runs}
+    against = next((i for i, run in enumerate(ranked) if i and run.directory.path in plain), 1)
+    return ranked, (0, min(against, len(ranked) - 1))
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    paths = [run.directory.path for run in runs]
-    if len({path.name for path in paths}) == len(paths):
-        return [path.name for path in paths]
-    return [f"{n}: {path.parent.name}/{path.name}" for n, path in enumerate(paths, 1)]
-
-
-def order(opened: Sequence[Explored], by: str, find: str) -> list[int]:
-    """Return the classes whose names contain `find`, sorted.
-
-    Args:
-        opened: one run or two.
-        by: "name"; "clips", most first; "AP", highest first; or "difference", second minus first, largest first.
-        find: part of a name; case is ignored.
-    """
-    first, last = opened[0], opened[-1]
-    ap, other = first.run.classes.average_precision, last.run.classes.average_precision
-    keys: Mapping[str, NDArray[np.floating]] = {
-        "name": np.zeros(len(ap)),
-        "clips": -first.counts.clips.astype(float),
-        "AP": -ap,
-        "difference": ap - other,
+    """Return a name for each run: of its system and its seed, or else its folder."""
+    systems, repeats = group(runs)
+    if repeats or len(runs) == 1:
+        paths = [run.directory.path for run in runs]
+        unique = len({path.name for path in paths}) == len(paths)
+        return [path.name if unique else f"{path.parent.name}/{path.name}" for path in paths]
+    named = {
+        run.directory.path: system.label + (f", seed {run.seed}" if len(system.runs) > 1 else "")
+        for system in systems
+        for run in system.runs
     }
-    names = [name.casefold() for name in first.classes]
-    key = np.nan_to_num(keys[by], nan=np.inf)  # classes without AP come last
-    return sorted(
-        (k for k in range(len(names)) if find.strip().casefold() in names[k]), key=lambda k: (key[k], names[k])
-    )
+    return [named[run.directory.path] for run in runs]
+
+
+def _truth(store: Store, strong: str | Path | None) -> dict[tuple[int, int], NDArray[np.bool_]]:
+    if strong is None and store.columns.witness_frames is None:
+        return {}
+    from audiobag.data.strong import PLANTED, strong_labels
+
+    found = strong_labels(store, PLANTED if strong is None else strong)
+    rows, truth = found.rows, found.truth
+    return {
+        (int(rows[clip]), int(label)): shows
+        for clip, label, shows in zip(truth.clip, truth.label, np.asarray(truth.shows), strict=True)
+    }

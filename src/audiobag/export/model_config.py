@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audiobag.data.encoders import other_encoder, portable
+from audiobag.data.store import DatasetInfo
 from audiobag.runs.configuration import SCHEMA, upgraded
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import write_json, write_text
@@ -30,6 +32,7 @@ class ModelConfig:
         offset: see `scale`.
         class_names: K names, in the order of the model's outputs.
         training: for the record: `config`, the configuration of the training; its `schema` and `config_hash`; `step`.
+        encoder: record of the encoder that made the frames, see `audiobag.sound.Encoder`; None if it is unknown.
         members: of an ensemble, whose own embedding, pooling and training are empty; none for a single model.
     """
 
@@ -41,12 +44,13 @@ class ModelConfig:
     class_names: tuple[str, ...]
     training: dict[str, Any]
     members: tuple[ModelConfig, ...] = ()
+    encoder: Mapping[str, Any] | None = None
 
     @classmethod
     def of_members(cls, members: Sequence[ModelConfig]) -> ModelConfig:
         """Return the configuration of an ensemble, whose members have the same frames and classes."""
         first = members[0]
-        return cls({}, {}, first.dim, first.scale, first.offset, first.class_names, {}, tuple(members))
+        return cls({}, {}, first.dim, first.scale, first.offset, first.class_names, {}, tuple(members), first.encoder)
 
     @classmethod
     def of_checkpoint(cls, content: Mapping[str, Any]) -> ModelConfig:
@@ -66,11 +70,41 @@ class ModelConfig:
             offset=metadata["offset"],
             class_names=tuple(metadata["class_names"]),
             training={**record, "step": content["global_step"]},
+            encoder=metadata.get("encoder"),
         )
+
+    def check_frames(self, source: str | Path, dim: int, info: DatasetInfo) -> None:
+        """Check that frames are like those that the model was trained on.
+
+        Args:
+            source: where they are from, for the message.
+            dim: D.
+            info: their dequantisation and encoder.
+
+        Raises:
+            ValueError: names the first difference.
+        """
+        if difference := other_encoder(self.encoder, info.encoder):
+            raise InputError(
+                f"source must have embeddings of the encoder that the model was trained on, got {source} of another"
+                f" ({difference}): give recordings, which the model's own encoder reads"
+            )
+        for what, mine, theirs in (
+            ("width", self.dim, dim),
+            ("scale", self.scale, info.scale),
+            ("offset", self.offset, info.offset),
+        ):
+            if mine != theirs:
+                raise InputError(
+                    f"the model takes frames of {what} {mine}, those of {source} have {theirs}: give clips like those"
+                    " that it was trained on"
+                )
 
     def write(self, folder: Path) -> None:
         """Write config.json and class_names.json."""
         frames = {name: getattr(self, name) for name in _FRAMES}
+        if self.encoder is not None:
+            frames["encoder"] = portable(self.encoder)
         models = [
             {"embedding": one.embedding, "pooling": one.pooling, "training": _portable(one.training)}
             for one in self.members or [self]
@@ -108,7 +142,7 @@ class ModelConfig:
         members = content.get("members")
         if not isinstance(members, list) or not members or not all(isinstance(one, dict) for one in members):
             raise InputError(f"{folder} is damaged, its members is missing or has another type: export again")
-        frames = {name: content.get(name) for name in _FRAMES}
+        frames = {name: content.get(name) for name in (*_FRAMES, "encoder")}
         return cls.of_members([cls._of_content(folder, {**one, **frames}, names) for one in members])
 
     @classmethod
@@ -116,6 +150,9 @@ class ModelConfig:
         """Return the configuration of a single model, or of a member of an ensemble."""
         plain = {**_MODEL, **_FRAMES}
         wrong = [name for name, kind in plain.items() if not isinstance(content.get(name), kind)]
+        encoder = content.get("encoder")
+        if encoder is not None and not (isinstance(encoder, dict) and isinstance(encoder.get("name"), str)):
+            wrong.append("encoder")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             wrong.append("class_names")
         if wrong:
@@ -130,6 +167,7 @@ class ModelConfig:
             | model
             | {"training": {**training, "config": upgraded(training["config"], schema), "schema": SCHEMA}},
             class_names=tuple(names),
+            encoder=content.get("encoder"),
         )
 
 

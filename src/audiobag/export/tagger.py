@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,19 @@ from audiobag.export.frames import to_batch
 from audiobag.export.hub import HubMixin
 from audiobag.export.model_config import ModelConfig
 from audiobag.export.pretrained import locate, shipped
+from audiobag.export.recordings import recordings_of
+from audiobag.listening import Listened, listen
 from audiobag.model import BagClassifier, Ensemble
+from audiobag.prepare.source import AUDIOSET_DIM
 from audiobag.runs.checkpoints import checkpoint_model, load_checkpoint
 from audiobag.runs.safe_instantiate import restore_model
+from audiobag.sound import Encoder, Reading, restore_encoder
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic, write_text
 
 WEIGHTS = "model.safetensors"
+ENCODER_FILES = ("encoder.safetensors", "transformers/*")
+"""What `Encoder.bundle` writes."""
 
 
 class Tagger(nn.Module, HubMixin):
@@ -43,6 +50,7 @@ class Tagger(nn.Module, HubMixin):
         super().__init__()
         self.model = model
         self.model_config, self.card = model_config, card
+        self.folder: Path | None = None
         self.eval()
 
     @property
@@ -91,8 +99,60 @@ class Tagger(nn.Module, HubMixin):
         p = prediction.measure
         return BagPrediction(prediction.clip.cpu(), prediction.frame.cpu(), None if p is None else p.cpu())
 
+    def encoder(self, allow: Sequence[str] = ()) -> Encoder:
+        """Make the encoder that made the frames which the model was trained on.
+
+        Args:
+            allow: further packages whose modules the record may name; see `load`.
+
+        Raises:
+            ValueError: the model has no record of it, or its weights are not there.
+        """
+        record = self.model_config.encoder
+        if record is None:
+            of_audioset = " such as vggish for AudioSet's features" if self.model_config.dim == AUDIOSET_DIM else ""
+            raise InputError(
+                "encoder must be given for recordings, since the model has no record of the encoder that made its"
+                f" {self.model_config.dim} numbers a frame: add encoder=...{of_audioset}"
+            )
+        return restore_encoder(record, self.folder, allow)
+
+    def listen(
+        self,
+        recording: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        clip_seconds: float | None = None,
+        reading: Reading | None = None,
+        allow: Sequence[str] = (),
+    ) -> Listened:
+        """Return what the model hears in a recording of any length, which a notebook shows as a picture.
+
+        Args:
+            recording: a sound file.
+            encoder: the encoder; None for that of the model's record.
+            clip_seconds: duration of the clips that it is cut into; None for that of the clips that the model was
+                trained on, or else 10 s.
+            reading: how to read and encode; None for `audiobag.sound.Reading()`.
+            allow: further packages whose modules the record may name; see `load`.
+
+        Raises:
+            ValueError: the file is bad, or the encoder cannot be made or is another than the model's.
+
+        Example:
+            >>> audiobag.load("exported").listen("street.wav").segments()  # doctest: +SKIP
+            [(3.0, 5.0, 'Bell', 0.97)]
+        """
+        recordings = recordings_of(
+            self, recording, encoder=encoder, clip_seconds=clip_seconds, reading=reading, allow=allow
+        )
+        if len(recordings.files) != 1:
+            raise InputError(f"recording must be one sound file, got {recording} with {len(recordings.files)}")
+        self.model_config.check_frames(recording, recordings.dim, recordings.description)
+        return listen(recordings, recordings.files[0], self.class_names, self.predict)
+
     def write(self, folder: Path, half: bool = False) -> None:
-        """Write weights, configuration and card into an existing folder.
+        """Write weights, configuration and card into an existing folder, and the encoder if the export had it.
 
         Args:
             folder: the folder.
@@ -105,6 +165,8 @@ class Tagger(nn.Module, HubMixin):
             # safetensors' save_file makes the file unreadable for other users.
             temporary.write_bytes(save(weights, metadata={"format": "pt"}))
         self.model_config.write(folder)
+        if self.folder is not None:
+            _copy_encoder(self.folder, folder)
         write_text(folder / "README.md", self.card)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -135,7 +197,7 @@ class Tagger(nn.Module, HubMixin):
             force_download=force_download,
             local_files_only=local_files_only,
             token=token,
-            allow_patterns=["config.json", "class_names.json", "README.md", WEIGHTS],
+            allow_patterns=["config.json", "class_names.json", "README.md", WEIGHTS, *ENCODER_FILES],
         )
         return load(folder, allow=allow)
 
@@ -208,7 +270,18 @@ def _load_export(folder: Path, allow: Sequence[str]) -> Tagger:
     else:
         model = _restored(folder, config, weights, allow)
     card = folder / "README.md"
-    return Tagger(model, config, card.read_text(encoding="utf-8") if card.is_file() else "")
+    tagger = Tagger(model, config, card.read_text(encoding="utf-8") if card.is_file() else "")
+    tagger.folder = folder
+    return tagger
+
+
+def _copy_encoder(source: Path, target: Path) -> None:
+    """Copy the files of an encoder from one export to another."""
+    for path in (path for pattern in ENCODER_FILES for path in source.glob(pattern)):
+        copy = target / path.relative_to(source)
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy(path, copy)
 
 
 def _restored(folder: Path, config: ModelConfig, weights: dict[str, Tensor], allow: Sequence[str]) -> BagClassifier:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from rich.progress import Progress
 
+from audiobag.data.encoders import other_encoder
 from audiobag.data.store import Store
 from audiobag.export.card import card
 from audiobag.export.evidence import Evidence, find_store, gather
@@ -49,6 +50,7 @@ def write_export(
     store: str | Path | None = None,
     replicates: int = 100,
     half: bool = False,
+    with_encoder: bool = False,
     allow: Sequence[str] = (),
 ) -> Exported:
     """Write weights, config.json, class_names.json, a model card and, on request, a graph.
@@ -63,6 +65,8 @@ def write_export(
         replicates: bootstrap replicates for the intervals on the model card; 0 for no intervals.
         half: True to store the weights in half precision, which halves their size. A graph computes with the rounded
             weights in fp32.
+        with_encoder: True to add the weights of the encoder that made the frames, so that the folder alone tags
+            recordings.
         allow: further packages whose modules the checkpoint may name; see `load`.
 
     Raises:
@@ -81,6 +85,7 @@ def write_export(
     tagger = _joined(paths, [_load(path, allow) for path in paths])
     if half:
         _round(tagger)
+    encoder = tagger.encoder(allow) if with_encoder else None
     training = (tagger.model_config.members or [tagger.model_config])[0].training
     scored = find_store(paths[0], training["config"], Path(store) if store is not None else None)
     with whole_folder(out) as folder:
@@ -101,6 +106,9 @@ def write_export(
             difference=difference,
             measure=tagger.has_measure,
         )
+        if encoder is not None:
+            record = {**(tagger.model_config.encoder or {}), "config": encoder.bundle(folder)}
+            tagger.model_config = replace(tagger.model_config, encoder=record)
         tagger.write(folder, half)
         files = tuple(sorted(p.name for p in folder.iterdir()))
     return Exported(out, files, difference)
@@ -126,6 +134,8 @@ def _joined(paths: Sequence[Path], taggers: Sequence[Tagger]) -> Tagger:
         for name in ("class_names", "dim", "scale", "offset"):
             if getattr(config, name) != getattr(configs[0], name):
                 raise InputError(f"{path} has other {name} than {paths[0]}: give models of the same frames and classes")
+        if difference := other_encoder(config.encoder, configs[0].encoder):
+            raise InputError(f"{path} has another encoder than {paths[0]} ({difference}): give models of the same one")
     models = [cast(BagClassifier, tagger.model) for tagger in taggers]
     return Tagger(Ensemble(models), ModelConfig.of_members(configs))
 

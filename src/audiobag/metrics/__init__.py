@@ -1,5 +1,7 @@
 """Metrics: clip probabilities against labels."""
 
+from typing import TYPE_CHECKING
+
 from audiobag.metrics.frame_truth import FrameTruth
 from audiobag.metrics.functional import tagging_scores
 from audiobag.metrics.further import best_f1, further_scores, lwlrap, micro_average_precision
@@ -7,7 +9,10 @@ from audiobag.metrics.groups import rank_groups
 from audiobag.metrics.localisation import LocalisationScores, localisation_scores
 from audiobag.metrics.ontology import class_distances, ontology_average_precision
 from audiobag.metrics.scores import TaggingScores
-from audiobag.metrics.tagging import AUC, DPrime, MeanAveragePrecision, Tagging
+from audiobag.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from audiobag.metrics.tagging import AUC, DPrime, MeanAveragePrecision, Tagging
 
 __all__ = [
     "AUC",
@@ -27,3 +32,6 @@ __all__ = [
     "rank_groups",
     "tagging_scores",
 ]
+
+# torchmetrics imports scipy and matplotlib, which takes a second; only trainings need it.
+__getattr__ = lazy_names(__name__, dict.fromkeys(("AUC", "DPrime", "MeanAveragePrecision", "Tagging"), "tagging"))

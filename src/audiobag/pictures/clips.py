@@ -14,6 +14,7 @@ from audiobag.utils.plotting import cut, heat_map
 
 _TRUE = "#0a6e31"
 _MOST_ROWS = 40
+LOWEST_MEASURE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ClipPicture:
         seconds: duration of a frame.
         start: time of the first frame in seconds.
         true: [C], True where the clip has the class; empty if its labels are unknown.
+        address: where the clip can be heard; None if unknown.
     """
 
     title: str
@@ -39,21 +41,27 @@ class ClipPicture:
     seconds: float
     start: float = 0.0
     true: tuple[bool, ...] = ()
+    address: str | None = None
 
-    def panels(self) -> list[tuple[str, NDArray[np.floating], float | None]]:
+    def panels(self) -> list[tuple[str, NDArray[np.floating], float]]:
         """Return title, values [C, T] and upper end of the colour scale of each panel, at least that of f.
 
-        The measure p has a panel if there is one, and f p has one if it sums to F.
+        The measure p has a panel if there is one, and f p has one, with the scale of p, if it sums to F.
         """
-        panels: list[tuple[str, NDArray[np.floating], float | None]] = [
-            ("frame probability f", self.frame, _round_top(self.frame))
-        ]
+        panels = [("frame probability f", self.frame, round_top(self.frame))]
         if self.measure is not None:
-            panels.append(("measure p", self.measure, None))
-            shares = self.frame * self.measure
-            if np.allclose(shares.sum(1), self.clip, rtol=1e-3, atol=1e-5):
-                panels.append(("f p, which sums to F", shares, None))
+            top = round_top(self.measure, LOWEST_MEASURE)
+            panels.append(("measure p", self.measure, top))
+            if self.adds_up:
+                panels.append(("f p, which sums to F", self.frame * self.measure, top))
         return panels
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether F is the sum of f p, as under an expectation."""
+        if self.measure is None:
+            return False
+        return np.allclose((self.frame * self.measure).sum(1), self.clip, rtol=1e-3, atol=1e-5)
 
 
 def clip_picture(
@@ -68,6 +76,7 @@ def clip_picture(
     labels: Iterable[int] | None = None,
     also: Iterable[int] = (),
     count: int = 5,
+    address: str | None = None,
 ) -> ClipPicture:
     """Return the picture of a clip with its likeliest classes and its true classes, at most 40, sorted by F.
 
@@ -82,6 +91,7 @@ def clip_picture(
         labels: the classes that the clip has; None if unknown.
         also: further classes to show.
         count: number of likeliest classes.
+        address: where the clip can be heard; None if unknown.
     """
     order = np.argsort(-clip, kind="stable")
     true = {int(k) for k in labels or ()}
@@ -96,6 +106,7 @@ def clip_picture(
         seconds,
         start,
         () if labels is None else tuple(k in true for k in rows),
+        address,
     )
 
 
@@ -116,9 +127,15 @@ def draw_clips(clips: Sequence[ClipPicture]) -> Figure:
     return figure
 
 
-def _round_top(values: NDArray[np.floating]) -> float:
-    """Return the upper end of a colour scale: one of few, so that pictures compare, but low for low probabilities."""
-    return next((top for top in (0.1, 0.2, 0.5) if values.max(initial=0) <= top), 1.0)
+def round_top(values: NDArray[np.floating], lowest: float = 0.1) -> float:
+    """Return the upper end of a colour scale: one of few, so that pictures compare, but low for low values.
+
+    Args:
+        values: what is drawn.
+        lowest: the lowest end. That of a measure is above 1 / 10, so that a uniform one does not look like a peak.
+    """
+    highest = values.max(initial=0)
+    return next((top for top in (0.1, 0.2, 0.5) if top >= lowest and highest <= top), 1.0)
 
 
 def _draw_clip(axes: NDArray[Any], clip: ClipPicture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from audiobag.kernels.dense import Dense
 from audiobag.pooling.measure import Measure, exponential
 
 
@@ -26,7 +27,7 @@ class TimeSoftmaxAttention(Measure):
 
     def __init__(self, in_features: int, classes: int) -> None:
         super().__init__(in_features, classes)
-        self.linear = nn.Linear(in_features, classes, bias=False)
+        self.linear = Dense(in_features, classes, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)
 
     def forward(

@@ -13,7 +13,7 @@ from audiobag.data.store import DatasetInfo, Store, open_store
 from audiobag.export import Tagger
 from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip
-from audiobag.prepare.source import Part, Rejection, Rejects
+from audiobag.prepare.source import Part, Rejection, Rejects, Source
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable
 from audiobag.utils.hdf5 import open_hdf5
@@ -30,6 +30,7 @@ class Clips:
         description: classes, dequantisation and duration of the frames; the classes are empty if the source has none.
         size: bytes to read.
         done: bytes read so far.
+        synthetic: whether the clips are generated.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Clips:
     _stream: Iterator[Clip]
     _rejects: Rejects
     done: int = 0
+    synthetic: bool = False
 
     def __iter__(self) -> Iterator[Clip]:
         return self._stream
@@ -54,17 +56,7 @@ class Clips:
         Raises:
             ValueError: names the first difference.
         """
-        known = tagger.model_config
-        for what, mine, theirs in (
-            ("width", known.dim, self.dim),
-            ("scale", known.scale, self.description.scale),
-            ("offset", known.offset, self.description.offset),
-        ):
-            if mine != theirs:
-                raise InputError(
-                    f"the model takes frames of {what} {mine}, those of {self.path} have {theirs}: give clips like"
-                    " those that it was trained on"
-                )
+        tagger.model_config.check_frames(self.path, self.dim, self.description)
 
 
 def open_clips(path: Path, on_error: str = "stop") -> Clips:
@@ -86,10 +78,24 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
         store = open_store(path)
         clips = Clips(path, store.dim, store.description, store.frames.nbytes, iter(()), rejects)
         clips._stream = _stored(store, clips)
+        clips.synthetic = store.columns.witness_frames is not None
         return clips
     if not path.exists():
         raise InputError(f"there is no source at {path}: give a store, a shard or a folder of them, an .h5 or an .npz")
-    source = open_source(path, str(path), labelled=False)
+    return clips_of(open_source(path, str(path), labelled=False), path, rejects)
+
+
+def clips_of(source: Source, path: Path, rejects: Rejects) -> Clips:
+    """Return the clips of an opened source.
+
+    Args:
+        source: read once.
+        path: of the source, for messages.
+        rejects: where bad records go.
+
+    Raises:
+        ValueError: there is no clip.
+    """
     counted: list[Clips] = []
 
     def advance(size: int) -> None:

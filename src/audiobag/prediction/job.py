@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from audiobag.export import load
+from audiobag.pictures.listening import Listening, listening
 from audiobag.prediction.clips import open_clips
-from audiobag.prediction.segments import Rule
+from audiobag.prediction.recordings import open_recordings
 from audiobag.prediction.stream import Predicted, predict_bags
 from audiobag.prediction.tables import Content
 from audiobag.prepare.records import Clip
 from audiobag.runs import resolve_checkpoint
+from audiobag.sound import Encoder, Reading
+from audiobag.sound.files import is_sound
+from audiobag.sound.segments import Rule
 from audiobag.training.devices import set_threads
+from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
+
+
+@dataclass(frozen=True, slots=True)
+class SoundOptions:
+    """The options of recordings, see `open_recordings`; None for its defaults."""
+
+    encoder: Encoder | None = None
+    clip_seconds: float | None = None
+    reading: Reading | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return those that are not None."""
+        named = {"encoder": self.encoder, "clip_seconds": self.clip_seconds, "reading": self.reading}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 class Job:
@@ -37,20 +58,33 @@ class Job:
         threads: int | None,
         on_error: str,
         allow: Sequence[str],
+        audio_url: str | None,
+        sound: SoundOptions,
     ) -> None:
+        Listening(audio_url)
         check_choice("times", times, ("video", "clip"))
         check_whole("batch_size", batch_size)
         self._times, self._batch_size = times, batch_size
         set_threads(threads, devices=1)
         self.checkpoint = resolve_checkpoint(checkpoint)
         self.tagger = load(self.checkpoint, allow=allow)
-        self.clips = open_clips(Path(source), on_error)
+        self.recordings = is_sound(source)
+        if self.recordings:
+            self.clips = open_recordings(self.tagger, source, on_error, allow=allow, **sound.given())
+        elif given := sound.given():
+            raise InputError(f"{next(iter(given))} is for recordings, and {source} is none: omit it")
+        else:
+            self.clips = open_clips(Path(source), on_error)
         self.clips.check(self.tagger)
+        self._heard = listening(self.clips.description, audio_url, self.clips.synthetic)
 
     def content(self, top_k: int | None, *, frames: bool = False, rule: Rule | None = None) -> Content:
         """Return what is written about each clip."""
         info, names = self.clips.description, self.tagger.class_names
-        return Content(names, top_k, frames, rule, info.frame_seconds, self._times, info.class_names == names)
+        labels = info.class_names == names
+        return Content(
+            names, top_k, frames, rule, info.frame_seconds, self._times, labels, self.recordings, self._heard
+        )
 
     def run(self, stream: Iterable[Clip], add: Callable[[Predicted], object]) -> int:
         """Predict a stream of the source's clips, and return the number of clips.

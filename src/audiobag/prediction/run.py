@@ -10,10 +10,10 @@ from typing import Final
 
 from audiobag.prediction.choice import Choice
 from audiobag.prediction.hdf5 import hdf5_file
-from audiobag.prediction.job import Job
-from audiobag.prediction.pictures import MOST_CLASSES, Pictures
-from audiobag.prediction.segments import Rule
-from audiobag.prediction.tables import Add, csv_file, json_lines, label_tracks
+from audiobag.prediction.job import Job, SoundOptions
+from audiobag.prediction.tables import STANDARD_OUTPUT, Add, csv_file, json_lines, label_tracks
+from audiobag.sound import Encoder, Reading
+from audiobag.sound.segments import Rule
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice, check_whole, listed
@@ -55,13 +55,18 @@ def predict_to_file(
     threads: int | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
+    audio_url: str | None = None,
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Predict all clips of a source in bounded memory. The file is written completely or not at all.
 
     Args:
         checkpoint: a checkpoint, an export folder, or the folder of a run for the weights that it scored.
-        source: clips, as `open_clips` takes them.
-        out: the file; for the format "audacity" a folder, which must not exist.
+        source: clips, as `open_clips` takes them, or recordings, as `open_recordings` takes them.
+        out: the file; for the format "audacity" a folder, which must not exist; "-" to write JSON lines to the standard
+            output, batch by batch.
         format: "h5", "csv", "jsonl" or "audacity"; None to follow the suffix of `out`, "h5" for other suffixes.
         force: overwrite a file.
         top_k: number of classes per clip, most likely first; None for all. "h5" always has all.
@@ -74,16 +79,25 @@ def predict_to_file(
         threads: CPU threads; None for torch's choice.
         on_error: "stop" at the first bad record of the source, or "skip" it.
         allow: further packages whose modules the checkpoint may name; see `audiobag.load`.
+        audio_url: address of the sound of a clip, which JSON lines have, see `Listening`; None for AudioSet's videos.
+        encoder: for recordings; see `open_recordings`.
+        clip_seconds: for recordings; see `open_recordings`.
+        reading: for recordings; see `open_recordings`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, or the clips do not fit the model.
     """
     out = Path(out)
+    if out == STANDARD_OUTPUT:
+        if format not in (None, "jsonl"):
+            raise InputError(f"format must be jsonl to write to the standard output, got {format}")
+        format = "jsonl"  # noqa: A001
     if format is None:
         suffix = out.suffix.removeprefix(".")
         format = suffix if suffix in FORMATS else "h5"  # noqa: A001
     check_choice("format", format, FORMATS)
-    _check_out(out, folder=format == "audacity", force=force)
+    if out != STANDARD_OUTPUT:
+        _check_out(out, folder=format == "audacity", force=force)
     rule = Rule(threshold, median)
     if top_k is not None:
         check_whole("top_k", top_k, otherwise=", or null for all classes")
@@ -91,7 +105,17 @@ def predict_to_file(
         raise InputError("segments cannot be written to format h5: use csv, jsonl or audacity, or write frames")
     if frames and (format == "audacity" or (segments and format == "csv")):
         raise InputError(f"frames cannot be combined with segments in format {format}: choose one, or format jsonl")
-    job = Job(checkpoint, source, times=times, batch_size=batch_size, threads=threads, on_error=on_error, allow=allow)
+    job = Job(
+        checkpoint,
+        source,
+        times=times,
+        batch_size=batch_size,
+        threads=threads,
+        on_error=on_error,
+        allow=allow,
+        audio_url=audio_url,
+        sound=SoundOptions(encoder, clip_seconds, reading),
+    )
     content = job.content(top_k, frames=frames, rule=rule if segments or format == "audacity" else None)
     if format == "h5":
         writer: AbstractContextManager[Add] = hdf5_file(out, content, job.checkpoint, Path(source))
@@ -119,6 +143,9 @@ def predict_to_pictures(
     threads: int | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Draw clips of a source: f, p and f p over time, for their most likely classes and their labels.
 
@@ -136,17 +163,34 @@ def predict_to_pictures(
         threads: see `predict_to_file`.
         on_error: see `predict_to_file`.
         allow: see `predict_to_file`.
+        encoder: see `predict_to_file`.
+        clip_seconds: see `predict_to_file`.
+        reading: see `predict_to_file`.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, the clips do not fit the model, or a clip is not found.
     """
+    from audiobag.prediction.pictures import MOST_CLASSES, Pictures  # imports matplotlib
+
     out = Path(out)
+    if out == STANDARD_OUTPUT:
+        raise InputError("out must be a folder for pictures, got -")
     _check_out(out, folder=True)
     choice = Choice(None if clips is None else [str(i) for i in listed(clips)], class_name, most_wrong, at_most)
     if top_k is None or top_k > MOST_CLASSES:
         raise InputError(f"top_k must be at most {MOST_CLASSES} for pictures, got {'null' if top_k is None else top_k}")
     check_whole("top_k", top_k)
-    job = Job(checkpoint, source, times=times, batch_size=batch_size, threads=threads, on_error=on_error, allow=allow)
+    job = Job(
+        checkpoint,
+        source,
+        times=times,
+        batch_size=batch_size,
+        threads=threads,
+        on_error=on_error,
+        allow=allow,
+        audio_url=None,
+        sound=SoundOptions(encoder, clip_seconds, reading),
+    )
     pictures = Pictures(choice, job.content(top_k), job.clips)
     count = job.run(pictures.stream(), pictures.add)
     return Outcome(out, count, pictures.write(out), job.notices())

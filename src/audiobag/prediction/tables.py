@@ -2,8 +2,9 @@
 
 A CSV row is a class of a clip: `video_id, class, probability`. With frames, a row is one frame of such a class; with
 segments, it is a stretch of frames. Both add the columns `start_seconds, end_seconds, frame, measure`, where `frame` is
-the mean of f and `measure` the sum of p over these frames. A JSON line is a clip, with the same values nested. A model
-without a measure leaves `measure` out.
+the mean of f and `measure` the sum of p over these frames. Segments that meet where one clip of a recording ends and
+the next begins are one. A JSON line is a clip, with the same values nested, and with `url`, where it can be heard, if
+that is known. A model without a measure leaves `measure` out.
 """
 
 from __future__ import annotations
@@ -11,22 +12,28 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.prediction.segments import Rule, runs
+from audiobag.pictures.listening import Listening
 from audiobag.prediction.stream import Predicted
 from audiobag.prepare.records import Clip
+from audiobag.sound.segments import Joiner, Rule, Segment, segments_of
 from audiobag.utils.files import atomic, short_name, whole_folder
 
 Add = Callable[[Predicted], None]
+STANDARD_OUTPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Content:
         frame_seconds: duration of a frame.
         times: "video" counts seconds from the start of the clip's recording, "clip" from the start of the clip.
         labels: the labels of the source refer to these classes.
+        recordings: several clips may be of one recording, so rows say when each begins and ends.
+        heard: where the clips can be heard.
     """
 
     names: tuple[str, ...]
@@ -50,6 +59,13 @@ class Content:
     frame_seconds: float
     times: str
     labels: bool
+    recordings: bool = False
+    heard: Listening = field(default_factory=Listening)
+
+    def span(self, clip: Clip) -> tuple[float, float]:
+        """Return the start and the end of the clip in seconds."""
+        start = self.start(clip)
+        return start, start + len(clip.frames) * self.frame_seconds
 
     def start(self, clip: Clip) -> float:
         """Return the start of the clip in seconds; 0 if it is unknown."""
@@ -76,25 +92,45 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
     stretches = content.frames or content.rule is not None
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
+        joiner = Joiner()
+
+        def write(video_id: bytes, k: int, probability: float, further: Iterable[float] = ()) -> None:
+            rows.writerow([text(video_id), content.names[k], _short(probability), *further])
+
+        def write_segments(found: Iterable[tuple[bytes, Segment]]) -> None:
+            for video_id, one in found:
+                write(video_id, one.index, one.probability, _stretch(one).values().values())
 
         def add(batch: Predicted) -> None:
             if not file.tell():  # the first batch says whether the model has a measure
                 fields = [name for name in Stretch._fields if name != "measure" or batch.measure is not None]
-                rows.writerow(["video_id", "class", "probability", *(fields if stretches else ())])
+                fields = fields if stretches else fields[:2] if content.recordings else []
+                rows.writerow(["video_id", "class", "probability", *fields])
+            if content.rule:
+                return _joined(batch, content, joiner, write_segments)
             for i, k in _classes(batch, content):
-                row = [text(batch.clips[i].video_id), content.names[k], _short(batch.probability[i, k])]
+                clip, probability = batch.clips[i], float(batch.probability[i, k])
                 if stretches:
-                    rows.writerows([*row, *s.values().values()] for s in _stretches(batch, i, k, content))
+                    for one in _frames(batch, i, k, content):
+                        write(clip.video_id, k, probability, one.values().values())
                 else:
-                    rows.writerow(row)
+                    write(clip.video_id, k, probability, content.span(clip) if content.recordings else ())
+            return None
 
         yield add
+        write_segments(joiner.end())
 
 
 @contextmanager
 def json_lines(path: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that writes a batch; the file appears when the context exits."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Yield a function that writes a batch; the file appears when the context exits.
+
+    Args:
+        path: the file; `STANDARD_OUTPUT` to write each batch to the standard output at once.
+        content: what to write about each clip.
+    """
+    to_output = path == STANDARD_OUTPUT
+    with nullcontext(sys.stdout) if to_output else _opened(path) as file:
 
         def add(batch: Predicted) -> None:
             lines = [_head(clip, content) for clip in batch.clips]
@@ -106,29 +142,51 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
                     if p is not None:
                         entry["measure"] = [_short(x) for x in p[:, k]]
                 if content.rule:
-                    entry["segments"] = [s.values() for s in _stretches(batch, i, k, content)]
+                    entry["segments"] = [_stretch(s).values() for s in _segments(batch, i, [k], content)]
                 lines[i]["classes"].append(entry)
-            file.writelines(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+            # The encoding of the standard output is the user's.
+            file.writelines(json.dumps(line, ensure_ascii=to_output, allow_nan=False) + "\n" for line in lines)
+            file.flush()
 
         yield add
 
 
 @contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
 def label_tracks(folder: Path, content: Content) -> Iterator[Add]:
-    """Yield a function that writes a batch; the folder, with one file per video, appears when the context exits."""
+    """Yield a function that writes a batch; the folder appears when the context exits.
+
+    It has a file for each video in which a class is heard.
+    """
+    taken: dict[str, bytes] = {}
     with whole_folder(folder) as temporary:
+        joiner = Joiner()
+
+        def write(found: Sequence[tuple[bytes, Segment]]) -> None:
+            # Clips of a video share a track, whose labels are sorted within each clip.
+            for video_id, several in groupby(found, key=itemgetter(0)):
+                labels = sorted(
+                    # A tab or line break would end the name.
+                    (one.start_seconds, one.end_seconds, " ".join(content.names[one.index].split()))
+                    for _, one in several
+                )
+                stem = file_name(video_id)
+                if taken.setdefault(stem.casefold(), video_id) != video_id:
+                    # Disks of macOS and Windows take names that differ in case alone for the same.
+                    stem = f"{stem}-{sha256(video_id).hexdigest()[:8]}"
+                with (temporary / f"{stem}.txt").open("a", encoding="utf-8") as file:
+                    file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in labels)
 
         def add(batch: Predicted) -> None:
-            lines: list[list[tuple[float, float, str]]] = [[] for _ in batch.clips]
-            for i, k in _classes(batch, content):
-                name = " ".join(content.names[k].split())  # a tab or line break would end the label
-                lines[i] += [(s.start_seconds, s.end_seconds, name) for s in _stretches(batch, i, k, content)]
-            for clip, found in zip(batch.clips, lines, strict=True):
-                # All clips of a video share a track.
-                with (temporary / f"{file_name(clip.video_id)}.txt").open("a", encoding="utf-8") as file:
-                    file.writelines(f"{a:.6f}\t{b:.6f}\t{name}\n" for a, b, name in sorted(found))
+            _joined(batch, content, joiner, write)
 
         yield add
+        write(joiner.end())
 
 
 def file_name(video_id: bytes) -> str:
@@ -155,28 +213,41 @@ def _classes(batch: Predicted, content: Content) -> Iterator[tuple[int, int]]:
             yield i, int(k)
 
 
-def _stretches(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
-    """Return the segments of a class if there is a rule, otherwise each of its frames."""
+def _joined(
+    batch: Predicted, content: Content, joiner: Joiner, write: Callable[[list[tuple[bytes, Segment]]], None]
+) -> None:
+    """Write the segments of a batch, except those that the next clip may continue."""
+    for i, classes in enumerate(likeliest(batch.probability, content.top_k)):
+        clip = batch.clips[i]
+        write(joiner.add(clip.video_id, *content.span(clip), _segments(batch, i, classes.tolist(), content)))
+
+
+def _segments(batch: Predicted, i: int, classes: Sequence[int], content: Content) -> list[Segment]:
+    """Return the segments of some classes in a clip of a batch."""
+    f, p = batch.frames(i)
+    assert content.rule is not None
+    start = content.start(batch.clips[i])
+    return segments_of(batch.probability[i], f, p, classes, content.rule, start, content.frame_seconds)
+
+
+def _stretch(one: Segment) -> Stretch:
+    return Stretch(one.start_seconds, one.end_seconds, one.frame, one.measure)
+
+
+def _frames(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
+    """Return each frame of a class in a clip of a batch."""
     f, p = batch.frames(i)
     begin, seconds = content.start(batch.clips[i]), content.frame_seconds
-    spans = (
-        runs(float(batch.probability[i, k]), f[:, k], content.rule)
-        if content.rule
-        else [(t, t + 1) for t in range(len(f))]
-    )
     return [
-        Stretch(
-            begin + a * seconds,
-            begin + b * seconds,
-            float(f[a:b, k].mean()),
-            None if p is None else float(p[a:b, k].sum()),
-        )
-        for a, b in spans
+        Stretch(begin + t * seconds, begin + (t + 1) * seconds, float(f[t, k]), None if p is None else float(p[t, k]))
+        for t in range(len(f))
     ]
 
 
 def _head(clip: Clip, content: Content) -> dict[str, Any]:
     head: dict[str, Any] = {"video_id": text(clip.video_id), "start_seconds": content.start(clip)}
+    if url := content.heard.address(clip.video_id, clip.start_seconds, clip.end_seconds):
+        head["url"] = url
     if content.frames:
         head["frame_seconds"] = content.frame_seconds
     if content.labels and clip.label_ids:

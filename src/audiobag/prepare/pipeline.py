@@ -57,13 +57,30 @@ def prepare(
     Raises:
         ValueError: the source is missing, unreadable or of an unknown kind, or has a bad record.
     """
+    return write_stores(locate(source, size), out, force=force, on_error=on_error, console=console)
+
+
+def write_stores(
+    located: Located, out: Path, *, force: bool = False, on_error: str = "stop", console: Console | None = None
+) -> Summary:
+    """Write one store for each split of a source that has been found; see `prepare`.
+
+    Args:
+        located: the source.
+        out: folder for the stores.
+        force: write again even if nothing has changed.
+        on_error: "stop" at the first bad record, or "skip" bad records and list them in `<out>/rejected.csv`.
+        console: shows the progress; standard error by default.
+
+    Raises:
+        ValueError: the source has a bad record, or no good one.
+    """
     check_choice("on_error", on_error, ("stop", "skip"))
     started = time.perf_counter()
-    located = locate(source, size)
     if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # reads only, so it needs no lock
         return _unchanged(out, stores, started)
     check_writable(out)
-    busy = f"another audiobag-prepare is writing to {out}: wait until it has finished, or choose another folder"
+    busy = f"another audiobag command is writing to {out}: wait until it has finished, or choose another folder"
     with locked(out / ".prepare.lock", busy):
         if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # by another process meanwhile
             return _unchanged(out, stores, started)

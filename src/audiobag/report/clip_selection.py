@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.utils.errors import InputError
+
+LEAST: Final = 0.1
+AMONG: Final = 3
 
 
 def class_index(names: Sequence[str], wanted: str, option: str) -> int:
@@ -48,6 +52,18 @@ def clip_loss(probability: NDArray[np.floating], positive: NDArray[np.bool_]) ->
     with np.errstate(divide="ignore"):
         loss: NDArray[np.float64] = -np.maximum(np.log(of_label), -100).mean(1, dtype=np.float64)
     return loss
+
+
+def recognised(probability: NDArray[np.floating], k: int) -> NDArray[np.bool_]:
+    """Return [N], True for the clips in which a class is found: it is likely, and among the likeliest of the clip.
+
+    Args:
+        probability: F [N, K].
+        k: the class; its F must be `LEAST` or more, and fewer than `AMONG` classes of the clip have a higher one.
+    """
+    own = probability[:, k, None]
+    found: NDArray[np.bool_] = (own[:, 0] >= LEAST) & ((probability > own).sum(1) < AMONG)
+    return found
 
 
 def highest(score: NDArray[np.floating], among: NDArray[np.bool_], count: int) -> list[int]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from audiobag.data.store import Store
 from audiobag.pictures.clips import ClipPicture, clip_picture
-from audiobag.report.clip_selection import clip_loss, highest
+from audiobag.pictures.listening import listening_of
+from audiobag.report.clip_selection import clip_loss, highest, recognised
 from audiobag.report.collect import Run
 from audiobag.report.evidence import Labels, predictions
 from audiobag.report.systems import System
@@ -54,7 +55,13 @@ def load_scored(run: Run, store: Store, load: Load) -> Model:
 
 
 def clip_pictures(
-    model: Model, store: Store, rows: Mapping[int, str], *, also: Sequence[int] = (), count: int = 5
+    model: Model,
+    store: Store,
+    rows: Mapping[int, str],
+    *,
+    also: Sequence[int] = (),
+    count: int = 5,
+    audio_url: str | None = None,
 ) -> list[ClipPicture]:
     """Return pictures of clips of a store, with the predictions of a model and with the labels.
 
@@ -64,7 +71,9 @@ def clip_pictures(
         rows: indices of the clips, and for each a note to show beside its id.
         also: further classes to show.
         count: number of likeliest classes to show.
+        audio_url: pattern of the addresses of the clips, see `Listening`.
     """
+    heard = listening_of(store, audio_url)
     columns, info = store.columns, store.description
     bags = [np.asarray(store.frames[columns.offsets[i] : columns.offsets[i + 1]]) for i in rows]
     if not bags:
@@ -86,21 +95,25 @@ def clip_pictures(
                 labels=columns.label_ids[columns.label_offsets[i] : columns.label_offsets[i + 1]].tolist(),
                 also=also,
                 count=count,
+                address=heard.address(bytes(columns.video_id[i]), start, float(columns.end_seconds[i])),
             )
         )
     return pictures
 
 
 def example_clips(
-    system: System, labels: Labels, load: Load, classes: Mapping[int, str]
+    system: System, labels: Labels, load: Load, classes: Mapping[int, str], audio_url: str | None = None
 ) -> tuple[list[ClipPicture], list[ClipPicture]]:
-    """Return up to three clips in which a class was found with the highest F, and the three with the largest loss.
+    """Return up to three clips in which a class was found, and the three with the largest loss.
+
+    The clip of a class is the one with the highest F, if the class is `recognised` in it.
 
     Args:
         system: its first seed is used.
         labels: opens the eval set.
         load: makes a model from a checkpoint.
         classes: index and name of the classes to choose from.
+        audio_url: pattern of the addresses of the clips, see `Listening`.
 
     Raises:
         ValueError: the store, the predictions or the checkpoint is missing.
@@ -110,16 +123,17 @@ def example_clips(
     model = load_scored(run, store, load)
     probability, positive = predictions(run, store, averaged=False), store.labels.dense()
     return (
-        clip_pictures(model, store, _found(probability, positive, classes)),
-        clip_pictures(model, store, _most_wrong(probability, positive)),
+        clip_pictures(model, store, _found(probability, positive, classes), audio_url=audio_url),
+        clip_pictures(model, store, _most_wrong(probability, positive), audio_url=audio_url),
     )
 
 
 def _found(probability: NDArray[np.float32], positive: NDArray[np.bool_], classes: Mapping[int, str]) -> dict[int, str]:
-    present = [k for k in classes if positive[:, k].any()]
+    found = {k: positive[:, k] & recognised(probability, k) for k in classes}
+    present = [k for k in classes if found[k].any()]
     spaced = np.linspace(0, len(present) - 1, min(_EACH, len(present))).round().astype(int)
     chosen = dict.fromkeys(present[n] for n in spaced)
-    return {highest(probability[:, k], positive[:, k], 1)[0]: f"found: {cut(classes[k])}" for k in chosen}
+    return {highest(probability[:, k], found[k], 1)[0]: f"found: {cut(classes[k])}" for k in chosen}
 
 
 def _most_wrong(probability: NDArray[np.float32], positive: NDArray[np.bool_]) -> dict[int, str]:

@@ -28,6 +28,7 @@ class Difference:
         classes: 95 % interval from a bootstrap over the classes; for the final weights only.
         better: number of classes with a higher AP, for the final weights.
         worse: number of classes with a lower AP.
+        shared: number of seeds that both have.
     """
 
     system: str
@@ -39,6 +40,20 @@ class Difference:
     classes: tuple[float, float] | None
     better: int | None
     worse: int | None
+    shared: int = 0
+
+    @property
+    def interval(self) -> tuple[tuple[float, float], str] | None:
+        """The interval to judge by, and over what: three seeds or more, else clips, else two seeds, else classes."""
+        seeds = (self.seeds, f"{self.shared} seeds")
+        rest = [(self.clips, "clips"), seeds, (self.classes, "classes")]
+        ordered = [seeds, *rest] if self.shared > 2 else rest
+        return next(((ends, over) for ends, over in ordered if ends is not None), None)
+
+    @property
+    def tells(self) -> bool:
+        """True if an interval says which system is better."""
+        return self.interval is not None and not self.interval[0][0] <= 0 <= self.interval[0][1]
 
 
 def differences(systems: Sequence[System], baseline: System, evidence: Mapping[str, Evidence]) -> list[Difference]:
@@ -62,24 +77,26 @@ def _difference(
     system: System, baseline: System, scored: str, mean: float, evidence: Mapping[str, Evidence]
 ) -> Difference:
     ours, theirs = (evidence[s.name].mAP.get(scored) if s.name in evidence else None for s in (system, baseline))
-    seeds = _over_seeds(system, baseline, scored)
+    seeds, shared = _over_seeds(system, baseline, scored)
     same_clips = _scored_store(system) == _scored_store(baseline)
     clips = interval(mean, ours - theirs) if ours is not None and theirs is not None and same_clips else None
     if scored != "test" or not comparable(system, baseline):
-        return Difference(system.name, baseline.name, scored, mean, seeds, clips, None, None, None)
+        return Difference(system.name, baseline.name, scored, mean, seeds, clips, None, None, None, shared)
     gain = system.average_precision - baseline.average_precision
     gain = gain[np.isfinite(gain)]
     classes = interval(float(gain.mean()), bootstrap_mean(gain)) if len(gain) > 1 else None
-    return Difference(
-        system.name, baseline.name, scored, mean, seeds, clips, classes, int((gain > 0).sum()), int((gain < 0).sum())
-    )
+    better, worse = int((gain > 0).sum()), int((gain < 0).sum())
+    return Difference(system.name, baseline.name, scored, mean, seeds, clips, classes, better, worse, shared)
 
 
-def _over_seeds(system: System, baseline: System, scored: str) -> tuple[float, float] | None:
+def _over_seeds(system: System, baseline: System, scored: str) -> tuple[tuple[float, float] | None, int]:
+    """Return the interval over the shared seeds, and their number."""
     ours, theirs = ({run.seed: run.metrics.get(scored, {}).get("mAP") for run in s.runs} for s in (system, baseline))
     shared = [seed for seed in ours if ours[seed] is not None and theirs.get(seed) is not None]
     found = estimate([ours[seed] - theirs[seed] for seed in shared])
-    return None if found is None or found.low is None or found.high is None else (found.low, found.high)
+    if found is None or found.low is None or found.high is None:
+        return None, len(shared)
+    return (found.low, found.high), len(shared)
 
 
 def comparable(system: System, baseline: System) -> bool:
@@ -88,15 +105,15 @@ def comparable(system: System, baseline: System) -> bool:
 
 
 def best(systems: Sequence[System], baseline: System) -> System | None:
-    """Return the system to compare with the baseline: the best attention system, else the best other one, or None."""
+    """Return the other system with the highest mAP, to compare with the baseline; None if there is none."""
     others = [s for s in systems if s is not baseline and comparable(s, baseline) and s.values("test", "mAP")]
-    return best_attention(others) or max(others, key=_mAP, default=None)
+    return max(others, key=_mAP, default=None)
 
 
-def best_attention(systems: Iterable[System]) -> System | None:
-    """Return the attention system with the highest mAP; None if there is none."""
-    attention = [s for s in systems if s.runs[0].choices.get("pooling", "").startswith("attention")]
-    return max(attention, key=_mAP, default=None)
+def tied(best: System, systems: Sequence[System], scored: str, evidence: Mapping[str, Evidence]) -> set[str]:
+    """Return the names of the systems whose difference to the best one has an interval that contains 0."""
+    compared = [d for d in differences(systems, best, evidence) if d.scored == scored]
+    return {d.system for d in compared if d.interval is not None and not d.tells}
 
 
 def flags(systems: Sequence[System]) -> list[str]:

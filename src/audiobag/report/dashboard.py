@@ -14,8 +14,9 @@ import numpy as np
 from audiobag.report.collect import collect
 from audiobag.report.compare import best
 from audiobag.report.formats import NONE, Table, markdown
+from audiobag.report.options import differing
 from audiobag.report.panels import STEP, panels
-from audiobag.report.systems import System, choose, config_texts, differing, group
+from audiobag.report.systems import System, choose, config_texts, group
 from audiobag.report.tables import score_tables
 from audiobag.utils.errors import InputError
 
@@ -103,7 +104,7 @@ def build(systems: Sequence[System], baseline: System, title: str) -> Dashboard:
     keys = grouping(systems)
     filters = expr.And(expr.Metric("ID").isin(ids))
     runset = {"entity": entity, "project": project, "name": title, "groupby": [f"config.{key}" for key in keys]}
-    tables = [*score_tables(systems), *_class_tables(systems, baseline)]
+    tables = [*score_tables(systems[::-1]), *_class_tables(systems, baseline)]
     blocks: list[Any] = [wr.MarkdownBlock(text=markdown(table)) for table in tables]
     for name, shown in panels(keys).items():
         blocks += [wr.H2(name), wr.PanelGrid(runsets=[wr.Runset(**runset, filters=filters)], panels=shown)]

@@ -6,16 +6,56 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from audiobag.pictures.clips import draw_clips
-from audiobag.report import plots
+from audiobag.pictures.clips import ClipPicture, draw_clips
+from audiobag.pictures.forest import ForestRow, draw_forest
+from audiobag.report import interactive, plots, search
+from audiobag.report.clip_selection import AMONG, LEAST
 from audiobag.report.clips import Load, example_clips
-from audiobag.report.compare import best, best_attention, comparable
+from audiobag.report.compare import best, comparable
 from audiobag.report.evidence import Evidence, Labels
 from audiobag.report.localisation import draw_localisation
 from audiobag.report.page import Picture
 from audiobag.report.systems import System
 from audiobag.utils.errors import InputError
 from audiobag.utils.plotting import png, style
+
+_MOST = 8  # lines that a figure can tell apart
+_MORE = 4  # systems that a legend on a narrow screen has room for, beside the best one and the baseline
+_MOST_ROWS = 40
+Part = tuple[str, str, str, Callable[[], Figure | None], Callable[[], interactive.Plot | None] | None]
+"""Name, title, caption, the figure and, if there is one, its counterpart on the page."""
+
+
+def forest_picture(rows: Sequence[ForestRow], baseline: System) -> Picture | None:
+    """Return the forest plot of differences to the baseline; None if there is no other system."""
+    if not rows:
+        return None
+    what = f"difference in mAP to {baseline.label}"
+    caption = "Difference in mAP on the eval set with its 95 % interval. Grey: the interval contains 0."
+    if len(rows) > _MOST_ROWS:
+        caption += f" The best {_MOST_ROWS} of {len(rows)} systems."
+    shown = rows[:_MOST_ROWS]
+    drawn = png(draw_forest(shown, what, zero=True), dpi=200)
+    return Picture("forest", what.capitalize(), caption, drawn, plot=interactive.forest(shown, what))
+
+
+def search_pictures(systems: Sequence[System]) -> list[Picture]:
+    """Return parallel coordinates and importances of a search, which exist on the page only; none for other runs."""
+    if not search.is_search(systems):
+        return []
+    what, values = search.objective(systems)
+    coordinates = interactive.parallel(search.columns(systems), values, what)
+    title = f"Options and {what}"
+    caption = f"A line for each of the {len(systems)} systems, from its options to its {what}. Blue and thick: high."
+    pictures = [Picture("parallel", title, caption, None, wide=True, plot=coordinates)]
+    if shares := search.importances(systems):
+        caption = (
+            f"Share of the variation of {what} that a random forest explains by each option (Optuna, mean decrease in"
+            " impurity). It knows only the values that were tried."
+        )
+        bars = interactive.bars(shares, "importance")
+        pictures.append(Picture("importance", "What matters", caption, None, plot=bars))
+    return pictures
 
 
 def score_pictures(
@@ -28,52 +68,36 @@ def score_pictures(
     """Return the figures of scores, as far as there is data for them.
 
     Args:
-        systems: of the report.
+        systems: of the report, best first.
         baseline: the system to compare with.
         counts: number of clips of each class.
         evidence: of each system, by name.
         chosen: index and name of the classes whose precision-recall curves are drawn.
     """
-    colour = plots.colours(systems)
+    shown = _few(systems, baseline)
+    colour = plots.colours(shown)
     rival = best(systems, baseline)
     main = rival or baseline
-    seen = {s.name: evidence[s.name] for s in systems if s.name in evidence and comparable(s, baseline)}
-    dots = f"; dots: {baseline.name}, in the same order" if rival else ""
-    parts: list[tuple[str, str, str, Callable[[], Figure | None]]] = [
+    seen = {s.label: evidence[s.name] for s in shown if s.name in evidence and comparable(s, baseline)}
+    others = [s for s in shown if s not in (main, baseline) and comparable(s, baseline)][:_MORE]
+    dots = f"; dots: {baseline.label}, in the same order" if rival else ""
+    few = f" The best systems and {baseline.label}." if len(shown) < len(systems) else ""
+    parts: list[Part] = [
+        (
+            "gain",
+            f"Gain over {baseline.label}",
+            f"AP of {main.label} minus AP of {baseline.label}, for the final weights, averaged over seeds, against the"
+            f" number of {counts.of} of the class. Squares are medians of ten groups of classes, by frequency.",
+            lambda: plots.gain(main, baseline, counts, colour) if rival else None,
+            lambda: interactive.gain([main, *others], baseline, counts, colour),
+        ),
         (
             "per_class",
             "Average precision of each class",
-            f"Classes sorted by their AP, for the final weights, averaged over seeds (line: {main.name}{dots})."
+            f"Classes sorted by their AP, for the final weights, averaged over seeds (line: {main.label}{dots})."
             f" The grey area shows the number of {counts.of} of each class, on the logarithmic axis on the right.",
             lambda: plots.per_class(main, baseline if rival else None, counts, colour),
-        ),
-        (
-            "gain",
-            f"Gain over {baseline.name}",
-            f"AP of {main.name} minus AP of {baseline.name}, for the final weights, averaged over seeds, against the"
-            f" number of {counts.of} of the class. Squares are medians of ten groups of classes, by frequency.",
-            lambda: plots.gain(main, baseline, counts, colour) if rival else None,
-        ),
-        (
-            "calibration",
-            "Calibration",
-            "Above: share of positives among the pairs of a clip and a class whose predicted probability lies in a"
-            " tenth of the range from 0 to 1. Below: number of these pairs. Final weights, all seeds together."
-            " ECE: expected calibration error.",
-            lambda: plots.calibration(seen, colour) if seen else None,
-        ),
-        (
-            "precision_recall",
-            "Precision and recall",
-            "Precision at each recall for classes of different frequency, for the final weights, averaged over seeds.",
-            lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
-        ),
-        (
-            "training",
-            "mAP over training",
-            "mAP on the hold-out during training. Lines are means over seeds, shaded areas reach from the lowest to the"
-            " highest seed.",
-            lambda: plots.training(systems, colour),
+            lambda: interactive.per_class([main, *([baseline] if rival else []), *others], counts, colour),
         ),
         (
             "localisation",
@@ -81,44 +105,95 @@ def score_pictures(
             "Left: mAP of seconds over all clips and classes. Right: how often the highest second lies in an event."
             " Circles: f; triangles: p, on the right; dashes: the clip's probability at each second, as under a uniform"
             " measure. Means over seeds.",
-            lambda: draw_localisation(systems, colour),
+            lambda: draw_localisation(shown, colour),
+            None,
+        ),
+        (
+            "calibration",
+            "Calibration",
+            "Above: share of positives among the pairs of a clip and a class whose predicted probability lies in a"
+            " tenth of the range from 0 to 1. Below: number of these pairs. Final weights, all seeds together."
+            f" ECE: expected calibration error.{few}",
+            lambda: plots.calibration(seen, colour) if seen else None,
+            None,
+        ),
+        (
+            "precision_recall",
+            "Precision and recall",
+            "Precision at each recall for classes of different frequency, for the final weights, averaged over seeds."
+            f"{few}",
+            lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
+            None,
+        ),
+        (
+            "training",
+            "mAP over training",
+            "mAP on the hold-out during training. Lines are means over seeds, shaded areas reach from the lowest to the"
+            f" highest seed.{few}",
+            lambda: plots.training(shown, colour),
+            None,
         ),
     ]
     pictures = []
     with style():
-        for name, title, caption, draw in parts:
+        for name, title, caption, draw, plot in parts:
             figure = draw()
             if figure is not None:
-                pictures.append(Picture(name, title, caption, png(figure, dpi=200)))
+                pictures.append(Picture(name, title, caption, png(figure, dpi=160), plot=plot() if plot else None))
     return pictures
 
 
 def example_pictures(
-    systems: Sequence[System], baseline: System, labels: Labels, chosen: Mapping[int, str], load: Load | None
+    systems: Sequence[System],
+    labels: Labels,
+    chosen: Mapping[int, str],
+    load: Load | None,
+    audio_url: str | None = None,
 ) -> tuple[list[Picture], list[str]]:
-    """Return pictures of a few clips as the best attention system hears them, or a sentence on why there are none.
+    """Return pictures of a few clips as the best system hears them, or a sentence on why there are none.
 
     Args:
-        systems: of the report.
-        baseline: used if there is no attention system.
+        systems: of the report, best first.
         labels: opens the eval set.
         chosen: index and name of the classes to find clips of.
         load: makes a model from a checkpoint; None for no pictures.
+        audio_url: pattern of the addresses of the clips, see `Listening`.
     """
     if load is None:
         return [], []
-    system = best_attention(systems) or baseline
+    system = systems[0]
     try:
-        found, wrong = example_clips(system, labels, load, chosen)
+        found, wrong = example_clips(system, labels, load, chosen, audio_url)
     except InputError as error:
         return [], [f"{system.name} has no pictures of clips: {error}."]
     shown = ", ".join(dict.fromkeys(title for clip in (*found, *wrong) for title, *_ in clip.panels()))
     details = (
-        f" Model: {system.name}, seed {system.seeds[0]}, final weights. Classes are sorted by their probability F,"
+        f" Model: {system.label}, seed {system.seeds[0]}, final weights. Classes are sorted by their probability F,"
         f" and those that the clip has are ticked. Shown over time: {shown}."
     )
     parts = (
-        ("clips_found", "Clips it found", "For some classes, the clip that has the class and the highest F.", found),
+        (
+            "clips_found",
+            "Clips it found",
+            "For some classes, the clip with the highest F of those that have the class, if F is at least"
+            f" {LEAST} and the class is among the {AMONG} likeliest of the clip.",
+            found,
+        ),
         ("clips_most_wrong", "Clips it got most wrong", "The clips with the largest loss.", wrong),
     )
-    return [Picture(n, title, text + details, png(draw_clips(c)), wide=True) for n, title, text, c in parts if c], []
+    return [
+        Picture(n, title, text + details, png(draw_clips(clips)), wide=True, links=_links(clips))
+        for n, title, text, clips in parts
+        if clips
+    ], []
+
+
+def _links(clips: Sequence[ClipPicture]) -> tuple[tuple[str, str], ...]:
+    """Return title and address of the clips that can be heard."""
+    return tuple((clip.title, clip.address) for clip in clips if clip.address)
+
+
+def _few(systems: Sequence[System], baseline: System) -> list[System]:
+    """Return the best systems and the baseline, as many as lines can be told apart."""
+    shown = list(systems[:_MOST])
+    return shown if baseline in shown else [*shown[:-1], baseline]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 NONE = "-"
@@ -21,6 +21,7 @@ class Table:
         rows: one text per column each.
         essential: number of columns, from the left, that a narrow terminal shows.
         note: explains the numbers.
+        bold: (row, column) of the cells in bold.
     """
 
     title: str
@@ -28,17 +29,28 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     essential: int
     note: str
+    bold: frozenset[tuple[int, int]] = frozenset()
 
 
 def markdown(table: Table) -> str:
     """Return a table as Markdown."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
+        return "| " + " | ".join(cells) + " |"
 
+    rows = _cells(table, markdown_text, "**{}**")
     align = "| " + " | ".join(["---", *["---:"] * (len(table.columns) - 1)]) + " |"
     head = f"### {markdown_text(table.title)}"
-    return "\n".join([head, "", line(table.columns), align, *map(line, table.rows), "", table.note, ""])
+    columns = line(map(markdown_text, table.columns))
+    return "\n".join([head, "", columns, align, *map(line, rows), "", table.note, ""])
+
+
+def _cells(table: Table, escaped: Callable[[str], str], bold: str) -> list[list[str]]:
+    """Return the cells of a table, escaped, with those in bold marked."""
+    return [
+        [bold.format(escaped(cell)) if (i, j) in table.bold else escaped(cell) for j, cell in enumerate(row)]
+        for i, row in enumerate(table.rows)
+    ]
 
 
 def markdown_text(text: str) -> str:
@@ -50,7 +62,7 @@ def latex(table: Table) -> str:
     """Return a table as LaTeX, for a document that uses booktabs."""
 
     def line(cells: Iterable[str]) -> str:
-        return " & ".join(latex_text(cell) for cell in cells) + r" \\"
+        return " & ".join(cells) + r" \\"
 
     return "\n".join(
         [
@@ -59,9 +71,9 @@ def latex(table: Table) -> str:
             rf"\caption{{{latex_text(table.title)}. {latex_text(table.note)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
             r"\toprule",
-            line(table.columns),
+            line(map(latex_text, table.columns)),
             r"\midrule",
-            *map(line, table.rows),
+            *map(line, _cells(table, latex_text, r"\textbf{{{}}}")),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -76,6 +88,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
+    "≈": r"$\approx$",
     **{c: f"\\{c}" for c in "&%$#_{}"},
 }
 

@@ -81,7 +81,7 @@ def localisation_table(systems: Sequence[System], found: Mapping[tuple[str, str,
         for kind, title in KINDS.items():
             if system.localisation(kind, "frame_mAP") or system.localisation(kind, "pointing"):
                 cells = (_cell(system, kind, name) for name in _SHOWN)
-                rows.append((system.name, title, str(len(system.runs)), *cells, _ends(found, system.name, kind)))
+                rows.append((system.label, title, str(len(system.runs)), *cells, _ends(found, system.name, kind)))
     if not rows:
         return None
     columns = ("System", "second", "Seeds", *_SHOWN.values(), "pointing, 95 % over clips")
@@ -125,9 +125,9 @@ def draw_localisation(systems: Sequence[System], colour: Mapping[str, str]) -> F
             for kind, marker in markers.items():
                 if values := system.localisation(kind, name):
                     y = float(np.mean(values))
-                    axes.scatter(x, y, marker=marker, color=colour[system.name], s=34)
+                    axes.scatter(x, y, marker=marker, color=colour[system.label], s=34)
                     if kind == "f":
-                        annotate(axes, cut(system.name), (x, y), (4, 4), "left")
+                        annotate(axes, cut(system.label), (x, y), (4, 4), "left")
         axes.set(xlabel="mAP of clips", ylabel=title)
         axes.margins(0.12)
     return figure

@@ -39,8 +39,8 @@ def class_counts(classes: ClassScores) -> Counts:
 
 
 def colours(systems: Sequence[System]) -> dict[str, str]:
-    """Return the colour of each system, the same in all figures."""
-    return {s.name: COLOURS[i % len(COLOURS)] for i, s in enumerate(systems)}
+    """Return the colour of each system by its label, the same in all figures."""
+    return {s.label: COLOURS[i % len(COLOURS)] for i, s in enumerate(systems)}
 
 
 def per_class(system: System, baseline: System | None, counts: Counts, colour: Mapping[str, str]) -> Figure | None:
@@ -65,12 +65,12 @@ def per_class(system: System, baseline: System | None, counts: Counts, colour: M
     axes.patch.set_visible(False)
     if baseline is not None:
         dots: dict[str, Any] = {"marker": "o", "markersize": 2.6, "linestyle": "", "markeredgewidth": 0, "alpha": 0.75}
-        axes.plot(rank, baseline.average_precision[order], color=colour[baseline.name], label=baseline.name, **dots)
-    axes.plot(rank, ap[order], color=colour[system.name], linewidth=1.8, label=system.name)
+        axes.plot(rank, baseline.average_precision[order], color=colour[baseline.label], label=baseline.label, **dots)
+    axes.plot(rank, ap[order], color=colour[system.label], linewidth=1.8, label=system.label)
     names = system.runs[0].classes.names
     annotate(axes, f"best: {names[order[0]]}", (1, float(ap[order[0]])), (8, 2), "left")
     annotate(axes, f"worst: {names[order[-1]]}", (len(order), float(ap[order[-1]])), (-4, 22), "right")
-    axes.set(xlabel=f"classes, by their AP under {system.name}", ylabel="average precision")
+    axes.set(xlabel=f"classes, by their AP under {system.label}", ylabel="average precision")
     axes.set(xlim=(0.5, len(order) + 0.5), ylim=(0, 1.05))
     axes.legend(loc="upper right")
     return figure
@@ -88,10 +88,10 @@ def gain(system: System, baseline: System, counts: Counts, colour: Mapping[str, 
     clips, y, names = counts.clips[good], difference[good], system.runs[0].classes.names
     figure, axes = figure_axes(7.2, 4.0)
     axes.axhline(0, color="#555555", linewidth=0.9)
-    scatter_classes(axes, clips, y, [names[k] for k in np.flatnonzero(good).tolist()], colour[system.name])
-    axes.set(xlabel=f"{counts.of} of the class", ylabel=f"gain in AP over {baseline.name}")
+    scatter_classes(axes, clips, y, [names[k] for k in np.flatnonzero(good).tolist()], colour[system.label])
+    axes.set(xlabel=f"{counts.of} of the class", ylabel=f"gain in AP over {baseline.label}")
     axes.margins(x=0.08, y=0.14)
-    better = f"{system.name}: {(y > 0).mean():.0%} of {len(y)} classes gain"
+    better = f"{system.label}: {(y > 0).mean():.0%} of {len(y)} classes gain"
     axes.legend(loc="best", title=better, alignment="left", title_fontsize=8)
     return figure
 
@@ -109,10 +109,10 @@ def training(systems: Sequence[System], colour: Mapping[str, str]) -> Figure | N
         values = np.array([[curve.get(s, np.nan) for s in shared] for curve in curves])
         seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
         marker = "o" if len(shared) < 25 else None
-        line: dict[str, Any] = {"color": colour[system.name], "linewidth": 1.6, "marker": marker, "markersize": 3}
-        axes.plot(shared, np.nanmean(values, axis=0), label=f"{system.name} ({seeds})", **line)
+        line: dict[str, Any] = {"color": colour[system.label], "linewidth": 1.6, "marker": marker, "markersize": 3}
+        axes.plot(shared, np.nanmean(values, axis=0), label=f"{system.label} ({seeds})", **line)
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        axes.fill_between(shared, low, high, color=colour[system.name], alpha=0.18, linewidth=0)
+        axes.fill_between(shared, low, high, color=colour[system.label], alpha=0.18, linewidth=0)
     if not axes.lines:
         return None
     axes.set(xlabel="training step", ylabel="mAP on the hold-out")

@@ -45,12 +45,12 @@ class Estimate:
 def estimate(values: Sequence[float], low: float = -math.inf, high: float = math.inf) -> Estimate | None:
     r"""Return mean, standard deviation and confidence interval of the mean; None without values.
 
-    The interval is
+    The interval of a score without bounds is
 
     $$\bar{x} \pm t_{n-1} \, s / \sqrt{n},$$
 
     with the standard deviation $s$ and the 97.5 % point $t_{n-1}$ of Student's t distribution with $n - 1$ degrees of
-    freedom, clipped to the range of the score.
+    freedom. That of a score with bounds has this width on the logit scale, see `within`.
 
     Args:
         values: one per seed.
@@ -65,7 +65,33 @@ def estimate(values: Sequence[float], low: float = -math.inf, high: float = math
         return Estimate(1, mean)
     deviation = float(np.std(values, ddof=1))
     half = float(special.stdtrit(n - 1, _UPPER)) * deviation / math.sqrt(n)
-    return Estimate(n, mean, deviation, max(mean - half, low), min(mean + half, high))
+    return Estimate(n, mean, deviation, *within(mean, half, low, high))
+
+
+def within(value: float, half: float, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+    r"""Return the interval value ± half or, for a score with bounds, an interval that stays between them.
+
+    With the bounds 0 and 1, and the logit $\operatorname{logit}(x) = \log (x / (1 - x))$, whose derivative is
+    $1 / (x (1 - x))$, it is
+
+    $$\operatorname{logit}^{-1} \left( \operatorname{logit}(x) \pm \frac{h}{x (1 - x)} \right),$$
+
+    which is $x \pm h$ where $h$ is small. At a bound, the interval is the bound alone.
+
+    Args:
+        value: x.
+        half: h, half the width of the interval without bounds.
+        low: lowest possible value.
+        high: highest possible value.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return value - half, value + half
+    x = (value - low) / (high - low)
+    if not 0 < x < 1:
+        return value, value
+    width = half / (high - low) / (x * (1 - x))
+    ends = special.expit(special.logit(x) + np.array([-width, width]))
+    return float(low + ends[0] * (high - low)), float(low + ends[1] * (high - low))
 
 
 def interval(
@@ -75,7 +101,8 @@ def interval(
 
     $$\hat{\theta} \pm 1.96 \, s, \qquad s^2 = \frac{1}{R - 1} \sum_r (\theta_r - \bar{\theta})^2,$$
 
-    with the score $\hat{\theta}$ and its replicates $\theta_r$, clipped to the range of the score.
+    with the score $\hat{\theta}$ and its replicates $\theta_r$; for a score with bounds, on the logit scale, see
+    `within`.
 
     The percentiles of the replicates are not used, because the replicates of mAP are biased upwards: a clip that is
     drawn twice counts as two hits at one threshold, which raises the AP of rare classes.
@@ -91,8 +118,7 @@ def interval(
     """
     if len(replicates) < 2 or not (math.isfinite(value) and np.isfinite(replicates).all()):
         return None
-    half = float(special.ndtri(_UPPER)) * float(np.std(replicates, ddof=1))
-    return max(value - half, low), min(value + half, high)
+    return within(value, float(special.ndtri(_UPPER)) * float(np.std(replicates, ddof=1)), low, high)
 
 
 def bootstrap_weights(n: int, replicates: int) -> Iterator[NDArray[np.float32]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.report.collect import LeftOut, Run
 from audiobag.report.formats import NONE
+from audiobag.report.options import differing, labels, options
 from audiobag.report.paper import Published, published
 from audiobag.runs import hashed_config
 from audiobag.utils.configs import flatten
@@ -29,11 +30,15 @@ class System:
         name: unique in its report.
         runs: sorted by seed; at least one.
         differences: the keys of its configuration that differ between the systems of the report, with their values.
+        options: the options that vary between the systems, with short names and values, see `report.options`.
+        label: short name for pictures and tables, unique in its report.
     """
 
     name: str
     runs: tuple[Run, ...]
     differences: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -51,6 +56,12 @@ class System:
         """The number of training steps; a range if the runs differ, as where some stopped early."""
         found = sorted({int(steps) for run in self.runs if (steps := run.metrics.get("train", {}).get("steps"))})
         return NONE if not found else "-".join(f"{steps:,}" for steps in dict.fromkeys((found[0], found[-1])))
+
+    @property
+    def seconds(self) -> float | None:
+        """The duration of the training of a run in seconds, averaged over runs; None if unknown."""
+        found = [float(seconds) for run in self.runs if (seconds := run.metrics.get("train", {}).get("seconds"))]
+        return float(np.mean(found)) if found else None
 
     @property
     def average_precision(self) -> NDArray[np.float64]:
@@ -83,8 +94,11 @@ def group(runs: Iterable[Run]) -> tuple[list[System], list[LeftOut]]:
     groups = [tuple(same[seed] for seed in sorted(same)) for same in members.values()]
     configs = [config_texts(runs[0]) for runs in groups]
     names = _names([runs[0] for runs in groups], configs)
-    systems = [System(name, runs, own) for name, runs, own in zip(names, groups, differing(configs), strict=True)]
-    return sorted(systems, key=lambda s: (np.mean(s.values("test", "mAP") or [0]), s.name)), repeats
+    varied = options([runs[0].choices for runs in groups], configs)
+    parts = zip(names, groups, differing(configs), varied, strict=True)
+    systems = sorted((System(*part) for part in parts), key=lambda s: (np.mean(s.values("test", "mAP") or [0]), s.name))
+    ranked = labels([s.name for s in reversed(systems)], [s.options for s in reversed(systems)])
+    return [replace(s, label=label) for s, label in zip(systems, reversed(ranked), strict=True)], repeats
 
 
 def choose(systems: Sequence[System], wanted: str | None) -> System:
@@ -92,32 +106,40 @@ def choose(systems: Sequence[System], wanted: str | None) -> System:
 
     Args:
         systems: to choose from.
-        wanted: name of the system, or the last part of its name; None for average pooling.
+        wanted: name of the system, or the last part of its name; None for average pooling, or for the best system if
+            no system, or several, have the paper's average pooling.
 
     Raises:
         ValueError: no system has the name, or several have it.
     """
     if wanted is None:
-        plain = [s for s in systems if s.runs[0].choices.get("pooling") == "average"]
-        return next((s for s in plain if s.runs[0].choices.get("sampler") == "balanced"), (plain or [*systems])[0])
-    named = [s for s in systems if s.name == wanted] or [s for s in systems if s.name.rpartition("/")[2] == wanted]
+        return _plain(systems)
+    named = (
+        [s for s in systems if s.name == wanted]
+        or [s for s in systems if s.name.rpartition("/")[2] == wanted]
+        or [s for s in systems if s.label == wanted]
+    )
     if len(named) == 1:
         return named[0]
     names = ", ".join(s.name for s in systems)
     raise InputError(f"baseline must name one of {names}, got {wanted}{', which names several' if named else ''}")
 
 
+def _plain(systems: Sequence[System]) -> System:
+    """Return a system of average pooling with balanced batches, if it can be a baseline; else the best system.
+
+    Args:
+        systems: sorted by mAP.
+    """
+    average = [s for s in systems if s.runs[0].choices.get("pooling") == "average"]
+    balanced = [s for s in average if s.runs[0].choices.get("sampler") == "balanced"] or average
+    return balanced[0] if len(balanced) == 1 or 0 < len(average) < len(systems) else systems[-1]
+
+
 def config_texts(run: Run) -> dict[str, str]:
     """Return the part of a configuration that can change a result, as dotted keys with their values as text."""
     values = flatten(hashed_config(run.config))
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-
-
-def differing(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return for each configuration the keys whose values are not all the same; `-` stands for a missing key."""
-    keys = sorted({key for config in configs for key in config})
-    varied = [key for key in keys if len({config.get(key) for config in configs}) > 1]
-    return [{key: config.get(key, "-") for key in varied} for config in configs]
 
 
 def _identity(run: Run) -> str:

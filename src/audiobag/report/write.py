@@ -11,17 +11,19 @@ from rich.console import Console
 from rich.progress import Progress
 
 from audiobag.pictures.curves import spread
+from audiobag.pictures.listening import Listening
 from audiobag.report import localisation, plots
 from audiobag.report.clip_selection import class_index
 from audiobag.report.clips import Load
-from audiobag.report.collect import LeftOut, collect
-from audiobag.report.compare import comparable, differences, flags, pairwise
+from audiobag.report.collect import SCORED, LeftOut, collect
+from audiobag.report.compare import comparable, differences, flags, pairwise, tied
 from audiobag.report.evidence import Evidence, Labels, examine
-from audiobag.report.figures import example_pictures, score_pictures
+from audiobag.report.figures import example_pictures, forest_picture, score_pictures, search_pictures
 from audiobag.report.formats import Table, csv_text, latex, markdown, markdown_text
-from audiobag.report.page import Picture, page, place
+from audiobag.report.page import Content, Picture, page, place
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
+from audiobag.report.verdict import forest_rows, headline, verdict
 from audiobag.utils.files import atomic, check_writable, write_text
 from audiobag.utils.values import check_whole
 
@@ -32,12 +34,14 @@ class Report:
 
     Attributes:
         page: path of report.html.
+        verdict: sentences that say which system is best.
         tables: scores and differences.
         notices: warnings about what makes the numbers hard to compare, or is missing.
         left_out: folders that look like runs but are not in the report.
     """
 
     page: Path
+    verdict: tuple[str, ...]
     tables: tuple[Table, ...]
     notices: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
@@ -50,22 +54,27 @@ def report(
     classes: Sequence[str] | None = None,
     replicates: int = 200,
     load: Load | None = None,
+    audio_url: str | None = None,
 ) -> Report:
     """Compare the runs at and below some folders; write report.html, report.md, tables.tex, CSV and PNG files.
 
     Args:
         runs: folders of runs or of sweeps.
         out: folder to write to; by default `report` in the first of `runs`.
-        baseline: name of the system that differences are taken to; average pooling by default.
+        baseline: name of the system that differences are taken to; by default average pooling or, if there is none, the
+            best system.
         classes: names of the classes whose precision-recall curves are drawn; by default six from the most frequent
             to the rarest.
         replicates: number of replicates of the bootstrap over clips; 0 for none.
         load: makes a model from a checkpoint (`audiobag.load`), for pictures of a few clips; None for no such pictures.
+        audio_url: address of the sound of a clip, such as `file:///data/{video_id}.wav`, see `Listening`; None for
+            AudioSet's videos.
 
     Raises:
         ValueError: there are no complete runs, no such baseline or class, or `out` cannot be written.
     """
     check_whole("replicates", replicates, 0, " (0 for no bootstrap over clips)")
+    Listening(audio_url)
     found, left_out = collect(runs)
     folder = runs[0] / "report" if out is None else out
     check_writable(folder)
@@ -75,31 +84,53 @@ def report(
     counts = plots.class_counts(against.runs[0].classes)
     chosen = _classes(against, counts, classes)
     evidence, missing = _examine(systems, labels, list(chosen), replicates)
-    compared = differences(systems, against, evidence)
-    tables = [*score_tables(systems), *difference_tables(compared, against, replicates)]
-    ends, no_ends = localisation.intervals(systems, replicates)
-    if located := localisation.localisation_table(systems, ends):
+    ranked = systems[::-1]
+    compared = differences(ranked, against, evidence)
+    same = {scored: tied(ranked[0], ranked, scored, evidence) for scored in SCORED}
+    tables = [*score_tables(ranked, same), *difference_tables(compared, ranked, against, replicates)]
+    ends, no_ends = localisation.intervals(ranked, replicates)
+    if located := localisation.localisation_table(ranked, ends):
         tables.append(located)
-    clips, no_clips = example_pictures(systems, against, labels, chosen, load)
-    notices = [*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends]
-    left_out = [*left_out, *repeats]
-    pictures = [*score_pictures(systems, against, counts, evidence, chosen), *clips]
-    per_class = _per_class(systems, against, counts)
-    title = ", ".join(run.resolve().name for run in runs)
-    for picture in pictures:
+    clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
+    content = Content(
+        title=headline(ranked),
+        folders=", ".join(run.resolve().name for run in runs),
+        verdict=verdict(ranked, against, evidence),
+        forest=forest_picture(forest_rows(ranked, against, compared), against),
+        systems=ranked,
+        tables=tables,
+        search=search_pictures(ranked),
+        pictures=[*score_pictures(ranked, against, counts, evidence, chosen), *clips],
+        per_class=_per_class(ranked, against, counts),
+        notices=[*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends],
+        left_out=[*left_out, *repeats],
+    )
+    for picture in _drawn(content):
         with atomic(folder / f"{picture.name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-    write_text(folder / "scores.csv", scores_csv(systems))
+            temporary.write_bytes(picture.png or b"")
+    write_text(folder / "scores.csv", scores_csv(ranked))
     if located:
-        write_text(folder / "localisation.csv", localisation.localisation_csv(systems, ends))
+        write_text(folder / "localisation.csv", localisation.localisation_csv(ranked, ends))
     write_text(folder / "differences.csv", differences_csv(compared))
     write_text(folder / "pairwise.csv", differences_csv(pairwise(systems, evidence)))
-    write_text(folder / "per_class.csv", csv_text(list(per_class[0]), [list(row.values()) for row in per_class]))
+    rows = content.per_class
+    write_text(folder / "per_class.csv", csv_text(list(rows[0]), [list(row.values()) for row in rows]))
     write_text(folder / "tables.tex", "\n".join(["% needs \\usepackage{booktabs}", *map(latex, tables)]))
-    write_text(folder / "report.md", _markdown(title, tables, pictures, notices, left_out))
-    html = page(title, systems, tables, pictures, per_class, notices, left_out)
-    write_text(folder / "report.html", html)
-    return Report(folder / "report.html", tuple(tables), tuple(notices), tuple(left_out))
+    write_text(folder / "report.md", _markdown(content))
+    write_text(folder / "report.html", page(content))
+    return Report(
+        folder / "report.html",
+        tuple(content.verdict),
+        tuple(tables),
+        tuple(content.notices),
+        tuple(content.left_out),
+    )
+
+
+def _drawn(content: Content) -> list[Picture]:
+    """Return the pictures that have a file."""
+    every = (content.forest, *content.search, *content.pictures)
+    return [picture for picture in every if picture is not None and picture.png is not None]
 
 
 def _examine(
@@ -136,19 +167,18 @@ def _per_class(systems: Sequence[System], baseline: System, counts: plots.Counts
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _markdown(
-    title: str,
-    tables: Sequence[Table],
-    pictures: Sequence[Picture],
-    notices: Sequence[str],
-    left_out: Sequence[LeftOut],
-) -> str:
-    lines = [f"# {markdown_text(title)}", ""]
+def _markdown(content: Content) -> str:
+    lines = [f"# {markdown_text(content.title)}", ""]
+    lines += [" ".join(map(markdown_text, content.verdict)), ""] if content.verdict else []
+    notices = content.notices
     lines += [f"> {markdown_text(notice)}\n>" for notice in notices] + ([""] if notices else [])
-    lines += [markdown(table) for table in tables]
-    for picture in pictures:
-        lines += [f"![{markdown_text(picture.title)}]({picture.name}.png)", "", markdown_text(picture.caption), ""]
-    if left_out:
+    drawn = _drawn(content)
+    pictures = [[f"![{markdown_text(p.title)}]({p.name}.png)", "", markdown_text(p.caption), ""] for p in drawn]
+    first = 1 if content.forest else 0
+    lines += [line for picture in pictures[:first] for line in picture]
+    lines += [markdown(table) for table in content.tables]
+    lines += [line for picture in pictures[first:] for line in picture]
+    if content.left_out:
         lines += ["## Left out", ""]
-        lines += [f"- {markdown_text(place(each.path))}: {markdown_text(each.reason)}" for each in left_out]
+        lines += [f"- {markdown_text(place(each.path))}: {markdown_text(each.reason)}" for each in content.left_out]
     return "\n".join(lines).rstrip() + "\n"

@@ -1,8 +1,9 @@
 """Checkpoint files: what they say about their model, and which one a run continues from.
 
 Beside Lightning's own entries a checkpoint has the entry `audiobag`: its format, the resolved configuration, and the
-width, dequantisation and classes of the data it was trained on. The file alone therefore tells how to build the model
-and which stores it can score. It holds tensors and plain containers only, and is read with `weights_only=True`.
+width, dequantisation and classes of the data it was trained on, and its encoder where the stores record one. The file
+alone therefore tells how to build the model and which stores it can score. It holds tensors and plain containers only,
+and is read with `weights_only=True`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audiobag.data.encoders import other_encoder
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier
 from audiobag.runs.configuration import SCHEMA, config_hash, upgraded
@@ -42,12 +44,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         found = metadata["format"]
         if found == FORMAT:
             config = upgraded(_plain(metadata["config"]), int(metadata.get("schema", 1)))
-            kind = {
+            kind: dict[str, Any] = {
                 "class_names": [str(name) for name in metadata["class_names"]],
                 "dim": int(metadata["dim"]),
                 "scale": float(metadata["scale"]),
                 "offset": float(metadata["offset"]),
             }
+            if "encoder" in metadata:
+                kind["encoder"] = _plain(metadata["encoder"])
+                kind["encoder"]["name"] = str(kind["encoder"]["name"])
             content = {**content, "global_step": int(content["global_step"])}
             content["state_dict"].items()
     except Exception as error:  # torch raises exceptions of many kinds on a damaged file
@@ -143,12 +148,14 @@ def checkpoint_metadata(config: Mapping[str, Any], store: Store) -> dict[str, An
         config: the resolved configuration, in plain containers.
         store: a store of the data set the model is trained on.
     """
+    encoder = store.description.encoder
     return {
         "format": FORMAT,
         "schema": SCHEMA,
         "config": dict(config),
         "config_hash": config_hash(config),
         **_kind(store),
+        **({} if encoder is None else {"encoder": dict(encoder)}),
     }
 
 
@@ -173,6 +180,8 @@ def check_scorable(path: Path, metadata: Mapping[str, Any], store: Store) -> Non
     for what, value in _kind(store).items():
         if metadata[what] != value:
             raise InputError(f"frames have {what} {metadata[what]} in {path}, {value} in {store.path}: {remedy}")
+    if difference := other_encoder(metadata.get("encoder"), store.description.encoder):
+        raise InputError(f"frames are by other encoders in {path} and in {store.path} ({difference}): {remedy}")
 
 
 def _kind(store: Store) -> dict[str, Any]:

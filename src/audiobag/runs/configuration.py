@@ -41,6 +41,7 @@ _ADDED: Final[Mapping[str, Any]] = {
     "augment": {},
     "data.fold": None,
     "data.folds": 5,
+    "embedding.input_norm": False,
 }
 _SHOWN: Final = 6  # differences in a message
 

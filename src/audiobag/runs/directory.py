@@ -240,7 +240,7 @@ class RunDirectory:
                 for row in csv.DictReader(file):
                     # The last row that a killed process wrote may be incomplete.
                     with suppress(KeyError, TypeError, ValueError):
-                        points[int(row["step"])] = float(row[name])
+                        points[int(float(row["step"]))] = float(row[name])
         return dict(sorted(points.items()))
 
     @property

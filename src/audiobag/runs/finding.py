@@ -31,6 +31,7 @@ def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
         if (_STARTED | {JOB} if waiting else _STARTED) & set(names):
             below.clear()
             yield Path(parent)
+        below[:] = [name for name in below if not name.startswith(".")]  # such as the code of a sweep
 
 
 def training_runs(folders: Iterable[Path]) -> list[Path]:

@@ -12,9 +12,12 @@ from audiobag.runs.directory import RunDirectory
 from audiobag.runs.finding import run_folders
 from audiobag.runs.presence import NUMBERS, Stage, stage_of
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import read_json
 
 _LOGS: Final = ("job.log", "train.log")
 _TAIL_BYTES: Final = 16_384
+SUBMITTED: Final = "submitted.json"
+"""The file that says as which SLURM job a job of a sweep was submitted."""
 
 
 class RunState(Enum):
@@ -35,7 +38,8 @@ class RunStatus:
         path: its folder.
         state: its state; a process that is gone without a word, as one that was killed, counts as failed.
         doing: what its process does (starting, training or scoring); None if it has none.
-        where: host, pid and slurm_job of its process, as far as known.
+        where: host, pid and slurm_job of its process, as far as known; of a waiting run, the SLURM job it was submitted
+            as.
         numbers: step, max_steps, steps_per_second, seconds_left, loss and val_mAP, as far as known.
         scores: mAP of the hold-out (val) and of the eval set (test) of a complete run.
         log: last lines of the log of a failed run.
@@ -87,10 +91,18 @@ def status(folder: Path, lines: int = 5) -> RunStatus:
         return RunStatus(folder, RunState.DONE, None, {}, {}, scores, [])
     state = _state(stage, bool(told) or any((folder / name).exists() for name in ("config.json", "run.json")))
     where = {key: told[key] for key in ("host", "pid", "slurm_job") if told.get(key) is not None}
+    if state is RunState.WAITING and (number := slurm_number(folder)) is not None:
+        where = {"slurm_job": number}
     numbers = {key: told[key] for key in NUMBERS if isinstance(told.get(key), int | float)}
     doing = stage.value if stage is not None and stage.working else None
     log = _failure(folder, stage, told, lines) if state is RunState.FAILED else []
     return RunStatus(folder, state, doing, where, numbers, {}, log)
+
+
+def slurm_number(folder: Path) -> str | None:
+    """Return the number that SLURM gave to a job of a sweep, such as `7_2`; None if it was not submitted."""
+    number = read_json(folder / SUBMITTED).get("slurm_job")
+    return number if isinstance(number, str) else None
 
 
 def last_lines(folder: Path, count: int = 10) -> list[str]:

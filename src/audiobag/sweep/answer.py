@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from audiobag.runs.offline import sync_command
 from audiobag.sweep.naming import is_search
 from audiobag.utils.errors import InputError
 
@@ -29,7 +30,7 @@ class ShowAnswer(Callback):
         """Print."""
         from rich.console import Console
 
-        from audiobag.report.collect import collect  # Hydra imports this module for every command
+        from audiobag.report.collect import collect, unsent  # Hydra imports this module for every command
 
         hydra = config.hydra
         if hydra.launcher.get("dry_run"):
@@ -44,6 +45,8 @@ class ShowAnswer(Callback):
         else:
             show_systems(runs, Console())
         _say(Console(), f"Report:   audiobag-report {shlex.quote(str(folder))}")
+        if starts := unsent([folder]):
+            _say(Console(), f"W&B:      {sync_command(starts)}")
 
 
 def show_systems(runs: Sequence[Run], console: Console) -> None:

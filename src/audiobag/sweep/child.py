@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from audiobag.sweep.snapshot import code_environment
 from audiobag.utils.processes import end_with
 
 LOG = "job.log"
@@ -27,11 +28,19 @@ def job_command(folder: Path, expected: str) -> list[str]:
     return [sys.executable, "-m", "audiobag.cli.job", str(folder), expected]
 
 
-def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], code: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start a job; its output is appended to job.log in its folder.
 
     The job leads a process group of its own, so that Ctrl-C at the terminal reaches the sweep alone, which then stops
     the whole group.
+
+    Args:
+        command: of the job.
+        folder: its run directory.
+        environment: further environment variables.
+        code: folder whose modules come before all others, see `sweep.snapshot`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("ab") as log:
@@ -40,7 +49,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **_module_path(), **environment, PARENT: str(os.getpid())},
+            env={**os.environ, **_module_path(code), **environment, PARENT: str(os.getpid())},
             start_new_session=True,
         )
 
@@ -80,14 +89,16 @@ def die_with_parent() -> None:
         end_with(int(parent))
 
 
-def _module_path() -> dict[str, str]:
-    """Return variables with which a job finds the modules that this process finds, and no others.
+def _module_path(code: Path | None) -> dict[str, str]:
+    """Return variables with which a job finds the modules in `code`, then those that this process finds, and no others.
 
     `python -m` would put the working directory first, in which any file may have the name of a module.
     """
     path = os.environ.get("PYTHONPATH")
     own = [] if sys.flags.safe_path else [sys.path[0] or str(Path.cwd())]
-    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([*own, *([path] if path else [])])}
+    frozen = {} if code is None else code_environment(code)
+    places = [*([str(code)] if code else []), *own, *([path] if path else [])]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(places), **frozen}
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -31,10 +31,12 @@ class HandedOver:
     Attributes:
         record: the resolved configuration of the job, and what config.json records beside it.
         hydra: Hydra's part of the configuration, which names the folder and the log.
+        code: folder of the code to run, see `sweep.snapshot`; None for the installed one.
     """
 
     record: RunConfig
     hydra: Mapping[str, Any]
+    code: Path | None = None
 
     def write(self, folder: Path) -> None:
         """Write job.yaml into the folder of the job."""
@@ -44,6 +46,7 @@ class HandedOver:
             "overrides": list(record.overrides),
             "choices": dict(record.choices or {}),
             "follows_seed": list(record.follows_seed),
+            "code": None if self.code is None else str(self.code),
             "config": dict(record.config),
             "hydra": dict(self.hydra),
         }
@@ -88,7 +91,8 @@ def read(folder: Path, expected: str) -> HandedOver:
             content["config"], content["overrides"], content["choices"], [str(key) for key in content["follows_seed"]]
         )
         found = record.hash
-        handed = HandedOver(record, content["hydra"])
+        code = content.get("code")
+        handed = HandedOver(record, content["hydra"], None if code is None else Path(code))
     except Exception as error:  # whatever yaml and omegaconf raise for a damaged file
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}): start the sweep again") from error
     if found != expected:

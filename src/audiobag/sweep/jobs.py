@@ -16,6 +16,7 @@ class State(Enum):
     """State of a job."""
 
     WAITING = "waiting"
+    QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     SKIPPED = "done before"

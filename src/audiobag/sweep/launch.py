@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, open_dict, read_write
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig
 from rich.console import Console
 
 from audiobag.runs import RunConfig
@@ -21,17 +20,19 @@ from audiobag.runs.presence import record_failure
 from audiobag.runs.status import last_lines
 from audiobag.sweep import outcome
 from audiobag.sweep.child import SWEEP, job_command, start, stopping
+from audiobag.sweep.composing import compose_jobs, returned, unique
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver, hydra_part, read
 from audiobag.sweep.jobs import Job, State
 from audiobag.sweep.lengthen import lengthen, shorter_run
-from audiobag.sweep.naming import is_search, trial_name
+from audiobag.sweep.naming import is_search
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import Slot, make_slots, visible_gpus
+from audiobag.sweep.snapshot import take_snapshot
 from audiobag.training.interruption import begin
 from audiobag.utils.configs import quoted
-from audiobag.utils.errors import ExitCode, InputError, Interrupted
+from audiobag.utils.errors import ExitCode, Interrupted
 from audiobag.utils.files import locked
 from audiobag.utils.processes import available_cores
 
@@ -71,8 +72,8 @@ def launch(
     """
     begin()
     folder = Path(master.hydra.sweep.dir).resolve()
-    composed = _compose(loader, master, job_overrides, first, record)
-    todo = _unique(composed, repeats=is_search(master.hydra))
+    composed = compose_jobs(loader, master, job_overrides, first, record)
+    todo = unique(composed, repeats=is_search(master.hydra))
     with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
         for job in todo:
             job.look()
@@ -81,9 +82,8 @@ def launch(
             display.plan({job.name: source for job in todo if (source := shorter_run(job)) is not None})
             if is_search(master.hydra):  # its next jobs depend on results
                 raise SystemExit(ExitCode.DONE)
-            return [_returned(job) for job in composed]
-        for job in todo:
-            lengthen(job)
+            return [returned(job) for job in composed]
+        prepare(folder, todo)
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
         display.slots = len(slots)
@@ -100,7 +100,7 @@ def launch(
     if failed and fail_fast:
         raise SystemExit(ExitCode.SOME_JOBS_FAILED)
     outcome.failed.extend(failed)
-    return [_returned(job) for job in composed]
+    return [returned(job) for job in composed]
 
 
 def hand_over(
@@ -126,15 +126,32 @@ def hand_over(
         ValueError: a job cannot be composed, or its folder holds another configuration.
     """
     found = []
-    composed = _compose(loader, master, job_overrides, first, record)
-    _unique(composed, repeats=is_search(master.hydra))
-    for job, overrides in zip(composed, job_overrides, strict=True):
+    composed = compose_jobs(loader, master, job_overrides, first, record)
+    unique(composed, repeats=is_search(master.hydra))
+    for job in composed:
         job.look()
-        lengthen(job)
+    prepare(Path(master.hydra.sweep.dir).resolve(), composed)
+    for job, overrides in zip(composed, job_overrides, strict=True):
         job.handed.write(job.folder)
         expected = f"++hydra.job.env_set.{_EXPECTED}={quoted(job.handed.record.hash)}"
         found.append([*overrides, f"hydra.sweep.subdir={quoted(job.name)}", expected])
     return found
+
+
+def prepare(sweep: Path, jobs: Sequence[Job]) -> None:
+    """Freeze the code of the jobs that are to run, and let them continue shorter runs of other sweeps.
+
+    Args:
+        sweep: folder of the sweep.
+        jobs: all jobs.
+    """
+    waiting = [job for job in jobs if job.state is State.WAITING]
+    if not waiting:
+        return
+    code = take_snapshot(sweep, [job.handed.record.config for job in waiting])
+    for job in waiting:
+        lengthen(job)
+        job.handed = replace(job.handed, code=code)
 
 
 def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
@@ -155,14 +172,30 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
     outcome.multirun = True
     # If this process is killed, its launcher shows the end of its log, which must name the job.
     _LOG.info("a job in %s", folder)
-    expected = os.environ.get(_EXPECTED)
-    handed = read(folder, expected) if expected else HandedOver(record, hydra_part(hydra, folder))
+    if expected := os.environ.get(_EXPECTED):
+        return run_handed(folder, expected)
+    handed = HandedOver(record, hydra_part(hydra, folder))
+    handed.write(folder)
+    return run_handed(folder, handed.record.hash)
+
+
+def run_handed(folder: Path, expected: str) -> float | None:
+    """Run the job whose job.yaml is in a folder, unless it is complete, and return its val/mAP.
+
+    Args:
+        folder: its run directory.
+        expected: hash of the configuration that the sweep composed.
+
+    Raises:
+        ValueError: the folder holds another configuration.
+        SystemExit: the job failed; carries its exit code.
+    """
+    handed = read(folder, expected)
     job = Job(folder.name, folder, handed)
     job.look()
     if job.state is not State.SKIPPED:
-        handed.write(folder)
-        sweep = Path(hydra.sweep.dir).resolve().name
-        process = start(job_command(folder, handed.record.hash), folder, {SWEEP: sweep})
+        sweep = Path(handed.hydra["sweep"]["dir"]).resolve().name
+        process = start(job_command(folder, expected), folder, {SWEEP: sweep}, handed.code)
         with stopping(process), notice() as came:
             code = process.wait()
         if code == ExitCode.INTERRUPTED and came():
@@ -175,83 +208,9 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
     return job.value()
 
 
-def _compose(
-    loader: ConfigLoader,
-    master: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first: int,
-    record: Callable[[DictConfig], RunConfig],
-) -> list[Job]:
-    """Return jobs with their resolved configurations."""
-    if not job_overrides:
-        raise InputError("the sweep has no job: give each swept key at least one value")
-    folder = Path(master.hydra.sweep.dir).resolve()
-    jobs = []
-    with _environment({SWEEP: folder.name}):
-        for number, overrides in enumerate(job_overrides, first):
-            config = loader.load_sweep_config(master, list(overrides))
-            with open_dict(config):
-                # The name of a folder must not depend on the number that a cluster gives to the job.
-                config.hydra.job.id, config.hydra.job.num = str(number), number
-            HydraConfig.instance().set_config(config)
-            name = str(config.hydra.sweep.subdir)
-            if is_search(master.hydra) and not (folder / name).exists():  # as audiobag 0.1 named it
-                name = trial_name(config.hydra.job.override_dirname)
-            with read_write(config.hydra), open_dict(config.hydra):
-                config.hydra.runtime.output_dir = str(folder / name)
-            HydraConfig.instance().set_config(config)
-            part = hydra_part(config.hydra, folder / name)
-            with open_dict(config):
-                del config["hydra"]
-            jobs.append(Job(name, folder / name, HandedOver(record(config), part)))
-    return jobs
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within this context."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def _slots(config: Mapping[str, Any], jobs: int | str, devices_per_job: int | None, waiting: int) -> list[Slot]:
     trainer = config["trainer"]
     if devices_per_job is None:
         devices_per_job = trainer["devices"] if isinstance(trainer["devices"], int) and trainer["devices"] > 0 else 1
-    gpus = visible_gpus() if trainer["accelerator"] != "cpu" else []
+    gpus = visible_gpus() if trainer["accelerator"] not in ("cpu", "mps") else []
     return make_slots(jobs, gpus, devices_per_job, available_cores(), waiting, config["threads"])
-
-
-def _unique(jobs: Sequence[Job], *, repeats: bool) -> list[Job]:
-    """Return the jobs, each once.
-
-    Args:
-        jobs: of a sweep.
-        repeats: whether the same job may be there twice, as a search may propose it.
-
-    Raises:
-        ValueError: two jobs would run in the same folder.
-    """
-    found: dict[str, Job] = {}
-    for job in jobs:
-        same = repeats and job.name in found and found[job.name].handed.record.hash == job.handed.record.hash
-        if job.name in found and not same:
-            raise InputError(f"two jobs of this sweep have the same name, {job.name}: give each value once")
-        found.setdefault(job.name, job)
-    return list(found.values())
-
-
-def _returned(job: Job) -> JobReturn:
-    result = JobReturn(
-        overrides=list(job.handed.record.overrides), status=JobStatus.COMPLETED, working_dir=str(job.folder)
-    )
-    result.return_value = job.value()
-    return result

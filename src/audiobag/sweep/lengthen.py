@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Final
 
-from audiobag.runs import RunDirectory, hashed_config
+from audiobag.runs import RunDirectory
+from audiobag.runs.lengthening import ended_at, longer
 from audiobag.sweep.jobs import Job
-from audiobag.utils.configs import flatten
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic
 
 _LOG = logging.getLogger(__name__)
-_STEPS: Final = "trainer.max_steps"
 
 
 def shorter_run(job: Job) -> Path | None:
@@ -66,15 +64,11 @@ def _steps(job: Job, run: RunDirectory) -> int | None:
     Raises:
         ValueError: the run cannot be read.
     """
-    old, new = (flatten(hashed_config(config)) for config in (run.config().config, job.handed.record.config))
-    changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
-    before, now = old.get(_STEPS), new.get(_STEPS)
-    if _STEPS not in changed or not (isinstance(before, int) and isinstance(now, int) and before < now):
+    found = longer(run, job.handed.record.config)
+    if found is None or not ended_at(run, found.before):
         return None
-    if follows := sorted(key for key in changed - {_STEPS} if (old.get(key), new.get(key)) == (before, now)):
-        if changed == {_STEPS, *follows}:
-            reason = f"{', '.join(follows)} follows {_STEPS}"
-            _LOG.info("%s starts from the beginning, though %s has %d steps: %s", job.name, run.path, before, reason)
+    if found.follows:
+        reason = f"{', '.join(found.follows)} follows trainer.max_steps"
+        _LOG.info("%s starts from the beginning, though %s has %d steps: %s", job.name, run.path, found.before, reason)
         return None
-    whole = (run.metrics() or {}).get("train", {}).get("steps") == before and run.step_checkpoint(before).is_file()
-    return before if changed == {_STEPS} and whole else None
+    return found.before

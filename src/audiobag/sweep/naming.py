@@ -29,7 +29,7 @@ _PARENT: Final = "outputs/sweeps"
 _NAMED: Final = ("sweep", "data")  # which the name of a sweep has anyway
 _LONGEST_TRIAL: Final = 60
 LONGEST = 100  # characters in the name of a folder; file systems allow 255
-_POOL = "hydra_plugins.audiobag_launcher.PoolLauncher"
+_OWN = ("hydra_plugins.audiobag_launcher.PoolLauncher", "hydra_plugins.audiobag_launcher.SlurmLauncher")
 _HAND_OVER = "hydra_plugins.audiobag_launcher.HandOverLauncher"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -85,7 +85,7 @@ class NameSweep(Callback):
 
     A job is named by its swept overrides alone: keys with one value in the whole sweep are added to the keys that Hydra
     leaves out of a job's name. The names are added to the Hydra overrides of the sweep, from which every launcher
-    composes the configurations of the jobs. A launcher other than `pool` is wrapped in one that hands over the
+    composes the configurations of the jobs. A launcher of another package is wrapped in one that hands over the
     configurations of the jobs, see `sweep.handover`.
     """
 
@@ -105,7 +105,7 @@ class NameSweep(Callback):
             hydra.sweep.dir = sweep_folder(f"{name}-{choices.get('data')}", options_of(config, constant, swept))
             pinned.append(f"hydra.sweep.dir={quoted(hydra.sweep.dir)}")
         hydra.overrides.hydra.extend(pinned)
-        if hydra.launcher.get("_target_") != _POOL:
+        if hydra.launcher.get("_target_") not in _OWN:
             with open_dict(hydra):
                 hydra.launcher = {"_target_": _HAND_OVER, "_recursive_": False, "launcher": hydra.launcher}
 

@@ -47,7 +47,8 @@ def run_jobs(
                 while waiting and free:
                     job, slot = waiting.pop(0), free.pop(0)
                     environment = {**slot.environment(), SWEEP: job.sweep}
-                    process = start(job_command(job.folder, job.handed.record.hash), job.folder, environment)
+                    command = job_command(job.folder, job.handed.record.hash)
+                    process = start(command, job.folder, environment, job.handed.code)
                     job.state, job.started = State.RUNNING, time.monotonic()
                     running[process.pid] = job, slot, process
                 for pid, (job, slot, process) in list(running.items()):

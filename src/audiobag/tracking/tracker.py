@@ -7,7 +7,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,11 +30,13 @@ class Subject:
         run: its directory.
         config: the resolved configuration in plain containers, with checksums, versions and the revision of the code.
         stores: the stores that the run reads.
+        sizes: bytes of the files that a complete run has, about: `model` and `predictions`.
     """
 
     run: RunDirectory
     config: Mapping[str, Any]
     stores: Sequence[Store]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

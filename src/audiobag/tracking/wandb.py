@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from audiobag.data.store import Store
 from audiobag.tracking.tracker import STEP, Subject, Tracker
+from audiobag.utils.errors import ExitCode
 from audiobag.utils.files import short_name
 from audiobag.utils.values import check_choice
 
@@ -26,6 +27,11 @@ _LOG = logging.getLogger(__name__)
 SECONDS_TO_INIT: Final = 30
 _FORMER_MODES: Final = {"dryrun": "offline", "run": "online"}  # which W&B still takes
 _LONGEST: Final = 128  # characters in the name of an artifact
+_LONGEST_TAG: Final = 64
+OBJECTIVE: Final = "objective"
+"""Name of the final val/mAP in the summary: the number that searches maximise."""
+ARTIFACTS: Final = ("model", "predictions", "tables", "pictures")
+_BEST: Final = {"mAP": "max", "AUC": "max", "d_prime": "max", "loss": "min"}  # of the validations while training
 
 
 class WandbTracker(Tracker):
@@ -50,9 +56,11 @@ class WandbTracker(Tracker):
         notes: W&B notes; None for WANDB_NOTES.
         finish_seconds: seconds that the end of a run waits for data to be sent; `wandb sync` sends the rest. None for
             WANDB_FINISH_TIMEOUT, or 300.
+        artifacts: what is sent besides curves, scores and the configuration: any of `model` (the scored checkpoint),
+            `predictions`, `tables` and `pictures`. The log tells the sizes at the start.
 
     Raises:
-        ValueError: there is no such mode.
+        ValueError: there is no such mode or kind of artifact.
     """
 
     title = "wandb"
@@ -67,6 +75,7 @@ class WandbTracker(Tracker):
         tags: Sequence[str] = (),
         notes: str | None = None,
         finish_seconds: float | None = None,
+        artifacts: Sequence[str] = ("model", "tables", "pictures"),
     ) -> None:
         super().__init__()
         name = "WANDB_MODE" if mode is None else "mode"
@@ -80,6 +89,9 @@ class WandbTracker(Tracker):
         self._job_type = job_type or os.environ.get("WANDB_JOB_TYPE") or "train"
         self._tags = list(tags) or [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
         self._notes, self._finish_seconds = notes, finish_seconds
+        for kind in artifacts:
+            check_choice("artifacts", kind, ARTIFACTS)
+        self._artifacts = frozenset(artifacts)
         self._run: Any = None
         self._folder = Path()
 
@@ -101,18 +113,32 @@ class WandbTracker(Tracker):
         }
         subject.run.note_tracked(self.title, {**known, **({"folder": str(self._folder)} if elsewhere else {})})
         choices = subject.config.get("choices", {})
+        found = [*(choices.get(key) for key in ("data", "experiment", "pooling")), known["group"]]
+        tags = [*self._tags, *(short_name(tag, tag, _LONGEST_TAG) for tag in found if tag)]
         self._run = self._begin(
             **known,
             name=os.environ.get("WANDB_NAME") or subject.name,
-            tags=[*self._tags, *(choices[k] for k in ("data", "experiment") if choices.get(k))],
+            tags=list(dict.fromkeys(tags)),
             config=dict(subject.config),
         )
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
+        for name, best in _BEST.items():
+            self._run.define_metric(f"val/{name}", step_metric=STEP, step_sync=True, summary=f"{best},last")
+        _LOG.info("W&B: %s", self._sizes(subject))
         if not self._run.offline:
             _LOG.info("W&B: %s", self._run.url)
             for store in subject.stores:  # offline, W&B has no inputs: the configuration has the checksums
                 self._run.use_artifact(store_artifact(store))
+
+    def _sizes(self, subject: Subject) -> str:
+        """Return what a run sends, and how much."""
+        known = {kind: size for kind, size in subject.sizes.items() if kind in self._artifacts}
+        parts = [f"the {kind} (about {size / 1e6:,.1f} MB)" for kind, size in known.items()]
+        parts += [kind for kind in ("tables", "pictures") if kind in self._artifacts]
+        left_out = [kind for kind in ARTIFACTS if kind not in self._artifacts]
+        told = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "no files"
+        return f"the run sends curves and {told}" + (f"; not {', '.join(left_out)}" if left_out else "")
 
     def _begin(self, **about: Any) -> Any:
         """Return a W&B run; an offline one if no server answers."""
@@ -143,15 +169,18 @@ class WandbTracker(Tracker):
         import wandb
 
         ours: dict[str, Any] = {
-            "console": "off",  # train.log has the output
             "silent": True,
-            "disable_git": True,  # the configuration has the revision of the code
-            "save_code": False,
+            "save_code": False,  # the diff of the working directory is enough
             "init_timeout": SECONDS_TO_INIT,
             "finish_timeout": 300,
         }
         chosen: dict[str, Any] = {} if self._finish_seconds is None else {"finish_timeout": self._finish_seconds}
         return wandb.Settings(**{k: v for k, v in ours.items() if f"WANDB_{k.upper()}" not in os.environ}, **chosen)
+
+    def picture(self, name: str, draw: Callable[[], Figure], step: int) -> None:
+        """Log a figure, unless pictures are not chosen; then it is not drawn."""
+        if "pictures" in self._artifacts:
+            super().picture(name, draw, step)
 
     def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log({**metrics, STEP: step})
@@ -167,15 +196,22 @@ class WandbTracker(Tracker):
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         import wandb
 
+        if "tables" not in self._artifacts:
+            return
         with _staging(self._folder / "wandb"):
             self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows]), STEP: step})
 
     def _summarise(self, numbers: Mapping[str, float]) -> None:
-        self._run.summary.update(dict(numbers))
+        # W&B has val/... from the curves, with the best value and the last.
+        self._run.summary.update({k: v for k, v in numbers.items() if not k.startswith("val/")})
+        if (objective := numbers.get("val/mAP")) is not None:
+            self._run.summary[OBJECTIVE] = objective
 
     def _file(self, kind: str, path: Path, about: Mapping[str, Any]) -> None:
         import wandb
 
+        if kind not in self._artifacts:
+            return
         artifact = wandb.Artifact(f"{kind}-{self._run.id}", kind, metadata=dict(about))
         # The file is sent from its place, without a copy, because files of a complete run do not change.
         artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
@@ -183,6 +219,8 @@ class WandbTracker(Tracker):
 
     def _finish(self, code: int) -> None:
         if self._run is not None:
+            if code == ExitCode.INTERRUPTED:
+                self._run.mark_preempting()  # an agent gives the run back to the queue of its sweep
             self._run.finish(exit_code=code)
 
 

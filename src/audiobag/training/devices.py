@@ -15,6 +15,19 @@ _TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD
 
 
+def concrete_accelerator(accelerator: str) -> str:
+    """Return what "auto" stands for here: "gpu" where CUDA finds one, "mps" on Apple's GPUs, else "cpu".
+
+    Args:
+        accelerator: of the trainer; what is not "auto" is returned as it is.
+    """
+    if accelerator != "auto":
+        return accelerator
+    if torch.cuda.is_available():
+        return "gpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def device_count(accelerator: str, devices: object) -> int:
     """Return how many devices of each node a training uses.
 
@@ -26,7 +39,7 @@ def device_count(accelerator: str, devices: object) -> int:
         return devices
     if isinstance(devices, list):
         return len(devices)
-    return 1 if accelerator == "cpu" else torch.cuda.device_count()
+    return 1 if accelerator in ("cpu", "mps") else torch.cuda.device_count()
 
 
 def set_matmul_precision(accelerator: str, precision: str) -> None:
@@ -70,7 +83,7 @@ def keep_freed_memory() -> None:
     and zeroed again, which takes a tenth of a step in bf16. Blocks above 32 MiB are returned as before. Other C
     libraries are left alone.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is not None:
         mallopt(_TRIM_THRESHOLD, 512 * 2**20)
         mallopt(_MMAP_THRESHOLD, 32 * 2**20)

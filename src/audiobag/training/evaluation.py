@@ -21,7 +21,7 @@ from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_che
 from audiobag.runs.eval_set import find_eval_store
 from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import Progress, TaggingScore
-from audiobag.training.devices import set_threads
+from audiobag.training.devices import concrete_accelerator, set_threads
 from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
 from audiobag.training.module import TaggingModule
@@ -127,6 +127,7 @@ def tested(
         ValueError: the eval set has other frames or classes, or an option cannot be honoured.
     """
     options = {**TRAINER_DEFAULTS, **trainer_options}
+    options["accelerator"] = concrete_accelerator(options["accelerator"])
     check_options(options)
     options["enable_checkpointing"] = False
     check_scorable(path, content["audiobag"], data.test_store)

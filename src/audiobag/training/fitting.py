@@ -35,7 +35,14 @@ from audiobag.training.callbacks import (
     TaggingScore,
 )
 from audiobag.training.cluster import cluster_environment
-from audiobag.training.devices import device_count, keep_freed_memory, set_matmul_precision, set_threads
+from audiobag.training.continuing import check_continuable
+from audiobag.training.devices import (
+    concrete_accelerator,
+    device_count,
+    keep_freed_memory,
+    set_matmul_precision,
+    set_threads,
+)
 from audiobag.training.fine_tuning import initialise
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
@@ -119,6 +126,7 @@ def fit(
         ValueError: an argument cannot be honoured, or the folder holds a run of another configuration.
     """
     options = {**TRAINER_DEFAULTS, **trainer_options}
+    options["accelerator"] = concrete_accelerator(options["accelerator"])
     optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
     check_options(options)
     check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))
@@ -156,6 +164,8 @@ def fit(
         _LOG.info(sentence)
     if compile:
         model.compile(mode=compile)
+    if resumed is not None:
+        check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
     strong = own_strong_labels(data.test_store)
     callbacks = [
@@ -176,7 +186,7 @@ def fit(
         **provenance(),
     }
     active = made.loggers if made.is_global_zero else []
-    with tracked(active, Subject(run, {**config.config, **origin}, stores)) as trackers:
+    with tracked(active, Subject(run, {**config.config, **origin}, stores, _sizes(model, data))) as trackers:
         _fit(made, module, data, resumed)
         scores = _score(made, module, data, run, select, strong)
         record = {"status": "done", "seed": seed, **scores, "train": _speed(made, clock, data.batch_size), **origin}
@@ -298,6 +308,12 @@ def _score(
     trainer.test(module, data, verbose=False)
     scores = write_test(trainer, data.test_store, run, data.train_set.labels.counts)
     return {**with_localisation(scores, trainer, data.test_store, strong, run), **val}
+
+
+def _sizes(model: BagClassifier, data: BagDataModule) -> dict[str, int]:
+    """Return the sizes of the scored checkpoint, where Adam keeps two numbers a weight, and of the predictions."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return {"model": 3 * weights, "predictions": 4 * len(data.test_store) * data.test_store.classes}
 
 
 def _speed(trainer: Trainer, clock: Timer, batch_size: int) -> dict[str, Any]:

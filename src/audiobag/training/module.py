@@ -80,8 +80,11 @@ class TaggingModule(LightningModule):
         return loss
 
     def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
-        """Return the prediction, for callbacks."""
-        return {"prediction": self(batch)}
+        """Return the prediction, for callbacks, and log the loss of the labels as they are, without augmentation."""
+        prediction = self(batch)
+        loss = self.loss(prediction, batch.labels, batch.mask)
+        self.log("val/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+        return {"prediction": prediction}
 
     def test_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:
         """Return the prediction, for callbacks."""
@@ -110,6 +113,8 @@ class TaggingModule(LightningModule):
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
 
 def _made(what: str, make: Callable[[Any], Any], argument: Any) -> Any:

@@ -32,6 +32,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     check_trainer_options(options)
     if options["accelerator"] == "cpu":
         _check_cpu(options)
+    elif options["accelerator"] == "mps":
+        _check_mps(options)
     else:
         _check_gpus(options["accelerator"], options["precision"], options["devices"])
 
@@ -90,6 +92,15 @@ def _check_cpu(options: Mapping[str, Any]) -> None:
         check_whole("devices", options["devices"], otherwise=" on a CPU")
     if options.get("sync_batchnorm"):
         raise InputError("sync_batchnorm cannot be true on a CPU: torch synchronises batch norm on GPUs only")
+
+
+def _check_mps(options: Mapping[str, Any]) -> None:
+    if not torch.backends.mps.is_available():
+        raise InputError("accelerator cannot be mps: torch finds no GPU of Apple here; use cpu")
+    if options["precision"] != "32-true":
+        raise InputError(f"precision must be 32-true on Apple's GPUs, got {options['precision']}")
+    if options["devices"] not in (1, "auto", -1):
+        raise InputError(f"devices must be 1 on Apple's GPUs, got {options['devices']}")
 
 
 def _check_gpus(accelerator: str, precision: str, devices: object) -> None:

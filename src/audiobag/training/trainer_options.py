@@ -15,7 +15,7 @@ from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_number, check_whole
 
 PRECISIONS: Final = ("32-true", "bf16-mixed", "16-mixed")
-ACCELERATORS: Final = ("cpu", "gpu", "cuda", "auto")
+ACCELERATORS: Final = ("cpu", "gpu", "cuda", "mps", "auto")
 # Strategies that start their ranks by other means than a command lose what the ranks have computed, and those that
 # distribute the parameters write checkpoints of several files.
 STRATEGIES: Final = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")

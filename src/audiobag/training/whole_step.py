@@ -267,7 +267,7 @@ def obstacle(
     devices = options["devices"]
     several = devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1)
     found = {
-        "accelerator is cpu": options["accelerator"] == "cpu",
+        f"accelerator is {options['accelerator']}": options["accelerator"] in ("cpu", "mps"),
         "there is more than one process": several or options["num_nodes"] != 1,
         "strategy is set": options.get("strategy", "auto") not in ("auto", "single_device"),
         f"placement is {placement}, not device": placement != "device",
@@ -296,6 +296,6 @@ def captures(graph: str, options: Mapping[str, Any], reason: str | None) -> bool
     check_choice("graph", graph, CHOICES)
     if graph == "always" and reason:
         raise InputError(f"graph cannot be always, since {reason}: change that, or use auto")
-    if graph == "auto" and reason and options["accelerator"] != "cpu":
+    if graph == "auto" and reason and options["accelerator"] not in ("cpu", "mps"):
         _LOG.info("training steps are not captured as a CUDA graph, since %s", reason)
     return graph != "never" and reason is None

@@ -6,9 +6,12 @@ import ctypes
 import os
 import signal
 import sys
+import time
+from threading import Thread
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 1.0
 
 
 def available_cores() -> int:
@@ -34,13 +37,23 @@ def is_alive(process: Any) -> bool:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent ends, even if the parent is killed. Has an effect on Linux only.
+    """End this process when its parent ends, even if the parent is killed.
+
+    On Linux the kernel does so at once; elsewhere a thread looks every second.
 
     Args:
         parent: process id of the parent.
     """
-    if not sys.platform.startswith("linux"):
+    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform.startswith("linux") else None
+    if prctl is None:
+        Thread(target=_look_for, args=(parent,), daemon=True).start()
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # The parent ended before prctl.
         os._exit(1)
+
+
+def _look_for(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)

@@ -5,7 +5,7 @@ Hydra finds plugins only in this namespace.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 
-class PoolLauncher(Launcher):
-    """Runs each job of a sweep as a process of its own, as many at once as this machine has slots for.
+class _OwnLauncher(Launcher):
+    """Keeps what the functions that launch jobs need; the processes of the jobs run the task.
 
     Args:
-        options: jobs, devices_per_job, fail_fast and dry_run of `audiobag.sweep.launch.launch`.
+        options: of the function.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,25 +31,48 @@ class PoolLauncher(Launcher):
         self.config: DictConfig | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what `launch` needs; the processes of the jobs run the task."""
+        """Keep what the function needs."""
         self.hydra_context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs that are not complete."""
-        # Every command imports this module, also those that run no sweep.
         from audiobag.cli.options import train_record
-        from audiobag.sweep.launch import launch
 
         assert self.hydra_context is not None
         assert self.config is not None
-        return launch(
-            self.hydra_context.config_loader,
-            self.config,
-            job_overrides,
-            initial_job_idx,
-            train_record,
-            **self.options,
-        )
+        loader = self.hydra_context.config_loader
+        function = self._function()
+        return function(loader, self.config, job_overrides, initial_job_idx, train_record, **self.options)
+
+    def _function(self) -> Callable[..., Sequence[JobReturn]]:
+        """Return the function, whose module is imported only where there is a sweep."""
+        raise NotImplementedError
+
+
+class PoolLauncher(_OwnLauncher):
+    """Runs each job of a sweep as a process of its own, as many at once as this machine has slots for.
+
+    Args:
+        options: jobs, devices_per_job, fail_fast and dry_run of `audiobag.sweep.launch.launch`.
+    """
+
+    def _function(self) -> Callable[..., Sequence[JobReturn]]:
+        from audiobag.sweep.launch import launch
+
+        return launch
+
+
+class SlurmLauncher(_OwnLauncher):
+    """Submits the jobs of a sweep as the tasks of a SLURM array.
+
+    Args:
+        options: wait, dry_run and the resources of `audiobag.sweep.slurm.launch`.
+    """
+
+    def _function(self) -> Callable[..., Sequence[JobReturn]]:
+        from audiobag.sweep.slurm import launch
+
+        return launch
 
 
 class HandOverLauncher(Launcher):

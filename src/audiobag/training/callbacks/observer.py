@@ -58,12 +58,15 @@ class Observer(Callback):
         now = time.perf_counter()
         seconds, steps = now - self._since[0], step - self._since[1]
         self._since = now, step
+        # Lightning's own count of the steps is one behind here, and not after the training.
+        pl_module.log("step", float(step), rank_zero_only=True)
         numbers = {"train/lr": trainer.optimizers[0].param_groups[0]["lr"], "memory/peak_gib": _peak_bytes() / 2**30}
         if steps:
             numbers["train/clips_per_second"] = steps * trainer.datamodule.batch_size / seconds  # type: ignore[attr-defined]
         if trainer.strategy.root_device.type == "cuda":
             numbers["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        pl_module.log("train/loss", loss, prog_bar=True, sync_dist=True)
+        # Lightning reads numbers of a progress bar at each step, which waits for the GPU; `Progress` reads them itself.
+        pl_module.log("train/loss", loss, sync_dist=True)
         pl_module.log_dict({name: float(value) for name, value in numbers.items()}, rank_zero_only=True)
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
 
 from audiobag.utils.values import check_number, check_whole
 
@@ -118,7 +118,8 @@ class SWA(StepAveraging):
     """
 
     def __init__(self, first: int, every: int) -> None:
-        super().__init__(first, every)
+        # Without a function, torch 2.11 cannot average the integers that batch norm counts on a GPU.
+        super().__init__(first, every, avg_fn=get_swa_avg_fn())  # type: ignore[no-untyped-call]
 
 
 @contextmanager

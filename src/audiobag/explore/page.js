@@ -1,0 +1,344 @@
+"use strict";
+// The page asks for numbers and draws them. What is on display is in the address, so that a link restores it.
+const ROW = 22;
+const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+const SECTIONS = { found: "Found", missed: "Missed", mistaken: "False alarms" };
+const $ = id => document.getElementById(id);
+const number = new Intl.NumberFormat("en");
+const names = new Intl.Collator("en", { numeric: true });
+let all = null;  // the answer to api/overview
+let order = [];  // the classes in the list
+let asked = 0;   // answers to earlier questions are dropped
+
+function element(tag, content = [], attributes = {}) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(name, value);
+  made.append(...[content].flat());
+  return made;
+}
+
+// The address: class and clip on display, runs, order and filter of the list.
+const state = () => {
+  const query = new URLSearchParams(location.search);
+  const [run, against] = ["run", "against"].map((key, i) => {
+    const r = Number(query.get(key) ?? all.first[i]);
+    return Number.isInteger(r) && r >= 0 && r < all.runs.length ? r : all.first[i];
+  });
+  return {
+    name: query.get("class"), clip: query.get("clip"), run, against,
+    sort: query.get("sort") ?? (all.runs.length > 1 ? "difference" : "AP"), up: query.get("up") === "1", find: query.get("find") ?? "",
+  };
+};
+
+function address(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null || value === "") query.delete(key); else query.set(key, value);
+  }
+  const text = query.toString();
+  return text ? `?${text}` : location.pathname;
+}
+
+function go(changes) {
+  history.pushState(null, "", address(changes));
+  show();
+}
+
+function relist(changes) {
+  history.replaceState(null, "", address(changes));
+  list(state());
+}
+
+async function ask(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+const text = (value, digits = 4, sign = false) =>
+  value === null || value === undefined || Number.isNaN(value) ? "-" : (sign && value >= 0 ? "+" : "") + value.toFixed(digits);
+
+const AP = (run, k) => all.runs[run].AP[k];
+const difference = (s, k) => AP(s.run, k) === null || AP(s.against, k) === null ? null : AP(s.run, k) - AP(s.against, k);
+
+// The list of classes.
+function columns(s) {
+  const found = [
+    ["name", "Class", k => all.classes[k], k => all.classes[k]],
+    ["clips", all.of === "training clips" ? "Train" : "Eval", k => all.counts[k], k => number.format(all.counts[k])],
+    ["AP", "AP", k => AP(s.run, k), k => text(AP(s.run, k), 3)],
+  ];
+  if (s.run !== s.against) found.push(["difference", "Gain", k => difference(s, k), k => text(difference(s, k), 3, true)]);
+  return found;
+}
+
+function list(s) {
+  const shown = columns(s);
+  const by = shown.find(column => column[0] === s.sort) ?? shown[2];
+  const sign = (by[0] === "name") === s.up ? -1 : 1;
+  const wanted = s.find.trim().toLowerCase();
+  order = all.classes.map((_, k) => k).filter(k => all.classes[k].toLowerCase().includes(wanted));
+  order.sort((a, b) => {
+    const [x, y] = [by[2](a), by[2](b)];
+    if (by[0] === "name") return sign * names.compare(x, y);
+    if (x === null || y === null) return (x === null) - (y === null) || names.compare(all.classes[a], all.classes[b]);
+    return sign * (y - x) || names.compare(all.classes[a], all.classes[b]);
+  });
+  const heads = shown.map(([key, title]) => {
+    const button = element("button", title, { type: "button" });
+    const rising = key === "name" ? !s.up : s.up;
+    button.addEventListener("click", () => relist({ sort: key, up: by[0] === key && !s.up ? "1" : null }));
+    return element("th", button, { scope: "col", "aria-sort": by[0] === key ? (rising ? "ascending" : "descending") : null });
+  });
+  $("classes").tHead.rows[0].replaceChildren(...heads);
+  $("classes").tBodies[0].replaceChildren(...order.map(k => {
+    const link = element("a", all.classes[k], { href: address({ class: all.classes[k], clip: null }) });
+    const cells = shown.slice(1).map(column => element("td", column[3](k)));
+    return element("tr", [element("td", link), ...cells], { "aria-current": all.classes[k] === s.name ? "true" : null });
+  }));
+  $("shown").value = `${order.length} of ${all.classes.length} classes.`;
+  const current = document.querySelector("#classes tr[aria-current]");
+  if (current && matchMedia("(min-width: 60rem)").matches) current.scrollIntoView({ block: "nearest" });
+}
+
+// Heat maps.
+function colour(share) {
+  const x = Math.sqrt(Math.min(Math.max(share, 0), 1)) * (VIRIDIS.length - 1);
+  const i = Math.min(Math.floor(x), VIRIDIS.length - 2);
+  return `rgb(${VIRIDIS[i].map((c, n) => Math.round(c + (VIRIDIS[i + 1][n] - c) * (x - i))).join(",")})`;
+}
+
+function paint(canvas, clip, values, top) {
+  const [C, T] = [values.length, clip.frames];
+  const wide = Math.max(1, Math.min(30, Math.floor(1200 / T)));
+  canvas.width = wide * T;
+  canvas.height = ROW * C;
+  canvas.style.height = `${ROW * C}px`;
+  const context = canvas.getContext("2d");
+  for (let c = 0; c < C; c++) {
+    for (let t = 0; t < T; t++) {
+      context.fillStyle = colour(values[c][t] / top);
+      context.fillRect(t * wide, c * ROW, wide, ROW - 1);
+      if (clip.truth[c]) {  // where the class is heard
+        context.fillStyle = clip.truth[c][t] ? "#ff9f0a" : "rgba(0, 0, 0, .55)";
+        context.fillRect(t * wide, (c + 1) * ROW - 6, wide, 5);
+      }
+    }
+  }
+}
+
+function panel(clip, title, values, top) {
+  const canvas = element("canvas", [], { role: "img" });
+  paint(canvas, clip, values, top);
+  const best = values.map((row, c) => {
+    const t = row.indexOf(Math.max(...row));
+    return `${all.classes[clip.classes[c]]} ${text(row[t], 2)} at ${clip.start + t * clip.seconds} s`;
+  });
+  canvas.setAttribute("aria-label", `${title[0]}, highest values: ${best.join("; ")}`);
+  const cell = event => {
+    const box = canvas.getBoundingClientRect();
+    const t = Math.min(Math.max(Math.floor((event.clientX - box.left) / box.width * clip.frames), 0), clip.frames - 1);
+    const c = Math.min(Math.max(Math.floor((event.clientY - box.top) / ROW), 0), values.length - 1);
+    const heard = clip.truth[c] ? (clip.truth[c][t] ? ", heard" : ", not heard") : "";
+    $("tip").textContent = `${all.classes[clip.classes[c]]}, ${clip.start + t * clip.seconds} s: ${text(values[c][t])}${heard}`;
+    $("tip").hidden = false;
+    const left = Math.min(event.clientX + 12, innerWidth - $("tip").offsetWidth - 4);
+    $("tip").style.left = `${Math.max(left, 4)}px`;
+    $("tip").style.top = `${event.clientY + 16}px`;
+  };
+  canvas.addEventListener("pointermove", cell);
+  canvas.addEventListener("pointerleave", () => { $("tip").hidden = true; });
+  const ends = [clip.start, clip.start + clip.frames * clip.seconds].map(at => element("span", `${Number(at.toFixed(2))} s`));
+  const [brief, rest] = title;
+  const head = element("div", [element("span", rest[0]), brief, element("span", rest[1])], { class: "head" });
+  return element("div", [head, element("div", canvas, { class: "stage" }), element("div", ends, { class: "axis", "aria-hidden": "true" })], { class: "panel" });
+}
+
+function drawn(clip, found, titled) {
+  const parts = titled ? [element("p", all.runs[found.run].name)] : [];
+  if (found.error) return element("div", [...parts, element("p", `No clips are shown: ${found.error}.`, { class: "error" })], { class: "run" });
+  const rows = clip.classes.map((k, c) => element("li", [
+    element("span", `${clip.has[c] ? "✓ " : ""}${all.classes[k]}`, { title: all.classes[k] }), element("span", text(found.F[c], 2)),
+  ], { class: clip.has[c] ? "has" : null }));
+  const panels = [panel(clip, ["f", ["frame probability ", ""]], found.f, 1)];
+  // A measure sums to 1, so its frames are lower where there are more of them.
+  const top = Math.min(1, 10 / clip.frames);
+  if (found.p) panels.push(panel(clip, ["p", ["measure ", ""]], found.p, top));
+  if (found.adds) panels.push(panel(clip, ["f p", ["", ", which sums to F"]], found.f.map((row, c) => row.map((f, t) => f * found.p[c][t])), top));
+  const head = element("div", "F", { class: "head" });
+  const grid = element("div", [element("div", [head, element("ol", rows)], { class: "names" }), ...panels], { class: "grid" });
+  return element("div", [...parts, grid], { class: "run" });
+}
+
+function player(clip, card) {
+  const own = clip.address.startsWith("file:");
+  const audio = element("audio", [], { controls: "", preload: "metadata", src: own ? `audio/${clip.row}` : clip.address });
+  audio.setAttribute("aria-label", `Sound of ${clip.id}`);
+  const length = clip.frames * clip.seconds;
+  let offset = 0;
+  audio.addEventListener("loadedmetadata", () => {
+    // A file that is longer than the clip is the whole recording.
+    offset = audio.duration > clip.start + length - 2 && audio.duration > length + 2 ? clip.start : 0;
+    if (offset) audio.currentTime = offset;
+  });
+  const follow = () => {
+    const at = (audio.currentTime - offset) / length;
+    for (const stage of card.querySelectorAll(".stage")) {
+      const line = stage.querySelector("i") ?? stage.appendChild(element("i"));
+      line.style.left = `${Math.min(Math.max(at, 0), 1) * 100}%`;
+    }
+    if (!audio.paused) requestAnimationFrame(follow);
+  };
+  audio.addEventListener("play", follow);
+  audio.addEventListener("seeked", follow);
+  return audio;
+}
+
+function card(clip, { more = true } = {}) {
+  const links = [];
+  if (clip.address && !clip.plays) links.push(element("a", "Listen", { href: clip.address, target: "_blank", rel: "noopener noreferrer" }));
+  if (more && all.runs.length > clip.runs.length) {
+    if (links.length) links.push(" · ");
+    links.push(element("a", `Under all ${all.runs.length} runs`, { href: address({ clip: clip.row }) }));
+  }
+  const made = element("article", element("h4", [clip.id, element("span", links, { class: "links" })]), { class: "clip", "data-row": clip.row });
+  if (clip.plays && clip.address) made.append(player(clip, made));
+  made.append(...clip.runs.map(found => drawn(clip, found, clip.runs.length > 1)));
+  return made;
+}
+
+function legend() {
+  const canvas = element("canvas", [], { width: 100, height: 1, role: "img", "aria-label": "Colours from 0, dark, to 1, bright" });
+  const context = canvas.getContext("2d");
+  for (let x = 0; x < 100; x++) { context.fillStyle = colour((x / 100) ** 2); context.fillRect(x, 0, 1, 1); }
+  const truth = all.truth ? [" Orange: where the class is heard."] : [];
+  return element("p", ["0", canvas, "1, on a square-root scale, the same for all clips. ✓: a label of the clip.", ...truth], { class: "legend" });
+}
+
+function scores(k) {
+  const heads = ["Run", "AP", "mAP"].map(title => element("th", title, { scope: "col" }));
+  const rows = all.runs.map((run, r) => ({ run, r })).sort((a, b) => (b.run.AP[k] ?? -1) - (a.run.AP[k] ?? -1));
+  const cells = rows.map(({ run, r }) => element("tr", [
+    element("td", element("a", run.name, { href: address({ run: r }) })), element("td", text(run.AP[k])), element("td", text(run.mAP)),
+  ]));
+  const table = element("table", [element("thead", element("tr", heads)), element("tbody", cells)], { class: "scores" });
+  return element("div", table, { class: "wide", tabindex: 0, role: "region", "aria-label": "Scores of the runs" });
+}
+
+// What stands beside the list.
+async function classDetail(s, k) {
+  const shown = [...new Set([s.run, s.against])];
+  const view = await ask(`api/class/${k}?${shown.map(r => `run=${r}`).join("&")}`);
+  const about = `${number.format(all.eval[k])} eval clips` + (all.of === "training clips" ? `, ${number.format(all.counts[k])} training clips.` : ".");
+  const rule = ` Found: ${all.runs[s.run].name} gives it F of ${all.least} or more, among the ${all.among} likeliest classes of the clip.`;
+  const parts = [element("h2", all.classes[k]), element("p", about + rule), scores(k), legend()];
+  for (const [key, title] of Object.entries(SECTIONS)) {
+    const why = { found: "clips of the class, highest F first", missed: "clips of the class that are not found, lowest F first", mistaken: "clips without the label, highest F first" }[key];
+    parts.push(element("h3", `${title}: ${why}`));
+    const clips = view.sections[key];
+    parts.push(...(clips.length ? clips.map(clip => card(clip)) : [element("p", "No such clips.")]));
+  }
+  return parts;
+}
+
+async function clipDetail(s, k) {
+  const clip = await ask(`api/clip/${encodeURIComponent(s.clip)}${k < 0 ? "" : `?class=${k}`}`);
+  const back = k < 0 ? element("a", "Overview", { href: "?" }) : element("a", `Back to ${all.classes[k]}`, { href: address({ clip: null }) });
+  return [element("h2", `${clip.id} under ${all.runs.length} run${all.runs.length > 1 ? "s" : ""}`), element("p", back), legend(), card(clip, { more: false })];
+}
+
+function overviewDetail(s) {
+  const both = s.run !== s.against;
+  const [run, other] = [all.runs[s.run], all.runs[s.against]];
+  const title = both ? `AP of ${run.name} minus ${other.name}` : `AP of each class, ${run.name}`;
+  const place = element("div", [], { class: "plot", role: "img", "aria-label": `${title}, against the number of clips of the class; the list of classes has the same numbers` });
+  setTimeout(() => plot(place, s, both), 0);
+  return [element("h2", title), element("p", "Select a class to see its clips."), place];
+}
+
+function plot(place, s, both) {
+  const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const shown = all.classes.map((_, k) => k).filter(k => all.counts[k] > 0 && (both ? difference(s, k) : AP(s.run, k)) !== null);
+  const values = shown.map(k => both ? difference(s, k) : AP(s.run, k));
+  const axis = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--soft") };
+  const data = [{
+    type: "scatter", mode: "markers", x: shown.map(k => all.counts[k]), y: values, text: shown.map(k => all.classes[k]), customdata: shown,
+    marker: { size: 8, opacity: .6, color: css("--accent") }, hovertemplate: `<b>%{text}</b><br>%{x:,} ${all.of}<br>${both ? "gain %{y:+.4f}" : "AP %{y:.4f}"}<extra></extra>`,
+  }];
+  const layout = {
+    height: 460, margin: { l: 60, r: 12, t: 12, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("--ink") },
+    xaxis: { ...axis, type: "log", title: { text: `${all.of} of the class` }, tickformat: ",", nticks: 6 },
+    yaxis: { ...axis, title: { text: both ? "gain in AP" : "average precision" } },
+  };
+  Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });
+  place.on("plotly_click", event => go({ class: all.classes[event.points[0].customdata], clip: null }));
+}
+
+function controls(s) {
+  $("about").textContent = `${all.runs[s.run].name}: mAP ${text(all.runs[s.run].mAP)}; ${number.format(all.clips)} clips`;
+  $("choose").hidden = all.runs.length < 2;
+  for (const [id, value] of [["run", s.run], ["against", s.against]]) {
+    if (!$(id).options.length) $(id).append(...all.runs.map((run, r) => element("option", `${run.name} (${text(run.mAP, 3)})`, { value: r })));
+    $(id).value = value;
+  }
+  if (document.activeElement !== $("find")) $("find").value = s.find;
+}
+
+async function show() {
+  const turn = ++asked;
+  const s = state();
+  controls(s);
+  list(s);
+  const detail = $("detail");
+  const busy = setTimeout(() => { if (turn === asked && !detail.querySelector(".loading")) detail.prepend(element("p", "Loading…", { class: "loading" })); }, 60);
+  detail.setAttribute("aria-busy", "true");
+  const k = all.classes.indexOf(s.name);
+  let parts;
+  try {
+    if (s.clip !== null) parts = await clipDetail(s, k);
+    else if (s.name !== null && k >= 0) parts = await classDetail(s, k);
+    else if (s.name !== null) parts = [element("p", `There is no class ${s.name}. Find one in the list.`, { id: "error" })];
+    else parts = overviewDetail(s);
+  } catch (error) {
+    parts = [element("p", `The answer did not come (${error.message}). Is audiobag-explore still running?`, { class: "error" })];
+  }
+  clearTimeout(busy);
+  if (turn !== asked) return;
+  document.title = s.name ? `${s.name} – audiobag explore` : "audiobag explore";
+  detail.replaceChildren(...parts);
+  detail.setAttribute("aria-busy", "false");
+}
+
+function step(by) {
+  if (!order.length) return;
+  const at = order.findIndex(k => all.classes[k] === state().name);
+  const next = at < 0 ? 0 : Math.min(Math.max(at + by, 0), order.length - 1);
+  go({ class: all.classes[order[next]], clip: null });
+}
+
+document.addEventListener("keydown", event => {
+  if (!all || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input, select, textarea");
+  if (event.key === "Escape") { event.target.blur(); go({ class: null, clip: null }); }
+  else if (event.key === "/" && !typing) { event.preventDefault(); $("find").focus(); $("find").select(); }
+  else if (event.key === "j" && !typing) step(1);
+  else if (event.key === "k" && !typing) step(-1);
+  else if (event.target === $("find") && ["ArrowDown", "ArrowUp", "Enter"].includes(event.key)) { event.preventDefault(); step(event.key === "ArrowUp" ? -1 : event.key === "Enter" ? 0 : 1); }
+});
+document.addEventListener("click", event => {  // links within the page load nothing
+  const link = event.target.closest("a");
+  if (!link || link.target || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const to = new URL(link.href);
+  if (to.origin !== location.origin) return;
+  event.preventDefault();
+  history.pushState(null, "", to.search || location.pathname);
+  show();
+});
+addEventListener("popstate", show);
+$("find").addEventListener("input", () => relist({ find: $("find").value }));
+$("run").addEventListener("change", event => go({ run: event.target.value }));
+$("against").addEventListener("change", event => go({ against: event.target.value }));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (all) show(); });
+
+ask("api/overview").then(found => { all = found; show(); }, error => { $("about").textContent = `The classes cannot be loaded (${error.message}).`; });

@@ -1,0 +1,142 @@
+"""What the browser asks for, as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiobag.explore.explored import Explored, Opened
+from audiobag.report.clip_selection import AMONG, LEAST
+from audiobag.utils.errors import InputError
+
+_LIKELIEST = 4
+_MOST_ROWS = 14
+
+
+def overview(opened: Opened) -> dict[str, Any]:
+    """Return the runs, the classes and their scores."""
+    return {
+        "runs": [
+            {
+                "name": one.name,
+                "mAP": _plain(one.run.metrics["test"]["mAP"]),
+                "AP": _rounded(one.run.classes.average_precision),
+            }
+            for one in opened.runs
+        ],
+        "first": list(opened.first),
+        "classes": list(opened.classes),
+        "eval": opened.positive.sum(0).tolist(),
+        "counts": opened.counts.clips.tolist(),
+        "of": opened.counts.of,
+        "clips": len(opened.store),
+        "truth": bool(opened.truth),
+        "least": LEAST,
+        "among": AMONG,
+    }
+
+
+def class_view(opened: Opened, k: int, shown: Sequence[int]) -> dict[str, Any]:
+    """Return the clips of a class, and their predictions by some runs.
+
+    Args:
+        opened: the runs.
+        k: the class.
+        shown: the runs; clips are selected by F of the first.
+    """
+    rows = opened.clips(k, shown[0])
+    every = list(dict.fromkeys(i for section in rows.values() for i in section))
+    clips = dict(zip(every, _clips(opened, every, shown, k), strict=True)) if every else {}
+    return {"sections": {name: [clips[i] for i in section] for name, section in rows.items()}}
+
+
+def clip_view(opened: Opened, row: int, k: int | None) -> dict[str, Any]:
+    """Return one clip and its predictions by all runs.
+
+    Args:
+        opened: the runs.
+        row: the clip.
+        k: a class to include; None for none.
+
+    Raises:
+        ValueError: there is no such clip.
+    """
+    if not 0 <= row < len(opened.store):
+        raise InputError(f"clip must be one of the {len(opened.store)} clips, got {row}")
+    (clip,) = _clips(opened, [row], range(len(opened.runs)), k)
+    return clip
+
+
+def _clips(opened: Opened, rows: Sequence[int], shown: Sequence[int], k: int | None) -> list[dict[str, Any]]:
+    columns, seconds = opened.store.columns, opened.store.description.frame_seconds
+    runs = [opened.runs[r] for r in shown]
+    predicted = [_predicted(one, rows) for one in runs]
+    clips = []
+    for n, i in enumerate(rows):
+        T, start = int(columns.lengths[i]), float(columns.start_seconds[i])
+        video_id = bytes(columns.video_id[i])
+        classes = _classes(opened, i, shown, k)
+        truth = [opened.truth.get((i, c)) for c in classes]
+        clips.append(
+            {
+                "row": i,
+                "id": video_id.decode(errors="replace"),
+                "start": start if math.isfinite(start) else 0.0,
+                "seconds": seconds,
+                "frames": T,
+                "address": opened.heard.address(video_id, start, float(columns.end_seconds[i])),
+                "plays": opened.heard.pattern is not None,
+                "classes": classes,
+                "has": [bool(opened.positive[i, c]) for c in classes],
+                "truth": [None if own is None else own[:T].astype(int).tolist() for own in truth],
+                "runs": [
+                    {"run": r, "F": _rounded(one.probability[i, classes]), **_panels(found, n, T, classes)}
+                    for r, one, found in zip(shown, runs, predicted, strict=True)
+                ],
+            }
+        )
+    return clips
+
+
+def _classes(opened: Opened, row: int, shown: Sequence[int], k: int | None) -> list[int]:
+    """Return the classes of a clip to show, in the order that all runs share: by their mean F."""
+    F = np.mean([opened.runs[r].probability[row] for r in shown], axis=0)
+    order = np.argsort(-F, kind="stable").tolist()
+    own = [c for c in order if opened.positive[row, c]]
+    wanted = dict.fromkeys([*([] if k is None else [k]), *own, *order[:_LIKELIEST]])
+    return sorted([*wanted][:_MOST_ROWS], key=lambda c: -F[c])
+
+
+def _predicted(one: Explored, rows: Sequence[int]) -> Any:
+    """Return the predictions of a run, or the sentence that says why there are none."""
+    try:
+        return one.predict(rows)
+    except InputError as error:
+        return str(error)
+
+
+def _panels(found: Any, n: int, T: int, classes: Sequence[int]) -> dict[str, Any]:
+    """Return f and p [C, T] of a clip, and whether f p sums to F; or why there are none."""
+    if isinstance(found, str):
+        return {"error": found}
+    f = found.frame[n, :T].numpy()[:, classes].T
+    if found.measure is None:
+        return {"f": _rounded(f), "p": None, "adds": False}
+    p = found.measure[n, :T].numpy()[:, classes].T
+    adds = np.allclose((f * p).sum(1), found.clip[n].numpy()[list(classes)], rtol=1e-3, atol=1e-5)
+    return {"f": _rounded(f), "p": _rounded(p), "adds": bool(adds)}
+
+
+def _rounded(values: NDArray[np.floating]) -> list[Any]:
+    """Return an array as lists of numbers with four digits; None for NaN."""
+    if values.ndim > 1:
+        return [_rounded(row) for row in values]
+    return [_plain(v) for v in values.tolist()]
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, 4)

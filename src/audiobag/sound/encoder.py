@@ -1,0 +1,124 @@
+"""The interface of all encoders, and the record by which stores, checkpoints and exports name theirs."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from audiobag.utils.values import check_number, check_whole
+
+BUNDLE: Final = "encoder.safetensors"
+"""The file with the weights of an encoder in an export."""
+
+
+class Encoder(nn.Module, ABC):
+    """A module from windows of a waveform to vectors, one for each window.
+
+    Window t of a recording begins `t * hop_seconds` after its start and lasts `window_seconds`; its vector is frame t
+    of the clip. A subclass implements `forward`.
+
+    Args:
+        sample_rate: samples per second that the encoder takes.
+        window_seconds: duration of a window.
+        hop_seconds: seconds from the start of a window to the start of the next.
+        dim: D, the numbers of a vector.
+        config: `_target_` and the arguments that make the same encoder again, in plain containers; None if they are not
+            plain, and the record then only describes the encoder.
+        dtype: of the vectors in stores.
+        scale: x * scale + offset is what a model makes of a stored number.
+        offset: see `scale`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    name: ClassVar[str]
+    files: ClassVar[tuple[str, ...]] = ()
+    """The arguments that are paths of weights, which say where the weights were and not what they are."""
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        window_seconds: float,
+        hop_seconds: float,
+        dim: int,
+        config: Mapping[str, Any] | None,
+        dtype: torch.dtype = torch.float32,
+        scale: float = 1.0,
+        offset: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_whole("sample_rate", sample_rate, 1000)
+        check_number("window_seconds", window_seconds, "(0, 600]")
+        check_number("hop_seconds", hop_seconds, "(0, 600]")
+        self.sample_rate = sample_rate
+        self.window_seconds, self.hop_seconds = float(window_seconds), float(hop_seconds)
+        self.dim, self.dtype, self.scale, self.offset = dim, dtype, scale, offset
+        self.config: dict[str, Any] | None = None if config is None else dict(config)
+
+    @abstractmethod
+    def forward(self, windows: Float[Tensor, "N S"]) -> Shaped[Tensor, "N D"]:
+        """Return the vectors of windows of S = `window_samples` samples from -1 to 1, mono."""
+
+    @property
+    def window_samples(self) -> int:
+        """Number of samples of a window."""
+        return round(self.window_seconds * self.sample_rate)
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The dtype of the vectors in stores."""
+        return np.dtype(str(self.dtype).removeprefix("torch."))
+
+    def first_sample(self, window: int) -> int:
+        """Return where a window begins; the rounding does not add up over a long recording."""
+        return round(window * self.hop_seconds * self.sample_rate)
+
+    def record(self) -> dict[str, Any]:
+        """Return what identifies the encoder, in plain containers.
+
+        Returns:
+            `name`; `config`; and `weights_sha256`, the checksum of its weights whatever file they came from, None for
+            an encoder without weights.
+        """
+        return {"name": self.name, "config": self.config, "weights_sha256": weights_sha256(self)}
+
+    def bundle(self, folder: Path) -> dict[str, Any] | None:
+        """Write the weights into a folder, and return the configuration that reads them from there.
+
+        Args:
+            folder: exists.
+
+        Returns:
+            The configuration, with paths relative to the folder; None if the encoder has no configuration.
+        """
+        if weights := self.state_dict():
+            save_file({k: x.detach().cpu().contiguous() for k, x in weights.items()}, folder / BUNDLE)
+            (folder / BUNDLE).chmod(0o644)  # safetensors makes files that other users cannot read
+        if self.config is None:
+            return None
+        paths: dict[str, str | None] = dict.fromkeys(self.files)
+        if weights and self.files:
+            paths[self.files[0]] = BUNDLE
+        return {**self.config, **paths}
+
+
+def weights_sha256(module: nn.Module) -> str | None:
+    """Return the checksum of a module's weights: names, dtypes, shapes and bytes; None if it has none."""
+    weights = module.state_dict()
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        array = np.ascontiguousarray(weight.detach().cpu().numpy())
+        digest.update(f"{name} {array.dtype.str} {list(array.shape)}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest() if weights else None

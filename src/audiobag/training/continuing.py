@@ -1,0 +1,72 @@
+"""Whether a training can continue from a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.training.module import TaggingModule
+from audiobag.utils.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+_SHOWN: Final = 3  # differences in a message
+_NUMBERS: Final = {"lr", "weight_decay", "betas", "momentum", "eps"}
+
+
+def check_continuable(path: Path, module: TaggingModule) -> None:
+    """Check that a checkpoint has the weights and the optimizer of a training.
+
+    Args:
+        path: the checkpoint.
+        module: of the training.
+
+    Raises:
+        ValueError: lists what differs.
+    """
+    content = load_checkpoint(path)
+    if changed := _weights(content["state_dict"], module.state_dict()):
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        raise InputError(
+            f"ckpt_path must be a checkpoint of this model, but {path} has other weights"
+            f" ({', '.join(changed[:_SHOWN])}{more}): choose the model that it was trained with, or give it as"
+            " init_from to start with those of its weights that fit"
+        )
+    saved, made = content.get("optimizer_states") or [], module.configure_optimizers()
+    ours = made["optimizer"].state_dict()["param_groups"]
+    theirs = saved[0]["param_groups"] if saved else []
+    if [_kind(group) for group in ours] != [_kind(group) for group in theirs]:
+        name = type(made["optimizer"]).__name__
+        raise InputError(
+            f"ckpt_path must be a checkpoint of this optimizer, {name}, but {path} has the state of another one:"
+            " choose the optimizer that it was trained with, or give it as init_from"
+        )
+    for here, there in zip(ours, theirs, strict=True):
+        kept = [f"{k}={there[k]}" for k in sorted(_NUMBERS & set(here)) if here[k] != there[k]]
+        if kept and "lr_scheduler" not in made:
+            _LOG.warning("the optimizer continues with the values of %s: %s", path, ", ".join(kept))
+    if len(content.get("lr_schedulers") or []) != int("lr_scheduler" in made):
+        raise InputError(
+            f"ckpt_path must be a checkpoint with the lr_scheduler of this training, but {path} has"
+            f" {'none' if 'lr_scheduler' in made else 'one'}: choose the same lr_scheduler, or give it as init_from"
+        )
+
+
+def _weights(theirs: Mapping[str, Any], ours: Mapping[str, Tensor]) -> list[str]:
+    """Return a phrase for each weight that differs in its name or shape."""
+    found = []
+    for name in dict.fromkeys([*ours, *theirs]):
+        here, there = (list(one[name].shape) if name in one else None for one in (ours, theirs))
+        if here != there:
+            told = "has none" if there is None else f"is {there}"
+            found.append(f"{name.removeprefix('model.')} {told}, expected {here or 'none'}")
+    return found
+
+
+def _kind(group: Mapping[str, Any]) -> tuple[set[str], int, Any]:
+    """Return what tells optimizers apart: the options of a group of parameters, their number, and AdamW's decay."""
+    return set(group) - {"initial_lr"}, len(group["params"]), group.get("decoupled_weight_decay")

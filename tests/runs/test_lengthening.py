@@ -1,0 +1,59 @@
+"""Runs that are made longer in their own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from audiobag.runs import RunDirectory
+from audiobag.utils.errors import InputError
+from tests.composing import trained
+
+
+def probabilities(folder: Path) -> np.ndarray:
+    with h5py.File(folder / "predictions.h5") as file:
+        return np.asarray(file["probability"][()])
+
+
+def test_a_longer_run_continues_in_its_folder_and_keeps_the_results_of_the_shorter_one(
+    data: Path, tmp_path: Path
+) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    trained(data, whole, "trainer.max_steps=12")
+    short = trained(data, run).metrics
+    before = probabilities(run)
+    long = trained(data, run, "trainer.max_steps=12").metrics
+    assert long["train"]["steps"] == 12
+    assert long["test"] == (RunDirectory(whole).metrics() or {})["test"]
+    np.testing.assert_array_equal(probabilities(run), probabilities(whole))
+    kept = RunDirectory(run / "before" / "step-00000008")
+    assert kept.metrics() == short
+    np.testing.assert_array_equal(probabilities(kept.path), before)
+    assert kept.scored_checkpoint().is_file()
+    assert kept.config().config["trainer"]["max_steps"] == 8
+    assert trained(data, run, "trainer.max_steps=12").metrics == long
+
+
+def test_an_interrupted_run_is_lengthened_too(data: Path, tmp_path: Path) -> None:
+    trained(data, tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").unlink()  # as if it had not come to its scores
+    assert trained(data, tmp_path / "run", "trainer.max_steps=9").metrics["train"]["steps"] == 9
+    assert not (tmp_path / "run" / "before").exists()
+
+
+def test_a_run_whose_schedule_depends_on_its_length_is_refused(data: Path, tmp_path: Path) -> None:
+    trained(data, tmp_path, "lr_scheduler=cosine")
+    with pytest.raises(InputError, match=r"cannot be lengthened: lr_scheduler\.T_max follows trainer\.max_steps"):
+        trained(data, tmp_path, "lr_scheduler=cosine", "trainer.max_steps=9")
+    assert (RunDirectory(tmp_path).metrics() or {})["train"]["steps"] == 8
+
+
+@pytest.mark.parametrize("change", ["trainer.max_steps=7", "optimizer.lr=0.01"])
+def test_any_other_change_is_refused(data: Path, tmp_path: Path, change: str) -> None:
+    trained(data, tmp_path)
+    with pytest.raises(InputError, match="holds a run of another configuration"):
+        trained(data, tmp_path, "trainer.max_steps=9", change)
+    assert not (tmp_path / "before").exists()

@@ -1,0 +1,199 @@
+"""From recordings to stores."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiobag.data.store import open_store
+from audiobag.data.strong import strong_labels
+from audiobag.sound import LogMel, Reading, embed
+from audiobag.sound.synthesis import SOUNDS, synthesise
+from audiobag.sound.synthetic import SIZES, make_recording
+from tests.sound.making import noise, small, tones, write
+
+
+def vectors(wave: np.ndarray) -> np.ndarray:
+    """Return the frames [T, 8] of the whole seconds of a recording."""
+    whole = wave[: len(wave) // 16_000 * 16_000].reshape(-1, 16_000)
+    return small()(torch.from_numpy(whole)).numpy()
+
+
+def test_a_folder_of_recordings_becomes_stores(tmp_path: Path) -> None:
+    done = embed(tones(tmp_path / "in"), tmp_path / "out", encoder=small(), labels="folders", eval_fraction=0.4)
+    train, test = (open_store(tmp_path / "out" / f"{name}.h5") for name in ("bal_train", "eval"))
+    assert train.description.class_names == ("high", "low", "noise")
+    assert len(train) + len(test) == done.recordings == 36
+    assert not {*train.columns.video_id} & {*test.columns.video_id}
+    assert done.audio_seconds == pytest.approx(144)
+    for store in (train, test):
+        for i, name in enumerate(store.columns.video_id):
+            label = store.labels.ids[store.labels.offsets[i] : store.labels.offsets[i + 1]]
+            assert [store.description.class_names[k] for k in label] == [name.decode().split("/")[0]]
+    encoder = train.description.encoder
+    assert encoder is not None
+    assert (encoder["name"], encoder["weights_sha256"]) == ("logmel", None)
+    assert encoder["config"]["bands"] == 4
+
+
+def test_frames_are_the_encoders_vectors_of_each_window(tmp_path: Path) -> None:
+    waves = {f"{i}.wav": noise(i + 1.5, seed=i) for i in range(5)}
+    for name, wave in waves.items():
+        write(tmp_path / "in" / name, wave, subtype="FLOAT")
+    embed(tmp_path / "in", tmp_path / "out", encoder=small(), split="eval", reading=Reading(batch_size=3))
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert [name.decode() for name in store.columns.video_id] == list(waves)
+    for i, wave in enumerate(waves.values()):
+        frames = store.frames[store.columns.offsets[i] : store.columns.offsets[i + 1]]
+        np.testing.assert_allclose(frames, vectors(wave), atol=1e-5)
+
+
+def test_a_long_recording_is_cut_and_its_events_go_with_their_clips(tmp_path: Path) -> None:
+    wave = noise(10.5)
+    write(tmp_path / "in" / "a b.wav", wave, subtype="FLOAT")
+    (tmp_path / "labels.csv").write_text(
+        "file,start,end,label\na b.wav,1.0,1.5,dog\na b.wav,3.9,4.5,cat\na b.wav,9.2,10.4,dog\n"
+    )
+    embed(
+        tmp_path / "in", tmp_path / "out", encoder=small(), labels=tmp_path / "labels.csv", split="eval", clip_seconds=4
+    )
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert [name.decode() for name in store.columns.video_id] == ["a b.wav@0s", "a b.wav@4s", "a b.wav@8s"]
+    np.testing.assert_allclose(store.frames, vectors(wave), atol=1e-5)
+    assert store.columns.lengths.tolist() == [4, 4, 2]
+    assert store.columns.start_seconds.tolist() == [0, 4, 8]
+    assert store.labels.dense().tolist() == [[True, True], [True, False], [False, True]]  # cat, dog
+    with (tmp_path / "out" / "strong.csv").open() as file:
+        rows = [
+            (r["video_id"], float(r["start_seconds"]), float(r["end_seconds"]), r["label"])
+            for r in csv.DictReader(file)
+        ]
+    assert rows == [
+        ("a b.wav@0s", 1.0, 1.5, "dog"),
+        ("a b.wav@0s", 3.9, 4.0, "cat"),
+        ("a b.wav@4s", 0.0, 0.5, "cat"),
+        ("a b.wav@8s", 1.2, 2.0, "dog"),
+    ]
+    truth = strong_labels(store, tmp_path / "out" / "strong.csv").truth
+    assert truth.shows[:, :4].tolist() == [
+        [False, False, False, True],
+        [False, True, False, False],
+        [True, False, False, False],
+        [False, True, False, False],
+    ]
+
+
+@pytest.mark.parametrize(("hop", "starts"), [(2, [0, 2, 4, 6]), (6, [0, 6]), (None, [0, 4, 8])])
+def test_clips_overlap_or_leave_gaps(hop: float | None, starts: list[int], tmp_path: Path) -> None:
+    wave = noise(10.0)
+    write(tmp_path / "x.wav", wave, subtype="FLOAT")
+    embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), split="eval", clip_seconds=4, clip_hop_seconds=hop)
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert sorted(store.columns.start_seconds.tolist()) == starts
+    for i, start in enumerate(store.columns.start_seconds.astype(int)):
+        frames = store.frames[store.columns.offsets[i] : store.columns.offsets[i + 1]]
+        np.testing.assert_allclose(frames, vectors(wave)[start : start + 4], atol=1e-5)
+
+
+def test_channels_become_clips(tmp_path: Path) -> None:
+    left, right = noise(2.0), noise(2.0, seed=1)
+    write(tmp_path / "x.wav", np.stack([left, right], 1), subtype="FLOAT")
+    embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), split="eval", reading=Reading(channels="each"))
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert [name.decode() for name in store.columns.video_id] == ["x.wav#1", "x.wav#2"]
+    np.testing.assert_allclose(store.frames, np.concatenate([vectors(left), vectors(right)]), atol=1e-5)
+
+
+def test_bad_files_stop_or_are_listed(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "in" / f"{number}.wav", noise(2.0, seed=number))
+    (tmp_path / "in" / "empty.wav").touch()
+    write(tmp_path / "in" / "silent.flac", np.zeros(48_000))
+    with pytest.raises(ValueError, match=r"empty\.wav: the file is empty, it has 0 bytes; repair .* on_error=skip"):
+        embed(tmp_path / "in", tmp_path / "out", encoder=small(), split="eval")
+    assert not list((tmp_path / "out").glob("*.h5"))
+    done = embed(tmp_path / "in", tmp_path / "out", encoder=small(), split="eval", on_error="skip")
+    assert (done.summary.rejected, len(open_store(tmp_path / "out" / "eval.h5"))) == (2, 3)
+    text = (tmp_path / "out" / "rejected.csv").read_text()
+    assert 'empty.wav,,"the file is empty, it has 0 bytes"' in text
+    assert 'silent.flac,,"it is silent, all samples of its 3.00 s are 0"' in text
+
+
+def test_clips_before_the_damage_of_a_long_recording_are_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.wav", noise(9.0))
+    path.write_bytes(path.read_bytes()[:-64_000])
+    embed(path, tmp_path / "out", encoder=small(), split="eval", clip_seconds=3, on_error="skip")
+    assert len(open_store(tmp_path / "out" / "eval.h5")) == 2
+    assert "claims 9.00 s, the file ends after 7.00 s" in (tmp_path / "out" / "rejected.csv").read_text()
+
+
+def test_nothing_is_done_twice_and_every_change_is_noticed(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "in", each=2)
+
+    def run(**options: object) -> bool:
+        merged = {"encoder": small(), "labels": "folders", "split": "eval", **options}
+        return embed(folder, tmp_path / "out", **merged).summary.unchanged  # type: ignore[arg-type]
+
+    assert not run()
+    assert run()
+    assert not run(encoder=LogMel(bands=5))
+    assert not run(encoder=LogMel(bands=5), clip_seconds=2)
+    assert not run(labels=None)
+    assert run(labels=None)
+    write(folder / "low" / "0.wav", noise(3.0))
+    assert not run(labels=None)
+
+
+def test_synthetic_sounds_are_the_same_everywhere_and_begin_when_they_say(tmp_path: Path) -> None:
+    wave, events = make_recording("eval", 3)
+    again, _ = make_recording("eval", 3)
+    np.testing.assert_array_equal(wave, again)
+    assert not np.array_equal(wave, make_recording("bal_train", 3)[0])
+    assert len(SOUNDS) == 20
+    for label in SOUNDS:
+        sound = synthesise(label, np.random.default_rng(0), 0.7, 16_000)
+        assert (len(sound), np.abs(sound).max()) == (11_200, 1.0)
+        assert np.abs(sound[:800]).max() > 0.01  # it begins at once
+    assert all(0 <= start < end <= 10 for start, end, _ in events)
+
+
+def test_synthetic_sounds_become_stores_with_strong_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "tiny", {"bal_train": 4, "eval": 2})  # type: ignore[index]
+    embed("synthetic-sounds", tmp_path, encoder=small(), size="tiny")
+    store = open_store(tmp_path / "eval.h5")
+    strong = strong_labels(store, tmp_path / "strong.csv")
+    assert len(strong.rows) == len(store) == 2
+    assert strong.counts["events_of_unknown_labels"] == strong.counts["events_outside"] == 0
+    dense = np.zeros((2, store.classes), bool)
+    dense[strong.truth.clip, strong.truth.label] = True
+    np.testing.assert_array_equal(dense, store.labels.dense())
+    assert embed("synthetic-sounds", tmp_path, encoder=small(), size="tiny").summary.unchanged
+    with pytest.raises(ValueError, match="labels must be null for synthetic-sounds"):
+        embed("synthetic-sounds", tmp_path, labels="folders")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip_seconds": 0.5}, "clip_seconds must be at least a frame, 1 s"),
+        ({"clip_hop_seconds": 2.0}, "clip_hop_seconds needs clip_seconds"),
+        ({"eval_fraction": 2.0}, "eval_fraction must be"),
+        ({"reading": {"batch_size": 0}}, "batch_size must be"),
+        ({"reading": {"precision": "fp8"}}, "precision must be one of fp32, bf16"),
+        ({"reading": {"channels": "left"}}, "channels must be one of mix, each"),
+        ({"reading": {"device": "nowhere"}}, "device must be one that is there"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    write(tmp_path / "x.wav", noise(2.0))
+
+    def run() -> None:
+        reading = Reading(**options.pop("reading")) if "reading" in options else None  # type: ignore[arg-type]
+        embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), reading=reading, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match=message):
+        run()

@@ -1,0 +1,168 @@
+"""Models of transformers and modules of one's own as encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import audiobag
+from audiobag.cli.assemble import build
+from audiobag.export import write_export
+from audiobag.sound import OwnModule, Transformers, embed, restore_encoder
+from tests.composing import composed, trained
+from tests.sound.making import noise, write
+
+
+@pytest.fixture(scope="module")
+def wav2vec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random wav2vec 2.0 in a folder."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("wav2vec")
+    torch.manual_seed(0)
+    config = transformers.Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8, 8),
+        conv_stride=(80, 4),
+        conv_kernel=(80, 4),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+    )
+    transformers.Wav2Vec2Model(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(sampling_rate=16_000).save_pretrained(folder)
+    return folder
+
+
+def whisper(folder: Path) -> Path:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.WhisperConfig(
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        vocab_size=50,
+        num_mel_bins=8,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+    transformers.WhisperModel(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor(feature_size=8).save_pretrained(folder)
+    return folder
+
+
+def test_tokens_are_pooled_as_transformers_gives_them(wav2vec: Path) -> None:
+    import transformers
+
+    windows = torch.from_numpy(np.stack([noise(1.0), noise(1.0, seed=1)]))
+    model = transformers.Wav2Vec2Model.from_pretrained(wav2vec).eval()
+    extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(wav2vec)
+    inputs = extractor(list(windows.numpy()), sampling_rate=16_000, return_tensors="pt")
+    with torch.inference_mode():
+        output = model(**inputs, output_hidden_states=True)
+        for layer, tokens in ((None, output.last_hidden_state), (1, output.hidden_states[1])):
+            for pooling, expected in (("mean", tokens.mean(1)), ("max", tokens.amax(1)), ("first", tokens[:, 0])):
+                encoder = Transformers(wav2vec, layer, pooling)
+                assert encoder.dim == 16
+                torch.testing.assert_close(encoder(windows), expected)
+
+
+def test_whispers_tokens_of_padding_are_left_out(tmp_path: Path) -> None:
+    encoder = Transformers(whisper(tmp_path), window_seconds=3.0)
+    window = torch.from_numpy(noise(3.0))[None]
+    with torch.inference_mode():
+        inputs = encoder.extractor([window[0].numpy()], sampling_rate=16_000, return_tensors="pt")
+        tokens = encoder.model(**inputs).last_hidden_state
+        assert tokens.shape[1] == 1500
+        torch.testing.assert_close(encoder(window), tokens[:, :150].mean(1))
+
+
+def test_a_run_and_its_export_know_the_model(wav2vec: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        write(tmp_path / "in" / str(number % 2) / f"{number}.wav", noise(2.0, seed=number))
+    for split in ("bal_train", "eval"):
+        embed(tmp_path / "in", tmp_path / "data", encoder=Transformers(wav2vec), labels="folders", split=split)
+    run = trained(tmp_path / "data", tmp_path / "run", "data=own").path
+    mine = audiobag.load(run).listen(tmp_path / "in" / "0" / "0.wav")
+    write_export(run, tmp_path / "whole", replicates=0, with_encoder=True)
+    moved = wav2vec.rename(tmp_path / "moved")
+    try:
+        theirs = audiobag.load(tmp_path / "whole").listen(tmp_path / "in" / "0" / "0.wav")
+    finally:
+        moved.rename(wav2vec)
+    np.testing.assert_allclose(mine.frame, theirs.frame, atol=1e-6)
+    assert (mine.encoder, len(mine.frame)) == ("transformers", 2)
+
+
+def test_models_that_cannot_be_had_give_a_sentence(
+    wav2vec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for model in ("nobody/nothing-of-that-name", str(tmp_path)):
+        with pytest.raises(ValueError, match="model must be an audio model on the Hugging Face hub, or a folder"):
+            Transformers(model)
+    with pytest.raises(ValueError, match="layer must be a hidden state of the model, from 0 to 2"):
+        Transformers(wav2vec, layer=7)
+    with pytest.raises(ValueError, match="pooling must be one of mean, max, first"):
+        Transformers(wav2vec, pooling="last")
+    with pytest.raises(ValueError, match="window_seconds must be long enough"):
+        Transformers(wav2vec, window_seconds=0.001)
+
+
+OWN = {"_target_": "torch.nn.Linear", "in_features": 8000, "out_features": 4}
+
+
+def test_a_module_of_your_own_is_made_again_from_its_record(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(8000, 4)
+    save_file(linear.state_dict(), tmp_path / "linear.safetensors")
+    options = ["encoder=torch", "encoder.module._target_=torch.nn.Linear", "+encoder.module.in_features=8000"]
+    options += ["+encoder.module.out_features=4", "encoder.sample_rate=8000", "encoder.dim=4"]
+    options += [f"encoder.weights={tmp_path}/linear.safetensors"]
+    encoder = build("encoder", composed("embed", "source=x", "out=y", *options)["encoder"])
+    windows = torch.from_numpy(noise(1.0, 8000))[None]
+    torch.testing.assert_close(encoder(windows), linear(windows))
+    again = restore_encoder(encoder.record())
+    torch.testing.assert_close(again(windows), encoder(windows))
+    (tmp_path / "bundle").mkdir()
+    moved = {**encoder.record(), "config": encoder.bundle(tmp_path / "bundle")}
+    (tmp_path / "linear.safetensors").unlink()
+    torch.testing.assert_close(restore_encoder(moved, tmp_path / "bundle")(windows), linear(windows))
+
+
+def test_records_from_strangers_run_no_code(tmp_path: Path) -> None:
+    record = OwnModule(OWN, 8000, 4).record()
+    for target in ("os.system", "subprocess.Popen", "tests.sound.making.small", "torch.nn.ReLU"):
+        evil = {**record, "config": {**record["config"], "_target_": target, "module": OWN}}
+        with pytest.raises(ValueError, match=r"cannot be made again|must be one of audiobag.sound"):
+            restore_encoder(evil)
+    with pytest.raises(ValueError, match=r"names 'os.system'"):
+        restore_encoder({**record, "config": {**record["config"], "module": {"_target_": "os.system"}}})
+    with pytest.raises(ValueError, match=r"is not the one that made .* their weights differ"):
+        restore_encoder(record)  # without its weights, which were random
+
+
+def test_modules_of_other_shapes_are_refused() -> None:
+    for module, message in (
+        (torch.nn.Linear(8000, 5), r"module must return \[1, 4\] .* got \[1, 5\]"),
+        (torch.nn.Flatten(0), "module must return .* got"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            OwnModule(module, 8000, 4)(torch.zeros(1, 8000))
+    parts = OwnModule(torch.nn.Unflatten(1, (2000, 4)), 8000, 4)
+    wave = torch.from_numpy(noise(1.0, 8000))[None]
+    torch.testing.assert_close(parts(wave), wave.reshape(1, 2000, 4).mean(1))
+    assert OwnModule(torch.nn.Identity(), 8000, 8000).record()["config"] is None
+    with pytest.raises(ValueError, match="encoder must be given, since a Python object made"):
+        restore_encoder(OwnModule(torch.nn.Identity(), 8000, 8000).record())
