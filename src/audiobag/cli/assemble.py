@@ -99,7 +99,9 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
         **_trainer(options.trainer, evaluate),
     }
     if len(named) == 1 and not options.holdout:
-        return evaluate(named[0], out, strong=options.strong, **how)
+        return evaluate(named[0], out, strong=options.strong, psds=options.psds, **how)
+    if options.psds:
+        raise InputError("psds needs one checkpoint and its eval set: score the members one by one")
     if options.strong is not None:
         raise InputError("strong needs one checkpoint and its eval set: score the members one by one")
     return evaluate_ensemble(named, out, combine=options.combine, holdout=options.holdout, **how)

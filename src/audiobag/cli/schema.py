@@ -151,6 +151,7 @@ class EvaluateOptions:
     holdout: bool = MISSING
     ontology: str | None = MISSING
     strong: str | None = MISSING
+    psds: bool = MISSING
     data: dict[str, Any] | None = None
     allow: Any = MISSING
     threads: int | None = MISSING

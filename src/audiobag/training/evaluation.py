@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from audiobag.data import BagDataModule
 from audiobag.data.store import Store
-from audiobag.data.strong import strong_labels
+from audiobag.data.strong import StrongLabels, strong_labels
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging, class_distances
+from audiobag.metrics.sed import check_sed
 from audiobag.runs import RunDirectory, resolve_checkpoint
 from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_checkpoint
 from audiobag.runs.eval_set import find_eval_store
@@ -26,6 +27,7 @@ from audiobag.training.localisation import collect_frames, own_strong_labels, wi
 from audiobag.training.module import TaggingModule
 from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
+from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 
 
@@ -36,6 +38,7 @@ def evaluate(
     data: BagDataModule | None = None,
     ontology: str | Path | None = None,
     strong: str | Path | None = None,
+    psds: bool = False,
     allow: Sequence[str] = (),
     threads: int | None = None,
     trainer: Callable[..., Trainer] = Trainer,
@@ -54,6 +57,7 @@ def evaluate(
         strong: a file of events, against which to score what the model says about each second; "planted" for the
             witnesses of a synthetic store; None for the strong labels that the eval set has, if it has any. See
             `strong_labels` and `localisation_scores`.
+        psds: with strong labels, compute PSDS and the intersection-based F1 too, see `event_scores`.
         allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
         threads: CPU threads of each process; None for torch's choice.
         trainer: makes the Trainer.
@@ -73,6 +77,8 @@ def evaluate(
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
     own = strong is None
     labels = own_strong_labels(data.test_store) if own else strong_labels(data.test_store, strong, ontology)
+    if psds:
+        _check_psds(labels)
     also = [] if labels is None else [collect_frames(data.test_store, labels)]
     made = tested(path, content, data, allow, trainer, also, **trainer_options)
     scores = write_test(made, data.test_store, run, distance=distance)
@@ -80,13 +86,21 @@ def evaluate(
         "status": "done",
         "checkpoint": str(path),
         "step": content["global_step"],
-        **with_localisation(scores, made, data.test_store, labels, run),
+        **with_localisation(scores, made, data.test_store, labels, run, psds),
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
         **provenance(),
     }
     if made.is_global_zero:
         run.write_metrics(record)
     return record
+
+
+def _check_psds(strong: StrongLabels | None) -> None:
+    check_sed()
+    if strong is None:
+        raise InputError("psds needs strong labels, which the eval set does not have: give a file of events as strong")
+    if strong.truth.known is not None:
+        raise InputError("psds needs all events of a clip, got strong labels with explicit negatives: psds=false")
 
 
 def tested(

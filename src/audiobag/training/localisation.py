@@ -14,6 +14,7 @@ from audiobag.data.store import Store
 from audiobag.data.strong import StrongLabels, has_strong_labels, strong_labels
 from audiobag.metrics import LocalisationScores, localisation_scores
 from audiobag.metrics.localisation import LOCALISATION_OF_TEST
+from audiobag.metrics.sed import EventScores, event_scores
 from audiobag.runs import RunDirectory
 from audiobag.runs.localisation import PAIR_SCORES, PairScores
 from audiobag.training.callbacks import CollectFrames, TaggingScore
@@ -26,7 +27,12 @@ def own_strong_labels(store: Store) -> StrongLabels | None:
 
 
 def with_localisation(
-    record: Mapping[str, Any], trainer: Trainer, store: Store, strong: StrongLabels | None, run: RunDirectory
+    record: Mapping[str, Any],
+    trainer: Trainer,
+    store: Store,
+    strong: StrongLabels | None,
+    run: RunDirectory,
+    psds: bool = False,
 ) -> dict[str, Any]:
     """Return the scores of a test with those of its seconds, and write localisation.csv and localisation.h5.
 
@@ -36,10 +42,11 @@ def with_localisation(
         store: the store it scored.
         strong: strong labels of the store's clips; None to return the record as it is.
         run: where to write.
+        psds: whether to compute the scores of `event_scores` too.
     """
     if strong is None:
         return dict(record)
-    found = write_localisation(trainer, store, strong, run)
+    found = write_localisation(trainer, store, strong, run, psds)
     told = {name: found["f"][name] for name in LOCALISATION_OF_TEST}
     return {**record, "test": {**record["test"], **told}, "localisation": found}
 
@@ -51,7 +58,9 @@ def collect_frames(store: Store, strong: StrongLabels) -> CollectFrames:
     return CollectFrames(wanted)
 
 
-def write_localisation(trainer: Trainer, store: Store, strong: StrongLabels, run: RunDirectory) -> dict[str, Any]:
+def write_localisation(
+    trainer: Trainer, store: Store, strong: StrongLabels, run: RunDirectory, psds: bool = False
+) -> dict[str, Any]:
     """Write localisation.csv and localisation.h5 of a test; return its scores as metrics.json has them.
 
     Args:
@@ -59,6 +68,7 @@ def write_localisation(trainer: Trainer, store: Store, strong: StrongLabels, run
         store: the store it scored.
         strong: strong labels of the store's clips.
         run: where to write.
+        psds: whether to compute the scores of `event_scores` too, of all kinds but p, which ranks no clips.
     """
     collected = callback_of(trainer, CollectFrames)
     if collected.frame is None:
@@ -66,12 +76,22 @@ def write_localisation(trainer: Trainer, store: Store, strong: StrongLabels, run
     clip = callback_of(trainer, TaggingScore).predictions["test"][1].numpy()[strong.rows]
     measure = None if collected.measure is None else collected.measure.numpy()
     scores: dict[str, LocalisationScores] = {}
+    of_events: dict[str, EventScores] = {}
     for kind, score in _kinds(clip, collected.frame.numpy(), measure, strong.truth.lengths):
         scores[kind] = localisation_scores(score, strong.truth)
+        if psds and kind not in ("p", "random") and trainer.is_global_zero:
+            events = zip(*(getattr(strong.events, name).tolist() for name in ("clip", "label", "start", "end")))
+            of_events[kind] = event_scores(score, strong.truth.lengths, [*events], store.description.frame_seconds)
     if trainer.is_global_zero:
         columns = {f"{kind}.{name}": v for kind, found in scores.items() for name, v in found.per_class().items()}
+        columns |= {f"{kind}.{name}": v for kind, found in of_events.items() for name, v in found.per_class.items()}
         run.write_localisation(store.description.class_names, columns, _pairs(store, strong, scores))
-    return {"counts": strong.counts, **{kind: found.summary() for kind, found in scores.items()}}
+    summaries = {kind: {**found.summary(), **_summary(of_events.get(kind))} for kind, found in scores.items()}
+    return {"counts": strong.counts, **summaries}
+
+
+def _summary(found: EventScores | None) -> Mapping[str, float]:
+    return {} if found is None else found.summary
 
 
 def _pairs(store: Store, strong: StrongLabels, scores: Mapping[str, LocalisationScores]) -> PairScores:
