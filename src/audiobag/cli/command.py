@@ -133,8 +133,8 @@ def _refuse_null_options(arguments: list[str]) -> None:
         group, _, chosen = argument.lstrip("+").partition("=")
         if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
             raise InputError(
-                f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave {group}="
-                " out"
+                f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave"
+                f" {group}= out"
             )
 
 
