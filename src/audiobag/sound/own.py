@@ -62,7 +62,13 @@ class OwnModule(Encoder):
                 "hop_seconds": hop_seconds,
                 "weights": None if weights is None else str(weights),
             }
-            made: nn.Module = safe_instantiate(plain, allow=[target.partition(".")[0]])
+            try:
+                made: nn.Module = safe_instantiate(plain, allow=[target.partition(".")[0]])
+            except InputError as error:
+                raise InputError(
+                    f"module must name a subclass of torch.nn.Module that can be imported, such as mine.Net, got"
+                    f" {target} ({error.__cause__ or error})"
+                ) from error
         else:
             made = module
         super().__init__(
