@@ -74,6 +74,9 @@ def test_a_sweep_is_submitted_once_and_the_same_command_submits_what_is_missing(
     assert train(monkeypatch, *command) == ExitCode.DONE
     assert "3 jobs: 0 submitted, 2 in the queue before, 1 running\n" in capfd.readouterr().err
     assert len((cluster / "cluster" / "scripts").read_text().splitlines()) == 1
+    assert train(monkeypatch, *command, "hydra.launcher.dry_run=true") == ExitCode.DONE
+    plan = capfd.readouterr().err
+    assert [plan.count(todo) for todo in ("in the queue", "running", " run ")] == [2, 1, 0]
 
     (cluster / "cluster" / "queue").write_text("71_0|PENDING\n")
     assert train(monkeypatch, *command) == ExitCode.DONE
