@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from audiobag.runs.presence import Stage, write_presence
 from audiobag.sweep import outcome, snapshot
 from audiobag.utils.errors import ExitCode
 
@@ -79,6 +80,9 @@ def test_a_sweep_is_submitted_once_and_the_same_command_submits_what_is_missing(
     assert [plan.count(todo) for todo in ("in the queue", "running", " run ")] == [2, 1, 0]
 
     (cluster / "cluster" / "queue").write_text("71_0|PENDING\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "73")  # a task that was killed a moment ago
+    write_presence(cluster / "sweep" / "seed-1" / "progress.json", Stage.TRAINING, step=3)
+    monkeypatch.delenv("SLURM_JOB_ID")
     assert train(monkeypatch, *command) == ExitCode.DONE
     assert submitted(cluster) == {"seed-0": "71_0", "seed-1": "72_0", "seed-2": "72_1"}
 

@@ -156,10 +156,10 @@ def _look(jobs: Sequence[Job]) -> None:
     waiting = [job for job in jobs if job.state is State.WAITING]
     queue = queued() if waiting else {}
     for job in waiting:
-        stage, _ = stage_of(job.folder)
-        if (state := queue.get(slurm_number(job.folder) or "")) is not None:
+        number, (stage, told) = slurm_number(job.folder), stage_of(job.folder)
+        if (state := queue.get(number or "")) is not None:
             job.state = State.QUEUED if state in _WAITING_STATES else State.RUNNING
-        elif stage is not None and stage.working:  # started by other means
+        elif stage is not None and stage.working and not (number and told.get("slurm_job")):  # started by other means
             job.state = State.RUNNING
 
 
