@@ -20,6 +20,7 @@ from audiobag.explore.app import make_app
 from audiobag.explore.explored import SECTIONS
 from audiobag.explore.serve import check_loopback, serve
 from audiobag.export import load
+from audiobag.prepare import add_strong_labels
 from audiobag.report.clip_selection import recognised
 from audiobag.runs import RunDirectory
 from tests.conftest import make_store
@@ -125,7 +126,7 @@ def test_a_sweep_opens_with_the_best_run_beside_average_pooling(tmp_path: Path) 
     assert mAP == sorted(mAP, reverse=True)
 
 
-def test_planted_witnesses_are_the_truth_of_a_synthetic_store(tmp_path: Path) -> None:
+def test_strong_labels_are_the_truth_from_a_file_or_from_the_store(tmp_path: Path) -> None:
     events = tmp_path / "events.csv"
     events.write_text("video_id,start_seconds,end_seconds,label\nclip000003,1.0,2.0,class 1\n")
     make_store(tmp_path / "data" / "eval.h5", clips=40, classes=5, seed=1)
@@ -139,6 +140,9 @@ def test_planted_witnesses_are_the_truth_of_a_synthetic_store(tmp_path: Path) ->
     assert clip["truth"][at] == [int(t == 1) for t in range(clip["frames"])]
     assert all(own is None for c, own in enumerate(clip["truth"]) if c != at)
     assert ask(opened, "/api/overview")["truth"] is True
+    assert ask(open_runs([tmp_path / "run"], load), "/api/overview")["truth"] is False
+    add_strong_labels(tmp_path / "data", events)
+    assert open_runs([tmp_path / "run"], load).truth.keys() == {(3, 1)}
 
 
 def test_the_sound_of_a_clip_is_served_from_its_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from audiobag.report import report
 from audiobag.report.collect import collect
@@ -80,6 +81,28 @@ def test_the_report_has_a_table_a_file_and_a_picture(sweep: Path, evaluations: P
     assert "Localisation against tagging" in made.page.read_text()
 
 
+def test_differences_are_paired_by_seeds_and_by_clips(sweep: Path, evaluations: Path, tmp_path: Path) -> None:
+    gain = (0.2, 0.25, 0.27)
+    for seed in range(3):
+        run = sweep / f"pooling=attention_softmax,seed={seed}"
+        localise(run, evaluations / f"a{seed}", 0.5 + seed / 10 + gain[seed])
+    made = report([sweep, evaluations], tmp_path / "report", baseline="average", replicates=20)
+    table = next(table for table in made.tables if table.title == "Localisation: difference to average")
+    half = stats.t.ppf(0.975, 2) * np.std(gain, ddof=1) / np.sqrt(3)
+    mean = np.mean(gain)
+    shown = f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
+    assert table.rows == (("attention_softmax", "f", shown, "-", shown, "-"),)
+    with (tmp_path / "report" / "localisation_differences.csv").open(newline="") as file:
+        rows = {row["score"]: row for row in csv.DictReader(file)}
+    assert rows["frame_mAP"]["clips_low"] == ""
+    # The same scores of pairs in both, so the clips that are drawn tell nothing.
+    low, high = (float(rows["pointing"][name]) for name in ("clips_low", "clips_high"))
+    assert (low, high) == (pytest.approx(mean), pytest.approx(mean))
+    for name in ("frame_mAP", "pointing"):
+        assert (tmp_path / "report" / f"forest_{name}.png").is_file()
+    assert "Difference in pointing to average" in made.page.read_text()
+
+
 def test_different_strong_labels_and_missing_seeds_are_noticed(sweep: Path, evaluations: Path, tmp_path: Path) -> None:
     localise(sweep / "pooling=attention_softmax,seed=0", evaluations / "a", 0.3)
     path = evaluations / "1" / "metrics.json"
@@ -88,6 +111,7 @@ def test_different_strong_labels_and_missing_seeds_are_noticed(sweep: Path, eval
     path.write_text(json.dumps(content))
     made = report([sweep, evaluations], tmp_path / "report", replicates=0)
     assert any("different strong labels" in notice for notice in made.notices)
+    assert not any("Localisation: difference" in table.title for table in made.tables)
     assert any("Not all seeds of attention_softmax" in notice for notice in made.notices)
 
 

@@ -121,7 +121,7 @@ def open_runs(
         folders: folders of runs or of sweeps.
         load: loads the model of a checkpoint.
         audio_url: address of the sound of a clip, see `Listening`; None for AudioSet's videos.
-        strong: strong labels of the eval set, see `audiobag.data.strong.strong_labels`; None for those that a synthetic
+        strong: strong labels of the eval set, see `audiobag.data.strong.strong_labels`; None for those that the
             store has.
 
     Raises:
@@ -172,11 +172,11 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _truth(store: Store, strong: str | Path | None) -> dict[tuple[int, int], NDArray[np.bool_]]:
-    if strong is None and store.columns.witness_frames is None:
-        return {}
-    from audiobag.data.strong import PLANTED, strong_labels
+    from audiobag.data.strong import has_strong_labels, strong_labels
 
-    found = strong_labels(store, PLANTED if strong is None else strong)
+    if strong is None and not has_strong_labels(store):
+        return {}
+    found = strong_labels(store, strong)
     rows, truth = found.rows, found.truth
     return {
         (int(rows[clip]), int(label)): shows

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from audiobag.report.formats import NONE, Table, csv_text
 from audiobag.report.statistics import bootstrap_pairs, estimate, interval
@@ -29,6 +30,8 @@ _SHOWN: Final = {
 }
 
 Ends = tuple[float, float] | None
+Draws = dict[tuple[str, str, str], NDArray[np.float64]]
+"""Replicates [R] of a bootstrap over clips, by name of the system, kind and score."""
 
 
 def localised(systems: Sequence[System]) -> list[System]:
@@ -36,14 +39,14 @@ def localised(systems: Sequence[System]) -> list[System]:
     return [s for s in systems if all(run.localised for run in s.runs)]
 
 
-def intervals(systems: Sequence[System], replicates: int) -> tuple[dict[tuple[str, str, str], Ends], list[str]]:
-    """Return 95 % intervals from a bootstrap over clips, by system, kind and score, and sentences on what is missing.
+def bootstrap(systems: Sequence[System], replicates: int) -> tuple[Draws, list[str]]:
+    """Return replicates from a bootstrap over clips, averaged over seeds, and sentences on what is missing.
 
     Args:
         systems: to examine.
         replicates: number of replicates; 0 for none.
     """
-    found: dict[tuple[str, str, str], Ends] = {}
+    drawn: Draws = {}
     missing = []
     for system in localised(systems) if replicates else []:
         try:
@@ -53,13 +56,19 @@ def intervals(systems: Sequence[System], replicates: int) -> tuple[dict[tuple[st
             continue
         for kind in read[0].scores:
             for name in PAIR_SCORES:
-                drawn = [
+                of_seeds = [
                     bootstrap_pairs(one.scores[kind][name], one.clip, one.label, len(one.video_id), replicates)
                     for one in read
                 ]
-                mean = float(np.mean(system.localisation(kind, name) or [np.nan]))
-                found[system.name, kind, name] = interval(mean, np.mean(drawn, axis=0), 0, 1)
-    return found, missing
+                drawn[system.name, kind, name] = np.mean(of_seeds, axis=0)
+    return drawn, missing
+
+
+def intervals(systems: Sequence[System], drawn: Draws) -> dict[tuple[str, str, str], Ends]:
+    """Return 95 % intervals of the scores that were drawn, by system, kind and score."""
+    of = {system.name: system for system in systems}
+    means = {key: float(np.mean(of[key[0]].localisation(*key[1:]) or [np.nan])) for key in drawn}
+    return {key: interval(means[key], replicates, 0, 1) for key, replicates in drawn.items()}
 
 
 def notices(systems: Sequence[System]) -> list[str]:

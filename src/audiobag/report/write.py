@@ -20,6 +20,12 @@ from audiobag.report.compare import comparable, differences, flags, pairwise, ti
 from audiobag.report.evidence import Evidence, Labels, examine
 from audiobag.report.figures import example_pictures, forest_picture, score_pictures, search_pictures
 from audiobag.report.formats import Table, csv_text, latex, markdown, markdown_text
+from audiobag.report.localisation_differences import (
+    localisation_difference_table,
+    localisation_differences,
+    localisation_differences_csv,
+    localisation_forests,
+)
 from audiobag.report.page import Content, Picture, page, place
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
@@ -88,9 +94,14 @@ def report(
     compared = differences(ranked, against, evidence)
     same = {scored: tied(ranked[0], ranked, scored, evidence) for scored in SCORED}
     tables = [*score_tables(ranked, same), *difference_tables(compared, ranked, against, replicates)]
-    ends, no_ends = localisation.intervals(ranked, replicates)
-    if located := localisation.localisation_table(ranked, ends):
-        tables.append(located)
+    drawn, no_ends = localisation.bootstrap(ranked, replicates)
+    ends = localisation.intervals(ranked, drawn)
+    located = localisation_differences(ranked, against, drawn)
+    of_seconds = [
+        localisation.localisation_table(ranked, ends),
+        localisation_difference_table(located, against),
+    ]
+    tables += [table for table in of_seconds if table is not None]
     clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
     content = Content(
         title=headline(ranked),
@@ -100,7 +111,11 @@ def report(
         systems=ranked,
         tables=tables,
         search=search_pictures(ranked),
-        pictures=[*score_pictures(ranked, against, counts, evidence, chosen), *clips],
+        pictures=[
+            *score_pictures(ranked, against, counts, evidence, chosen),
+            *localisation_forests(located, against),
+            *clips,
+        ],
         per_class=_per_class(ranked, against, counts),
         notices=[*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends],
         left_out=[*left_out, *repeats],
@@ -109,8 +124,10 @@ def report(
         with atomic(folder / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png or b"")
     write_text(folder / "scores.csv", scores_csv(ranked))
-    if located:
+    if of_seconds[0] is not None:
         write_text(folder / "localisation.csv", localisation.localisation_csv(ranked, ends))
+    if located:
+        write_text(folder / "localisation_differences.csv", localisation_differences_csv(located, against))
     write_text(folder / "differences.csv", differences_csv(compared))
     write_text(folder / "pairwise.csv", differences_csv(pairwise(systems, evidence)))
     rows = content.per_class
