@@ -51,6 +51,8 @@ class OwnModule(Encoder):
         check_whole("dim", dim)
         config = None
         if not isinstance(module, nn.Module):
+            if not isinstance(module, Mapping):
+                raise InputError(f"module must be a module, or _target_ and its arguments, got {type(module).__name__}")
             plain = _plain(module)
             target = str(plain.get("_target_"))
             config = {
