@@ -121,6 +121,24 @@ def test_damaged_labels_are_refused(stores: Path, events: Path, name: str, value
         strong_labels(open_store(stores / "eval.h5"))
 
 
+def test_a_link_to_another_file_is_refused(stores: Path, events: Path) -> None:
+    add_strong_labels(stores, events)
+    with h5py.File(stores / "eval.h5", "r+") as file:
+        del file["strong"]["event"]
+        file["strong"]["event"] = h5py.ExternalLink("bal_train.h5", "label_offsets")
+    with pytest.raises(ValueError, match=r"damaged strong labels \(/event is a link"):
+        strong_labels(open_store(stores / "eval.h5"))
+
+
+def test_something_else_of_that_name_is_refused(stores: Path, events: Path) -> None:
+    add_strong_labels(stores, events)
+    with h5py.File(stores / "eval.h5", "r+") as file:
+        del file["strong"]
+        file["strong"] = np.arange(3)
+    with pytest.raises(ValueError, match="has damaged strong labels"):
+        strong_labels(open_store(stores / "eval.h5"))
+
+
 def test_the_command_adds_them_to_new_and_to_existing_stores(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "eval.npz",

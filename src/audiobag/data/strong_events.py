@@ -31,7 +31,7 @@ from audiobag.data.store import DatasetInfo, Store
 from audiobag.metrics.ontology import nearest_classes
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic
-from audiobag.utils.hdf5 import open_hdf5, read_whole
+from audiobag.utils.hdf5 import check_links, open_hdf5, read_whole
 
 _GROUP: Final = "strong"
 _SAME_START: Final = 0.5  # seconds
@@ -144,6 +144,7 @@ def stored_events(store: Store) -> StrongEvents | None:
             if _GROUP not in file:
                 return None
             group = file[_GROUP]
+            check_links(group)
             arrays = {name: read_whole(group[name]) for name in _ARRAYS}
             counts = {str(name): int(count) for name, count in json.loads(group.attrs["counts"]).items()}
             explicit = bool(group.attrs["explicit"])

@@ -99,7 +99,7 @@ def localisation_table(systems: Sequence[System], found: Mapping[tuple[str, str,
         " probability at each second, as under a uniform measure. Given the class and all columns to the right: only"
         " clips in which the class is heard in some seconds but not in all."
     )
-    return Table("Localisation", columns, tuple(rows), 7, note)
+    return Table("Localisation", columns, tuple(rows), 5, note)
 
 
 def localisation_csv(systems: Sequence[System], found: Mapping[tuple[str, str, str], Ends]) -> str:

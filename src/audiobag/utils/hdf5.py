@@ -40,11 +40,11 @@ def read_whole(dataset: h5py.Dataset) -> NDArray[Any]:
     return values
 
 
-def check_links(file: h5py.File) -> None:
-    """Refuse a file with links, which could point to any file that the user may read.
+def check_links(file: h5py.Group) -> None:
+    """Refuse a file, or a group in it, with links, which could point to any file that the user may read.
 
     Raises:
-        OSError: a member of the file is a link.
+        OSError: a member of the file or of the group is a link.
     """
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
