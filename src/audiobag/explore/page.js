@@ -323,7 +323,7 @@ function step(by) {
 document.addEventListener("keydown", event => {
   if (!all || event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input, select, textarea");
-  if (event.key === "Escape") { event.target.blur(); go({ class: null, clip: null }); }
+  if (event.key === "Escape") { event.preventDefault(); event.target.blur(); go({ class: null, clip: null, find: null }); }
   else if (event.key === "/" && !typing) { event.preventDefault(); $("find").focus(); $("find").select(); }
   else if (event.key === "j" && !typing) step(1);
   else if (event.key === "k" && !typing) step(-1);
