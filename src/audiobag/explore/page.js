@@ -109,7 +109,7 @@ function fill(s) {
   const rest = address({ class: null, clip: null });
   const others = rest.startsWith("?") ? `${rest}&` : "?";
   $("classes").tBodies[0].replaceChildren(...order.map(k => {
-    const link = element("a", all.classes[k], { href: `${others}class=${encodeURIComponent(all.classes[k])}` });
+    const link = element("a", all.classes[k], { href: `${others}${new URLSearchParams({ class: all.classes[k] })}` });
     return element("tr", [element("td", link), ...shown.slice(1).map(column => element("td", column[3](k)))]);
   }));
   $("shown").value = `${order.length} of ${all.classes.length} classes.`;
