@@ -29,6 +29,7 @@ def _explore(called: Invocation[ExploreOptions]) -> None:
     from audiobag.explore.app import load_models, make_app
     from audiobag.explore.serve import check_loopback, serve
     from audiobag.export import load
+    from audiobag.training.devices import set_threads
     from audiobag.training.interruption import deferred, requested
     from audiobag.utils.values import check_whole, listed
 
@@ -38,6 +39,7 @@ def _explore(called: Invocation[ExploreOptions]) -> None:
     folders = [Path(str(folder)) for folder in listed(options.runs)]
     read = partial(load, allow=options.allow)
     opened = open_runs(folders, read, audio_url=options.audio_url, strong=options.strong)
+    set_threads(1, devices=1)  # a few clips at a time are quicker so, the more on a busy machine
     load_models(opened)
     app = make_app(opened)
     with deferred():  # Ctrl-C is the normal way to end the command, not an interruption

@@ -8,6 +8,7 @@ const number = new Intl.NumberFormat("en");
 const names = new Intl.Collator("en", { numeric: true });
 let all = null;  // the answer to api/overview
 let order = [];  // the classes in the list
+let listed = ""; // what the list was made for
 let asked = 0;   // answers to earlier questions are dropped
 
 function element(tag, content = [], attributes = {}) {
@@ -73,6 +74,20 @@ function columns(s) {
 }
 
 function list(s) {
+  const made = JSON.stringify([s.run, s.against, s.sort, s.up, s.find]);
+  if (made !== listed) fill(s);
+  listed = made;
+  document.querySelector("#classes tr[aria-current]")?.removeAttribute("aria-current");
+  const current = $("classes").tBodies[0].rows[order.findIndex(k => all.classes[k] === s.name)];
+  if (!current) return;
+  current.setAttribute("aria-current", "true");
+  const box = document.querySelector("#list .rows");
+  if (current.offsetTop < box.scrollTop + 40 || current.offsetTop + 40 > box.scrollTop + box.clientHeight) {
+    box.scrollTop = current.offsetTop - box.clientHeight / 2;
+  }
+}
+
+function fill(s) {
   const shown = columns(s);
   const by = shown.find(column => column[0] === s.sort) ?? shown[2];
   const sign = s.up ? -1 : 1;
@@ -91,17 +106,13 @@ function list(s) {
     return element("th", button, { scope: "col", "aria-sort": by[0] === key ? (rising ? "ascending" : "descending") : null });
   });
   $("classes").tHead.rows[0].replaceChildren(...heads);
+  const rest = address({ class: null, clip: null });
+  const others = rest.startsWith("?") ? `${rest}&` : "?";
   $("classes").tBodies[0].replaceChildren(...order.map(k => {
-    const link = element("a", all.classes[k], { href: address({ class: all.classes[k], clip: null }) });
-    const cells = shown.slice(1).map(column => element("td", column[3](k)));
-    return element("tr", [element("td", link), ...cells], { "aria-current": all.classes[k] === s.name ? "true" : null });
+    const link = element("a", all.classes[k], { href: `${others}${new URLSearchParams({ class: all.classes[k] })}` });
+    return element("tr", [element("td", link), ...shown.slice(1).map(column => element("td", column[3](k)))]);
   }));
   $("shown").value = `${order.length} of ${all.classes.length} classes.`;
-  const current = document.querySelector("#classes tr[aria-current]");
-  const box = document.querySelector("#list .rows");
-  if (current && (current.offsetTop < box.scrollTop + 40 || current.offsetTop + 40 > box.scrollTop + box.clientHeight)) {
-    box.scrollTop = current.offsetTop - box.clientHeight / 2;
-  }
 }
 
 // Heat maps.
