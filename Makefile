@@ -27,7 +27,7 @@ train: .venv/.ready
 
 listen: .venv/.ready
 	$(BIN)/audiobag-embed source=synthetic-sounds out=data/sounds
-	$(BIN)/audiobag-train data=own data.root=data/sounds data.batch_size=64 schedule=synthetic hydra.run.dir=outputs/listen/run
+	$(BIN)/audiobag-train experiment=attention_softmax data=own data.root=data/sounds schedule=synthetic hydra.run.dir=outputs/listen/run
 	$(BIN)/audiobag-listen data/sounds/recordings/eval-0003.flac checkpoint=outputs/listen/run out=outputs/listen/heard
 
 check: .venv/.ready

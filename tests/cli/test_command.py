@@ -31,6 +31,7 @@ OPTIONS = {
     "store": None,
     "replicates": 1,
     "half": False,
+    "with_encoder": False,
     "allow": [],
 }
 EXPORT = OmegaConf.create(OPTIONS)

@@ -40,7 +40,7 @@ def portable(record: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         return dict(record)
     short = {
-        k: Path(v).name if k in PATHS and isinstance(v, str) and Path(v).exists() else v for k, v in config.items()
+        k: Path(v).name if k in PATHS and isinstance(v, str) and Path(v).is_absolute() else v for k, v in config.items()
     }
     return {**record, "config": short}
 

@@ -113,6 +113,17 @@ class Encoder(nn.Module, ABC):
         return {**self.config, **paths}
 
 
+def located(path: str | Path | None) -> str | None:
+    """Return where weights are, from any working directory: the absolute path of a file that is there.
+
+    Args:
+        path: a path; or an address, a name on a hub, or None, which are returned as they are.
+    """
+    if path is None:
+        return None
+    return str(Path(path).resolve()) if Path(path).exists() else str(path)
+
+
 def weights_sha256(module: nn.Module) -> str | None:
     """Return the checksum of a module's weights: names, dtypes, shapes and bytes; None if it has none."""
     weights = module.state_dict()

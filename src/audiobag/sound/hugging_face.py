@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from audiobag.sound.encoder import Encoder
+from audiobag.sound.encoder import Encoder, located
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
 
@@ -62,7 +62,7 @@ class Transformers(Encoder):
             dim=1,
             config={
                 "_target_": "audiobag.sound.Transformers",
-                "model": str(model),
+                "model": located(model),
                 "layer": layer,
                 "pooling": pooling,
                 "window_seconds": window_seconds,

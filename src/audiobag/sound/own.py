@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audiobag.runs.safe_instantiate import safe_instantiate
-from audiobag.sound.encoder import Encoder
+from audiobag.sound.encoder import Encoder, located
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_whole
 
@@ -62,7 +62,7 @@ class OwnModule(Encoder):
                 "dim": dim,
                 "window_seconds": window_seconds,
                 "hop_seconds": hop_seconds,
-                "weights": None if weights is None else str(weights),
+                "weights": located(weights),
             }
             try:
                 made: nn.Module = safe_instantiate(plain, allow=[target.partition(".")[0]])

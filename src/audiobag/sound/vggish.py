@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
-from audiobag.sound.encoder import Encoder
+from audiobag.sound.encoder import Encoder, located
 from audiobag.sound.frontend import LogMelSpectrogram
 from audiobag.sound.vggish_weights import read_pca, read_weights
 from audiobag.utils.errors import InputError
@@ -77,8 +77,8 @@ class VGGish(Encoder):
             dim=_DIM,
             config={
                 "_target_": "audiobag.sound.VGGish",
-                "weights": str(weights),
-                "pca": None if pca is None else str(pca),
+                "weights": located(weights),
+                "pca": located(pca),
                 "postprocess": postprocess,
                 "relu": relu,
                 "hop_seconds": hop_seconds,
