@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """# Licences
 
-audiobag is licensed under Apache-2.0. It includes AudioSet's class list, which is licensed under CC BY 4.0. The table
+audiobag is licensed under Apache-2.0. It includes AudioSet's class list (CC BY 4.0) and plotly.js (MIT). The table
 lists the packages that audiobag needs to run, without extras, with the licences that their authors declare.
 `python docs/licences.py` writes this page from the installed packages.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from hydra.core.override_parser.types import Override
 import audiobag
 from audiobag.cli.folders import name_folders
 from tests.composing import composed, trained
-from tests.conftest import make_store
+from tests.conftest import load_script, make_store
 from tests.export.fabricate import make_run
 
 ROOT = Path(__file__).parents[1]
@@ -123,6 +124,43 @@ def test_python_on_the_pages_runs(page: str, tmp_path: Path, monkeypatch: pytest
         exec(compile(text.replace('"trainer.max_steps=60"', FEW_STEPS), page, "exec"), names)
 
 
+def test_the_notebook_runs_and_shows_what_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a small model, few steps, and stores where the notebook expects them."""
+    for name, seed in (("bal_train", 0), ("eval", 1)):
+        folder = tmp_path / "data" / "synthetic" / "small"
+        folder.mkdir(parents=True, exist_ok=True)
+        make_store(folder / f"{name}.h5", classes=5, seed=seed)
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    kept = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert sum("image/png" in output.get("data", {}) for cell in kept for output in cell) == 2
+    script = load_script(ROOT / "docs" / "notebook.py")
+    script.execute(notebook, lambda code: code.replace('"trainer.max_steps=100"', FEW_STEPS))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    printed = "".join("".join(output.get("text", [])) for cell in cells for output in cell["outputs"])
+    assert re.search(r"mAP 0\.\d{4}, AUC 0\.\d{4}", printed)
+    assert "file:///data/recordings/clip0000" in printed
+
+
+def test_the_page_of_the_configuration_has_the_comments_of_the_files() -> None:
+    made = load_script(ROOT / "docs" / "configuration.py")
+    keys = {
+        key.name: key
+        for key in made.keys("# A\n# b.\na: 1  # no\nhydra: {x: 1}\nc:\n  # D.\n  d: [1, 2]\n  _target_: x\n")
+    }
+    assert {name: (key.default, key.comment) for name, key in keys.items()} == {
+        "a": ("1", "A b."),
+        "c.d": ("[1, 2]", "D."),
+    }
+    commands, groups = "\n".join(made.commands()), "\n".join(made.groups())
+    assert "| `port` | `8050` | 0 for any free port. |" in commands
+    assert "| `augment=mixup` | `mixup.alpha=1.0` | Mixes each bag with another" in groups
+    options = {p.relative_to(ROOT / "conf").with_suffix("").as_posix() for p in (ROOT / "conf").rglob("*/*.yaml")}
+    listed = set(re.findall(r"^\| `([\w/]+)=([\w/.-]+)` \|", groups, re.MULTILINE))
+    hidden = ("paths/", "hydra/job_logging/")
+    assert {f"{group}/{name}" for group, name in listed} == {o for o in options if not o.startswith(hidden)}
+
+
 def test_the_pooling_of_the_docs_trains_and_loads_from_the_users_own_package(theirs: Path, data: Path) -> None:
     search = ("hydra.searchpath=[pkg://theirs.conf]", "pooling=recent", "pooling.measure.half_life=1")
     run = trained(data, theirs / "run", *search)
@@ -142,7 +180,9 @@ def test_site_builds_without_a_warning_and_loads_nothing_from_other_servers(tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     assert "<title>" in (tmp_path / "results" / "report" / "report.html").read_text(encoding="utf-8")
     html = "".join(p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.html"))
-    assert 'id="audiobag.pooling.SoftmaxAttention"' in html
+    for name in ("pooling.SoftmaxAttention", "load", "predict", "train", "open_store", "report.report"):
+        assert f'id="audiobag.{name}"' in html, "the reference has public names"
+    assert "<code>audio_url</code>" in html, "the tables of the configuration"
     assert "<math" in html
     assert 'class="arithmatex"' not in html, "a formula was not converted"
     assert not re.findall(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]+', html)

@@ -151,9 +151,15 @@ def test_keys_go_through_the_classes(browser: webdriver.Chrome, address: str) ->
     wait.until(lambda _: heading(browser) == "class 4")
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait.until(lambda _: heading(browser).startswith("AP of "))
-    heads = browser.find_elements(By.CSS_SELECTOR, "#classes thead button")
-    heads[2].click()
-    assert browser.find_elements(By.CSS_SELECTOR, "#classes thead th")[2].get_attribute("aria-sort") == "descending"
+    wait.until(lambda _: len(classes(browser)) == 5)
+    for direction in ("descending", "ascending"):
+        browser.find_elements(By.CSS_SELECTOR, "#classes thead button")[2].click()
+        head = browser.find_elements(By.CSS_SELECTOR, "#classes thead th")[2]
+        assert head.get_attribute("aria-sort") == direction
+        cells = browser.find_elements(By.CSS_SELECTOR, "#classes tbody td:nth-child(3)")
+        values = [float(cell.text) for cell in cells if cell.text != "-"]
+        assert values == sorted(values, reverse=direction == "descending")
+        assert cells[-1].text == "-", "a class without AP comes last"
 
 
 def test_a_point_leads_to_its_class(browser: webdriver.Chrome, address: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from audiobag.runs.directory import RunDirectory
+from audiobag.runs.offline import sync_command
 from tests.conftest import make_store
 from tests.tracking.dotwandb import starts
+from tests.tracking.server import server
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 COMMON = (
@@ -72,3 +76,23 @@ def test_a_run_that_a_signal_ends_continues_under_its_id(
     assert max(first.curve("train/loss"), default=0) < 400
     assert max(second.curve("train/loss")) == 400
     assert "test/mAP" in second.summary
+
+
+def test_a_continued_offline_run_arrives_whole(place: Path) -> None:
+    """Two starts, sent by one line as a sweep prints it."""
+    program, *options = COMMON
+    often = ("trainer.val_check_interval=4", "trainer.log_every_n_steps=2", "hydra.run.dir=runs/one")
+    for steps in (8, 16):  # the second one lengthens the first
+        subprocess.run([program, *options, *often, f"trainer.max_steps={steps}"], cwd=place, check=True, timeout=300)
+    run = RunDirectory(place / "runs" / "one")
+    with server() as (address, histories):
+        command = [sys.executable, "-m", *sync_command(run.unsent()).split()]
+        environment = {**os.environ, "WANDB_BASE_URL": address, "WANDB_API_KEY": "x" * 40}
+        subprocess.run(command, cwd=place, env=environment, check=True, timeout=120)
+        (rows,) = histories.values()
+    found = [json.loads(row) for row in rows]
+    assert [row["_step"] for row in found] == [2, 4, 6, 8, 10, 12, 14, 16]
+    for name in ("train/loss", "val/mAP"):
+        sent = {row["_step"]: row[name] for row in found if name in row}
+        assert sent == pytest.approx(run.curve(name))
+    assert run.unsent() == []

@@ -79,3 +79,13 @@ def test_a_missing_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsy
         main()
     assert end.value.code == 2
     assert capsys.readouterr().err == "audiobag: no folder at nowhere: give the folder of a run or of a sweep\n"
+
+
+def test_a_job_that_was_submitted_again_waits_with_its_number(folder: Path) -> None:
+    for name in ("waiting", "failed", "interrupted"):
+        write_json(folder / name / "submitted.json", {"slurm_job": "7_2"})
+        os.utime(folder / name / "submitted.json", (2**31, 2**31))
+        found = status(folder / name)
+        assert (found.state, found.where, found.log) == (RunState.WAITING, {"slurm_job": "7_2"}, [])
+    os.utime(folder / "failed" / "submitted.json", (1, 1))
+    assert status(folder / "failed").state is RunState.FAILED

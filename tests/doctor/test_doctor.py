@@ -84,13 +84,13 @@ def test_signals_arrive() -> None:
 
 
 def test_signals_that_a_wrapper_swallows_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    srun = tmp_path / "srun"
-    srun.write_text('#!/bin/sh\ntrap "" USR1 TERM\necho ready\nsleep 1\nexit 0\n')
-    srun.chmod(0o755)
+    for name, text in (("srun", 'trap "" USR1 TERM\necho 7 0\nsleep 1\nexit 0\n'), ("scancel", "exit 0\n")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
+        (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     found = processes.signals()
-    assert (found.verdict, "through srun" in found.detail) == (Verdict.FAILED, True)
+    assert (found.verdict, "in a step of srun" in found.detail) == (Verdict.FAILED, True)
 
 
 def test_little_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

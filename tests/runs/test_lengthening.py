@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 import h5py
 import numpy as np
 import pytest
 
-from audiobag.runs import RunDirectory
+from audiobag.runs import RunConfig, RunDirectory
+from audiobag.runs.lengthening import lengthen_here
 from audiobag.utils.errors import InputError
 from tests.composing import trained
 
@@ -57,3 +59,19 @@ def test_any_other_change_is_refused(data: Path, tmp_path: Path, change: str) ->
     with pytest.raises(InputError, match="holds a run of another configuration"):
         trained(data, tmp_path, "trainer.max_steps=9", change)
     assert not (tmp_path / "before").exists()
+
+
+def test_other_ranks_wait_until_the_first_one_has_lengthened(tmp_path: Path) -> None:
+    def config(steps: int) -> RunConfig:
+        return RunConfig({"seed": 0, "trainer": {"max_steps": steps}})
+
+    run = RunDirectory(tmp_path)
+    run.begin(config(8))
+    second = Thread(target=lengthen_here, args=(run, config(12)), kwargs={"first": False})
+    second.start()
+    second.join(0.3)
+    assert second.is_alive()
+    lengthen_here(run, config(12))
+    second.join(10)
+    assert not second.is_alive()
+    assert run.config().config == config(12).config

@@ -149,6 +149,12 @@ def test_records_from_strangers_run_no_code(tmp_path: Path) -> None:
             restore_encoder(evil)
     with pytest.raises(ValueError, match=r"names 'os.system'"):
         restore_encoder({**record, "config": {**record["config"], "module": {"_target_": "os.system"}}})
+    nested = {"_target_": "audiobag.sound.OwnModule", "_partial_": True}
+    with pytest.raises(ValueError, match=r"cannot be made again"):
+        restore_encoder({**record, "config": {**record["config"], "module": nested}})
+    weights = "http://127.0.0.1:9/vggish.pth"
+    with pytest.raises(ValueError, match=r"weights at http://127\.0\.0\.1:9/vggish\.pth, and addresses in files"):
+        restore_encoder({"name": "vggish", "config": {"_target_": "audiobag.sound.VGGish", "weights": weights}})
     with pytest.raises(ValueError, match=r"is not the one that made .* their weights differ"):
         restore_encoder(record)  # without its weights, which were random
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import soxr
 
 from audiobag.sound import LogMel
 from audiobag.sound.files import find_files, is_sound
+from audiobag.sound.mp3 import mp3_length
 from audiobag.sound.reading import SoundFile
 from audiobag.sound.windows import End, windows
 from tests.sound.making import noise, write
@@ -130,8 +132,6 @@ def test_a_bad_file_has_one_sentence(kind: str, tmp_path: Path) -> None:
     _, end = read(path)
     assert end.finding is not None
     assert end.finding.count("\n") == 0
-    import re
-
     assert re.search(message, end.finding), end.finding
 
 
@@ -149,6 +149,37 @@ def test_a_wav_from_a_pipe_is_whole(tmp_path: Path) -> None:
     path.write_bytes(content)
     found, end = read(path)
     assert (len(found), end.finding) == (2, None)
+
+
+def without_length(path: Path) -> None:
+    """Remove the first frame of an MP3, which tells the length; radio stations and other servers send none."""
+    content = path.read_bytes()
+    frame = content.index(content[:2], max(content.find(b"Xing"), content.find(b"Info")))
+    path.write_bytes(b"ICY 200 OK\r\n" + content[frame:])
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 44_100])
+def test_an_mp3_of_a_server_is_whole(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, noise(20.0, rate), rate, bitrate_mode="CONSTANT", compression_level=0.5)
+    without_length(path)
+    assert mp3_length(path).seconds == pytest.approx(20, abs=0.3)
+    found, end = read(path)
+    assert end.finding is None
+    assert len(found) in (19, 20)
+
+
+def test_an_mp3_that_libsndfile_would_cut_is_named(tmp_path: Path) -> None:
+    path, wave = tmp_path / "x.mp3", noise(60.0, 44_100)
+    wave[20 * 44_100 : 40 * 44_100] *= 1e-4
+    soundfile.write(path, wave, 44_100, bitrate_mode="VARIABLE", compression_level=0.2)
+    assert mp3_length(path).told
+    assert mp3_length(path).seconds == pytest.approx(60, abs=0.2)
+    assert read(path)[1].finding is None
+    without_length(path)
+    finding = read(path)[1].finding
+    assert finding is not None
+    assert "MP3 of variable bit rate without a header that tells its length; convert it: ffmpeg -i 'x.mp3'" in finding
 
 
 def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:

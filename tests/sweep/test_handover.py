@@ -65,7 +65,7 @@ def test_every_other_launcher_refuses_a_file_of_another_configuration(
     HandedOver(RunConfig(CONFIG), {}).write(tmp_path)
     monkeypatch.setenv("AUDIOBAG_CONFIG_HASH", "0123456789abcdef")
     with pytest.raises(ValueError, match="expected 0123456789abcdef"):
-        run_one(None, RunConfig(CONFIG), tmp_path)
+        run_one(OmegaConf.create({"sweep": {"dir": "s"}}), RunConfig(CONFIG), tmp_path)
 
 
 @pytest.mark.parametrize(("launcher", "seeds"), [("pool", "3,4"), ("basic", "3"), ("submitit_local", "3")])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from audiobag.runs.presence import Stage, write_presence
 from audiobag.sweep import outcome, snapshot
 from audiobag.utils.errors import ExitCode
 
@@ -74,8 +75,14 @@ def test_a_sweep_is_submitted_once_and_the_same_command_submits_what_is_missing(
     assert train(monkeypatch, *command) == ExitCode.DONE
     assert "3 jobs: 0 submitted, 2 in the queue before, 1 running\n" in capfd.readouterr().err
     assert len((cluster / "cluster" / "scripts").read_text().splitlines()) == 1
+    assert train(monkeypatch, *command, "hydra.launcher.dry_run=true") == ExitCode.DONE
+    plan = capfd.readouterr().err
+    assert [plan.count(todo) for todo in ("in the queue", "running", " run ")] == [2, 1, 0]
 
     (cluster / "cluster" / "queue").write_text("71_0|PENDING\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "73")  # a task that was killed a moment ago
+    write_presence(cluster / "sweep" / "seed-1" / "progress.json", Stage.TRAINING, step=3)
+    monkeypatch.delenv("SLURM_JOB_ID")
     assert train(monkeypatch, *command) == ExitCode.DONE
     assert submitted(cluster) == {"seed-0": "71_0", "seed-1": "72_0", "seed-2": "72_1"}
 

@@ -132,7 +132,10 @@ def _refuse_null_options(arguments: list[str]) -> None:
     for argument in arguments:
         group, _, chosen = argument.lstrip("+").partition("=")
         if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
-            raise InputError(f"{argument}; expected an option of that group: --help lists them, or leave {group}= out")
+            raise InputError(
+                f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave"
+                f" {group}= out"
+            )
 
 
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:

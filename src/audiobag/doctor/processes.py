@@ -18,7 +18,7 @@ import os, signal, sys, time
 came = []
 for number in (signal.SIGUSR1, signal.SIGTERM):
     signal.signal(number, lambda got, _: came.append(got))
-print("ready", flush=True)
+print(os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID"), flush=True)
 deadline = time.monotonic() + 30
 while signal.SIGTERM not in came and time.monotonic() < deadline:
     time.sleep(0.05)
@@ -43,19 +43,27 @@ os._exit(0)
 
 
 def signals() -> Finding:
-    """Check that SIGUSR1 and SIGTERM reach a process that is started as a job is, and that its exit code comes back."""
+    """Check that SIGUSR1 and SIGTERM reach a process that is started as a job is, and that its exit code comes back.
+
+    Within a SLURM job, the process is a step of it, which `scancel` signals.
+    """
     within = "SLURM_JOB_ID" in os.environ and shutil.which("srun") is not None
     prefix = ["srun", "--overlap", "--nodes=1", "--ntasks=1"] if within else []
     with subprocess.Popen(
         [*prefix, sys.executable, "-c", _SIGNALLED], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        step = ".".join(process.stdout.readline().split())
         for number in (signal.SIGUSR1, signal.SIGTERM):
-            process.send_signal(number)
+            if within:  # SLURM signals the tasks of a step itself; srun would end them
+                subprocess.run(
+                    ["scancel", f"--signal={number.name.removeprefix('SIG')}", step], capture_output=True, check=False
+                )
+            else:
+                process.send_signal(number)
         said = process.stdout.read()
         code = process.wait(60)
-    way = "through srun" if within else "to a child process"
+    way = "in a step of srun" if within else "in a child process"
     if f"{int(signal.SIGUSR1)} {int(signal.SIGTERM)}" not in said or code != 75:
         return Finding(Verdict.FAILED, f"SIGUSR1 and SIGTERM {way} gave {said.strip()!r} and exit code {code}")
     if os.getpid() == 1:

@@ -75,7 +75,7 @@ function columns(s) {
 function list(s) {
   const shown = columns(s);
   const by = shown.find(column => column[0] === s.sort) ?? shown[2];
-  const sign = (by[0] === "name") === s.up ? -1 : 1;
+  const sign = s.up ? -1 : 1;
   const wanted = s.find.trim().toLowerCase();
   order = all.classes.map((_, k) => k).filter(k => all.classes[k].toLowerCase().includes(wanted));
   order.sort((a, b) => {
@@ -98,7 +98,10 @@ function list(s) {
   }));
   $("shown").value = `${order.length} of ${all.classes.length} classes.`;
   const current = document.querySelector("#classes tr[aria-current]");
-  if (current && matchMedia("(min-width: 60rem)").matches) current.scrollIntoView({ block: "nearest" });
+  const box = document.querySelector("#list .rows");
+  if (current && (current.offsetTop < box.scrollTop + 40 || current.offsetTop + 40 > box.scrollTop + box.clientHeight)) {
+    box.scrollTop = current.offsetTop - box.clientHeight / 2;
+  }
 }
 
 // Heat maps.
@@ -320,7 +323,7 @@ function step(by) {
 document.addEventListener("keydown", event => {
   if (!all || event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input, select, textarea");
-  if (event.key === "Escape") { event.target.blur(); go({ class: null, clip: null }); }
+  if (event.key === "Escape") { event.preventDefault(); event.target.blur(); go({ class: null, clip: null, find: null }); }
   else if (event.key === "/" && !typing) { event.preventDefault(); $("find").focus(); $("find").select(); }
   else if (event.key === "j" && !typing) step(1);
   else if (event.key === "k" && !typing) step(-1);

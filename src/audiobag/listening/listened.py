@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from jaxtyping import Float32
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from audiobag.bags import BagPrediction
 from audiobag.listening.played import Played, play
-from audiobag.pictures.recordings import draw_recording
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Rejects
 from audiobag.sound.reading import SoundFile
 from audiobag.sound.segments import Joiner, Rule, Segment, segments_of
 from audiobag.sound.source import Recordings
-from audiobag.utils.plotting import png
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from matplotlib.figure import Figure
 
 Predict = Callable[[list[NDArray[Any]]], BagPrediction]
 _BATCH: Final = 64
@@ -84,6 +83,8 @@ class Listened:
         Args:
             count: number of classes.
         """
+        from audiobag.pictures.recordings import draw_recording  # which needs matplotlib
+
         classes, f, p = self.shown(count)
         names = [(self.class_names[k], float(self.clip[:, k].max())) for k in classes]
         played = self.played
@@ -118,6 +119,8 @@ class Listened:
         return classes, self.frame[:, classes].T, p
 
     def _repr_png_(self) -> bytes:
+        from audiobag.utils.plotting import png
+
         return png(self.picture())
 
     def _likeliest(self, count: int) -> list[int]:

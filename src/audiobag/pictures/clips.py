@@ -73,8 +73,8 @@ def clip_picture(
     *,
     seconds: float,
     start: float = 0.0,
-    labels: Iterable[int] | None = None,
-    also: Iterable[int] = (),
+    labels: Iterable[int | np.integer[Any]] | None = None,
+    also: Iterable[int | np.integer[Any]] = (),
     count: int = 5,
     address: str | None = None,
 ) -> ClipPicture:
@@ -94,7 +94,7 @@ def clip_picture(
         address: where the clip can be heard; None if unknown.
     """
     order = np.argsort(-clip, kind="stable")
-    true = {int(k) for k in labels or ()}
+    true = {int(k) for k in (() if labels is None else labels)}
     wanted = [*map(int, also), *order[:count].tolist(), *(k for k in order.tolist() if k in true)]
     rows = sorted([*dict.fromkeys(wanted)][:_MOST_ROWS], key=lambda k: (-clip[k], k))
     return ClipPicture(

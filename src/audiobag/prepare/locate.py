@@ -11,10 +11,14 @@ from rich.progress import Progress
 
 from audiobag.prepare.archive import ShardArchive
 from audiobag.prepare.arrays import SUFFIXES, ArrayFiles
+from audiobag.prepare.columns import SUFFIXES as COLUMN_SUFFIXES
+from audiobag.prepare.columns import ColumnFiles, column_files
 from audiobag.prepare.download import download, is_address
 from audiobag.prepare.shards import ShardFolder, is_shard
 from audiobag.prepare.source import Source
 from audiobag.prepare.synthetic import SYNTHETIC, Synthetic
+from audiobag.prepare.vectors import SUFFIX as VECTOR_SUFFIX
+from audiobag.prepare.vectors import VectorFolder
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable
 
@@ -42,8 +46,12 @@ def default_out(source: str, size: str = "small") -> Path:
     """
     if source == SYNTHETIC:
         return Path("data") / SYNTHETIC / size
-    own = not is_address(source) and Path(source).suffix in SUFFIXES
-    return Path("data") / (Path(source).stem if own else "audioset")
+    path = Path(source)
+    own = not is_address(source) and (
+        path.suffix in (*SUFFIXES, *COLUMN_SUFFIXES)
+        or (path.is_dir() and (column_files(path) or next(path.rglob(f"*{VECTOR_SUFFIX}"), None)))
+    )
+    return Path("data") / (path.stem if own else "audioset")
 
 
 def locate(source: str, size: str) -> Located:
@@ -79,6 +87,10 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
     check_readable(path)
     if path.is_dir():
         arrays = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
+        if columns := column_files(path):
+            return ColumnFiles(columns, source, labelled)
+        if not arrays and next(path.rglob(f"*{VECTOR_SUFFIX}"), None) is not None:
+            return VectorFolder(path, source, labelled)
         only_arrays = arrays and not any(is_shard(p.name) for p in path.rglob("*"))
         return ArrayFiles(arrays, source, labelled) if only_arrays else ShardFolder(path, source, labelled)
     if not path.exists():
@@ -89,7 +101,9 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
         return ShardFolder(path, source, labelled)
     if path.suffix in SUFFIXES:
         return ArrayFiles([path], source, labelled)
-    known = ", ".join((*_ARCHIVES, ".tfrecord", *SUFFIXES))
+    if path.suffix in COLUMN_SUFFIXES:
+        return ColumnFiles([path], source, labelled)
+    known = ", ".join((*_ARCHIVES, ".tfrecord", *SUFFIXES, *COLUMN_SUFFIXES))
     raise InputError(f"{path} is of an unknown kind; expected a folder, or a file whose name ends in {known}")
 
 

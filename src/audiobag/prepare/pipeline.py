@@ -44,8 +44,9 @@ def prepare(
 
     Args:
         source: `synthetic`; a folder of `*.tfrecord` shards, a `.tar` or `.tar.gz` of them, or one shard; an HDF5
-            or NPZ file of arrays as described in `audiobag.prepare.tables`, or a folder of such files; or the http(s)
-            address of such a file. The official one,
+            or NPZ file of arrays as described in `audiobag.prepare.tables`, or a folder of such files; a folder of
+            `.npy` files with a CSV of labels; Parquet files; a data set of Hugging Face on disk; or the http(s)
+            address of a file. The official one,
             http://storage.googleapis.com/us_audioset/youtube_corpus/v1/features/features.tar.gz, has 2.4 GB.
             Downloads are kept in `<out>/.download`.
         out: folder for the stores.

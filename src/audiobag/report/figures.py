@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from audiobag.pictures.clips import ClipPicture, draw_clips
 from audiobag.pictures.forest import ForestRow, draw_forest
-from audiobag.report import interactive, plots, search
+from audiobag.report import interactive, parallel, plots, search
 from audiobag.report.clip_selection import AMONG, LEAST
 from audiobag.report.clips import Load, example_clips
 from audiobag.report.compare import best, comparable
@@ -44,7 +44,7 @@ def search_pictures(systems: Sequence[System]) -> list[Picture]:
     if not search.is_search(systems):
         return []
     what, values = search.objective(systems)
-    coordinates = interactive.parallel(search.columns(systems), values, what)
+    coordinates = parallel.parallel(search.columns(systems), values, what)
     title = f"Options and {what}"
     caption = f"A line for each of the {len(systems)} systems, from its options to its {what}. Blue and thick: high."
     pictures = [Picture("parallel", title, caption, None, wide=True, plot=coordinates)]
@@ -53,7 +53,7 @@ def search_pictures(systems: Sequence[System]) -> list[Picture]:
             f"Share of the variation of {what} that a random forest explains by each option (Optuna, mean decrease in"
             " impurity). It knows only the values that were tried."
         )
-        bars = interactive.bars(shares, "importance")
+        bars = parallel.bars(shares, "importance")
         pictures.append(Picture("importance", "What matters", caption, None, plot=bars))
     return pictures
 

@@ -90,6 +90,8 @@ def status(folder: Path, lines: int = 5) -> RunStatus:
         scores = {key: float(value) for key, value in found.items() if value is not None}
         return RunStatus(folder, RunState.DONE, None, {}, {}, scores, [])
     state = _state(stage, bool(told) or any((folder / name).exists() for name in ("config.json", "run.json")))
+    if state in (RunState.FAILED, RunState.INTERRUPTED) and _time(folder / SUBMITTED) > _time(run.progress):
+        state, told = RunState.WAITING, {}  # it was submitted again
     where = {key: told[key] for key in ("host", "pid", "slurm_job") if told.get(key) is not None}
     if state is RunState.WAITING and (number := slurm_number(folder)) is not None:
         where = {"slurm_job": number}
@@ -124,6 +126,14 @@ def _failure(folder: Path, stage: Stage | None, told: Mapping[str, Any], lines: 
     reason = str(told.get("error", "")) if stage is not None else "(its process is gone without a word)"
     said = " ".join(log)
     return log if reason.partition(": ")[2] in said and ": " in reason else [*log, *([reason] if reason else [])]
+
+
+def _time(path: Path) -> float:
+    """Return when a file was written; 0 if there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _state(stage: Stage | None, begun: bool) -> RunState:

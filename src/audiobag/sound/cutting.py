@@ -6,18 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.data.strong import OVERLAP
 from audiobag.prepare.labels import Event
 from audiobag.prepare.records import Clip
 from audiobag.prepare.rows import MAX_ID
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import short_name
 from audiobag.utils.values import check_number
+
+_SHARE: Final = 0.1  # of a frame, as `audiobag.data.strong` takes it, which needs torchmetrics
 
 
 class Heard(NamedTuple):
@@ -128,7 +129,7 @@ def _within(event: Event, start: float, end: float, frame_seconds: float) -> boo
     if math.isnan(event.start):
         return True
     shared = min(event.end, end) - max(event.start, start)
-    return shared > 0 and shared >= min(OVERLAP * frame_seconds, (event.end - event.start) / 2) - 1e-9
+    return shared > 0 and shared >= min(_SHARE * frame_seconds, (event.end - event.start) / 2) - 1e-9
 
 
 def _identifier(name: str) -> bytes:

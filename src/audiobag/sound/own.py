@@ -51,6 +51,8 @@ class OwnModule(Encoder):
         check_whole("dim", dim)
         config = None
         if not isinstance(module, nn.Module):
+            if not isinstance(module, Mapping):
+                raise InputError(f"module must be a module, or _target_ and its arguments, got {type(module).__name__}")
             plain = _plain(module)
             target = str(plain.get("_target_"))
             config = {
@@ -62,7 +64,13 @@ class OwnModule(Encoder):
                 "hop_seconds": hop_seconds,
                 "weights": None if weights is None else str(weights),
             }
-            made: nn.Module = safe_instantiate(plain, allow=[target.partition(".")[0]])
+            try:
+                made: nn.Module = safe_instantiate(plain, allow=[target.partition(".")[0]])
+            except InputError as error:
+                raise InputError(
+                    f"module must name a subclass of torch.nn.Module that can be imported, such as mine.Net, got"
+                    f" {target} ({error.__cause__ or error})"
+                ) from error
         else:
             made = module
         super().__init__(

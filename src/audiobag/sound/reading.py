@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from audiobag.prepare.source import BadRecord
+from audiobag.sound.mp3 import mp3_length
 from audiobag.utils.errors import InputError
 
 SUFFIXES: Final = (
@@ -100,12 +101,12 @@ class SoundFile:
 
     def _unreadable(self, error: Exception) -> str:
         if self.path.suffix.lower() in FOREIGN:
-            return (
-                f"libsndfile does not read {self.path.suffix} files; convert it: ffmpeg -i {self.path.name!r}"
-                f" {self.path.with_suffix('.wav').name!r}"
-            )
+            return f"libsndfile does not read {self.path.suffix} files; {self._convert()}"
         reason = str(error).partition(": ")[2].rstrip(".") or type(error).__name__
         return f"it is not a sound that libsndfile reads ({_head(self.path)}{reason})"
+
+    def _convert(self) -> str:
+        return f"convert it: ffmpeg -i {self.path.name!r} {self.path.with_suffix('.wav').name!r}"
 
     def _blocks(self, file: Any, soundfile: Any) -> Iterator[Float32[NDArray[Any], "n C"]]:
         done = 0
@@ -126,7 +127,13 @@ class SoundFile:
                 )
             yield block
             done += len(block)
-        if (seconds := self._missing(file, done)) is not None:
+        if file.format == "MP3" and not (length := mp3_length(self.path)).told:
+            if done and length.seconds > 1.02 * done / file.samplerate + 0.5:
+                raise BadRecord(
+                    f"libsndfile reads {done / file.samplerate:.2f} s of its {length.seconds:.2f} s, since it is an MP3"
+                    f" of variable bit rate without a header that tells its length; {self._convert()}"
+                )
+        elif (seconds := self._missing(file, done)) is not None:
             there = f"the file ends after {done / file.samplerate:.2f} s"
             claim = f"its header claims {seconds:.2f} s, {there}" if seconds else f"{there} without a last page"
             raise BadRecord(f"it is truncated: {claim}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audiobag.data.encoders import PATHS, other_encoder
+from audiobag.prepare.download import is_address
 from audiobag.runs.safe_instantiate import safe_instantiate
 from audiobag.sound.encoder import Encoder
 from audiobag.utils.errors import InputError
@@ -21,13 +22,19 @@ def restore_encoder(record: Mapping[str, Any], folder: Path | None = None, allow
         allow: further packages whose modules the record may name; see `audiobag.load`.
 
     Raises:
-        ValueError: the record does not tell how to make it, its weights are not where they were, or they have changed.
+        ValueError: the record does not tell how to make it, or its weights are not where they were, are at an address,
+            or have changed.
     """
     name, config = record["name"], record.get("config")
     if not isinstance(config, Mapping):
         raise InputError(
             f"encoder must be given, since a Python object made the embeddings ({name}), whose arguments are not"
             " recorded"
+        )
+    if address := next((v for k, v in config.items() if k in PATHS and is_address(str(v))), None):
+        raise InputError(
+            f"encoder must be given, since the record of the model's encoder has weights at {address}, and addresses in"
+            f" files are not opened: add encoder={name} and the paths of its weights"
         )
     try:
         encoder = safe_instantiate(config if folder is None else _in_folder(config, folder), allow=allow)

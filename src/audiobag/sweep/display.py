@@ -85,7 +85,8 @@ class Display:
                 if source
                 else "run"
             )
-            table.add_row(job.name, "skip: done before" if job.state is State.SKIPPED else todo)
+            there = {State.SKIPPED: "skip: done before", State.QUEUED: "in the queue", State.RUNNING: "running"}
+            table.add_row(job.name, there.get(job.state, todo))
         self.console.print(table)
 
     def summary(self) -> None:

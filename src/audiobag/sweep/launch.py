@@ -172,19 +172,21 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
     outcome.multirun = True
     # If this process is killed, its launcher shows the end of its log, which must name the job.
     _LOG.info("a job in %s", folder)
+    sweep = Path(hydra.sweep.dir).resolve().name
     if expected := os.environ.get(_EXPECTED):
-        return run_handed(folder, expected)
+        return run_handed(folder, expected, sweep)
     handed = HandedOver(record, hydra_part(hydra, folder))
     handed.write(folder)
-    return run_handed(folder, handed.record.hash)
+    return run_handed(folder, handed.record.hash, sweep)
 
 
-def run_handed(folder: Path, expected: str) -> float | None:
+def run_handed(folder: Path, expected: str, sweep: str) -> float | None:
     """Run the job whose job.yaml is in a folder, unless it is complete, and return its val/mAP.
 
     Args:
         folder: its run directory.
         expected: hash of the configuration that the sweep composed.
+        sweep: name of the sweep, by which trackers group runs.
 
     Raises:
         ValueError: the folder holds another configuration.
@@ -194,7 +196,6 @@ def run_handed(folder: Path, expected: str) -> float | None:
     job = Job(folder.name, folder, handed)
     job.look()
     if job.state is not State.SKIPPED:
-        sweep = Path(handed.hydra["sweep"]["dir"]).resolve().name
         process = start(job_command(folder, expected), folder, {SWEEP: sweep}, handed.code)
         with stopping(process), notice() as came:
             code = process.wait()

@@ -120,10 +120,10 @@ def launch(
     return [returned(job) for job in composed]
 
 
-def run_task(folder: str, expected: str) -> float | None:
+def run_task(folder: str, expected: str, sweep: str) -> float | None:
     """Run one job, in the process of a SLURM task; see `launch.run_handed`."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    return run_handed(Path(folder), expected)
+    return run_handed(Path(folder), expected, sweep)
 
 
 def queued() -> dict[str, str]:
@@ -156,10 +156,10 @@ def _look(jobs: Sequence[Job]) -> None:
     waiting = [job for job in jobs if job.state is State.WAITING]
     queue = queued() if waiting else {}
     for job in waiting:
-        stage, _ = stage_of(job.folder)
-        if (state := queue.get(slurm_number(job.folder) or "")) is not None:
+        number, (stage, told) = slurm_number(job.folder), stage_of(job.folder)
+        if (state := queue.get(number or "")) is not None:
             job.state = State.QUEUED if state in _WAITING_STATES else State.RUNNING
-        elif stage is not None and stage.working:  # started by other means
+        elif stage is not None and stage.working and not (number and told.get("slurm_job")):  # started by other means
             job.state = State.RUNNING
 
 
@@ -183,7 +183,7 @@ def _submit(jobs: Sequence[Job], folder: str, resources: Mapping[str, Any]) -> l
     given["setup"] = [*(given.get("setup") or ()), path]
     try:
         executor.update_parameters(**{k if k in _COMMON else f"slurm_{k}": v for k, v in given.items()})
-        arguments = [(str(job.folder), job.handed.record.hash) for job in jobs]
+        arguments = [(str(job.folder), job.handed.record.hash, job.sweep) for job in jobs]
         submitted = executor.map_array(run_task, *zip(*arguments, strict=True))
     except (submitit.core.utils.FailedJobError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())

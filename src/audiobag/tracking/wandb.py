@@ -183,7 +183,11 @@ class WandbTracker(Tracker):
             super().picture(name, draw, step)
 
     def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
-        self._run.log({**metrics, STEP: step})
+        self._log(metrics, step)
+
+    def _log(self, values: Mapping[str, Any], step: int) -> None:
+        """Log values at a step, which is W&B's own step too, so that starts that are synced later do not overlap."""
+        self._run.log({**values, STEP: step}, step=step)
 
     def _picture(self, name: str, figure: Figure, step: int) -> None:
         import wandb
@@ -191,7 +195,7 @@ class WandbTracker(Tracker):
 
         png = io.BytesIO()
         figure.savefig(png, format="png")
-        self._run.log({name: wandb.Image(Image.open(png)), STEP: step})
+        self._log({name: wandb.Image(Image.open(png))}, step)
 
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         import wandb
@@ -199,9 +203,10 @@ class WandbTracker(Tracker):
         if "tables" not in self._artifacts:
             return
         with _staging(self._folder / "wandb"):
-            self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows]), STEP: step})
+            self._log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step)
 
     def _summarise(self, numbers: Mapping[str, float]) -> None:
+        self._run.log({}, commit=True)  # the last row, whose rounded numbers would replace the summary's
         # W&B has val/... from the curves, with the best value and the last.
         self._run.summary.update({k: v for k, v in numbers.items() if not k.startswith("val/")})
         if (objective := numbers.get("val/mAP")) is not None:

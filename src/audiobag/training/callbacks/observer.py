@@ -58,7 +58,7 @@ class Observer(Callback):
         now = time.perf_counter()
         seconds, steps = now - self._since[0], step - self._since[1]
         self._since = now, step
-        # Lightning's own count of the steps is one behind here, and not after the training.
+        # Lightning's own count of the steps is one behind until the training ends.
         pl_module.log("step", float(step), rank_zero_only=True)
         numbers = {"train/lr": trainer.optimizers[0].param_groups[0]["lr"], "memory/peak_gib": _peak_bytes() / 2**30}
         if steps:

@@ -72,9 +72,7 @@ class TaggingScore(Callback):
             self._predictions[stage].reset()
         summary = self.scores[stage].summary()
         logged = {f"{stage}/{k}": float(summary[k]) for k in LOGGED if summary[k] is not None}
-        if (
-            trainer.state.fn == "fit"
-        ):  # Lightning's own count of the steps is one behind here, and not after the training
+        if trainer.state.fn == "fit":  # Lightning's own count of the steps is one behind until the training ends
             pl_module.log("step", float(trainer.global_step), rank_zero_only=True)
         # Every rank has computed the same numbers from all clips, so their mean over ranks is the same number.
         pl_module.log_dict(logged, prog_bar=True, sync_dist=True)
