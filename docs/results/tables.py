@@ -21,7 +21,13 @@ from scipy.stats import t as student
 
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
-PAGES = (ROOT / "README.md", RESULTS / "index.md", RESULTS / "beyond.md")
+PAGES = (
+    ROOT / "README.md",
+    RESULTS / "index.md",
+    RESULTS / "beyond.md",
+    RESULTS / "localisation.md",
+    RESULTS.parent / "localisation.md",
+)
 TITLES = {
     "average_unbalanced": "average pooling, without balancing",
     "average": "average pooling",
@@ -248,6 +254,87 @@ def gpu() -> str:
     return table(["mAP, final weights, 1,200 steps", "CPU, three seeds", "GPU, seed 0"], rows)
 
 
+SECONDS = {"f": "f", "p": "p", "fp": "f p", "F": "F at each second", "random": "random"}
+LOCALISATION = {
+    "frame_mAP": "frame mAP",
+    "segment_F1": "segment F1",
+    "present_mAP": "present mAP",
+    "within_AUC": "within AUC",
+    "pointing": "pointing",
+    "mass": "mass",
+    "share": "share",
+}
+DURATIONS = {"3": "1 to 3", "8": "4 to 8", "10": "10"}
+
+
+def localisation_example() -> str:
+    """Return a table of all scores of the seconds of one run."""
+    of = {row["second"]: row for row in _localisation("example") if row["group"] == "all"}
+    rows = [[title, *(f"{float(of[kind][name]):.4f}" for name in LOCALISATION)] for kind, title in SECONDS.items()]
+    return table(["score of a second", *LOCALISATION.values()], rows)
+
+
+def localisation_example_durations() -> str:
+    """Return a table of pointing by the longest sounds of the classes, for one run."""
+    of = {(row["second"], row["group"]): row for row in _localisation("example")}
+    rows = [
+        [title, of["f", group]["classes"], *(f"{float(of[k, group]['pointing']):.3f}" for k in ("f", "p", "fp", "F"))]
+        for group, title in DURATIONS.items()
+    ]
+    return table(["seconds", "classes", "pointing of f", "of p", "of f p", "of F (chance)"], rows)
+
+
+def localisation_poolings() -> str:
+    """Return a table of poolings by the mAP of clips and by localisation, with differences to average pooling."""
+    of = {name: _of_pooling(name, "f") for name in _poolings()}
+    rows = []
+    for name in sorted(of, key=lambda name: -_mean(of[name])):
+        measure = _of_pooling(name, "p")
+        cells = [_of_runs(of[name], metric, 4) for metric in ("mAP", "frame_mAP", "pointing")]
+        cells += [_of_runs(measure, metric, 4) if measure else "-" for metric in ("pointing", "mass")]
+        rows.append([f"`{name}`", *cells, *(_gain(of[name], of["average"], m) for m in ("mAP", "pointing"))])
+    head = ["`pooling=`", "mAP of clips", "frame mAP of f", "pointing of f", "pointing of p", "mass of p"]
+    return table([*head, "mAP, less `average`", "pointing of f, less `average`"], rows)
+
+
+def localisation_durations() -> str:
+    """Return a table of the pointing of f and p by the longest sounds of the classes, for poolings."""
+    rows = []
+    for name in sorted(_poolings(), key=lambda name: -_mean(_of_pooling(name, "f"))):
+        runs = {(kind, group): _of_pooling(name, kind, group) for kind in ("f", "p") for group in DURATIONS}
+        rows.append([f"`{name}`", *(_of_runs(found, "pointing", 3) if found else "-" for found in runs.values())])
+    chance = [_of_runs(_of_pooling("average", "F", group), "pointing", 3).partition(" ")[0] for group in DURATIONS]
+    rows.append(["chance", *chance, *chance])
+    return table(["`pooling=`", *(f"{kind}, {title} s" for kind in "fp" for title in DURATIONS.values())], rows)
+
+
+@cache
+def _localisation(name: str) -> list[dict[str, str]]:
+    with (RESULTS / "localisation" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _poolings() -> list[str]:
+    return list(dict.fromkeys(row["pooling"] for row in _localisation("poolings")))
+
+
+def _of_pooling(name: str, kind: str, group: str = "all") -> list[dict[str, str]]:
+    """Return a row for each seed, in the order of the seeds; none if the pooling has no such scores."""
+    wanted = (name, kind, group)
+    found = [row for row in _localisation("poolings") if (row["pooling"], row["second"], row["group"]) == wanted]
+    return sorted(found, key=lambda row: int(row["seed"]))
+
+
+def _gain(runs: list[dict[str, str]], baseline: list[dict[str, str]], metric: str) -> str:
+    """Return the mean difference of runs with the same seed, with its 95 % interval; nothing for the baseline."""
+    if runs is baseline:
+        return ""
+    gains = [float(a[metric]) - float(b[metric]) for a, b in zip(runs, baseline, strict=True)]
+    mean, reach = statistics.mean(gains), student.ppf(0.975, len(gains) - 1) * statistics.stdev(gains)
+    reach /= math.sqrt(len(gains))
+    return f"{mean:+.4f} ({mean - reach:+.4f} to {mean + reach:+.4f})"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "leaders": leaders,
     "ladder": ladder,
@@ -260,6 +347,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "longtail": long_tail,
     "orderings": papers_orderings,
     "held-out": held_out,
+    "localisation-example": localisation_example,
+    "localisation-example-durations": localisation_example_durations,
+    "localisation-poolings": localisation_poolings,
+    "localisation-durations": localisation_durations,
     "longtail-orderings": lambda: orderings("longtail", LONG_TAIL_ORDERINGS),
 }
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from audiobag.report.formats import NONE, Table, csv_text
@@ -14,7 +15,7 @@ from audiobag.report.statistics import bootstrap_pairs, estimate, interval
 from audiobag.report.systems import System
 from audiobag.runs.localisation import PAIR_SCORES
 from audiobag.utils.errors import InputError
-from audiobag.utils.plotting import annotate, cut
+from audiobag.utils.plotting import cut
 
 KINDS: Final[Mapping[str, str]] = {"f": "f", "p": "p", "fp": "f p", "F": "F", "random": "random"}
 """The kinds of scores of a second, and how tables name them."""
@@ -135,10 +136,10 @@ def draw_localisation(systems: Sequence[System], colour: Mapping[str, str]) -> F
                 if values := system.localisation(kind, name):
                     y = float(np.mean(values))
                     axes.scatter(x, y, marker=marker, color=colour[system.label], s=34)
-                    if kind == "f":
-                        annotate(axes, cut(system.label), (x, y), (4, 4), "left")
         axes.set(xlabel="mAP of clips", ylabel=title)
         axes.margins(0.12)
+    dots = [Line2D([], [], linestyle="", marker="o", color=colour[system.label]) for system in shown]
+    figure.legend(dots, [cut(system.label) for system in shown], loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
