@@ -178,7 +178,7 @@ def test_two_runs_do_not_write_to_one_folder(release: Path, run: Prepare, tmp_pa
     run(release)
     with (tmp_path / "out" / ".prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="another audiobag-prepare is writing to"):
+        with pytest.raises(ValueError, match="another audiobag command is writing to"):
             run(release, force=True)
         assert run(release).unchanged  # reads only
 
