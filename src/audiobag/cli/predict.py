@@ -37,7 +37,9 @@ def _predict(called: Invocation[PredictOptions]) -> None:
     for notice in done.notices:
         console.print(f"Warning: {notice}", style="yellow", markup=False)
     what = "Predictions" if done.pictures is None else f"{done.pictures} picture{'s' * (done.pictures != 1)}"
-    console.print(f"{what}: {done.out} ({done.clips:,} clips)", soft_wrap=True, markup=False)
+    console.print(
+        f"{what}: {done.out} ({done.clips:,} clip{'' if done.clips == 1 else 's'})", soft_wrap=True, markup=False
+    )
 
 
 def _sound(options: dict[str, Any]) -> None:
