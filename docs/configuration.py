@@ -34,6 +34,7 @@ _GROUPS = (
     "sweep",
     "debug",
     "hydra/launcher",
+    "encoder",
 )
 _LONGEST = 60
 

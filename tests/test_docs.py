@@ -80,7 +80,7 @@ def test_every_command_is_in_the_docs() -> None:
 def test_each_command_composes_as_it_is_typed(page: str, words: list[str], theirs: Path) -> None:
     command, arguments = words[0].removeprefix("audiobag-"), words[1:]
     if not (ROOT / "conf" / f"{command}.yaml").is_file():
-        pytest.skip(f"there is no audiobag-{command} yet")
+        pytest.skip(f"audiobag-{command} has no configuration")
     multirun = {"-m", "--wandb-sweep"} & {*arguments} or any(a.startswith("sweep=") for a in arguments)
     arguments = [a for a in arguments if a not in ("-m", "--cfg", "job", "--wandb-sweep", ">", "search.yaml")]
     if command in ("report", "explore"):

@@ -19,9 +19,12 @@ Texts = Mapping[str, str]
 
 
 def differing(configs: Sequence[Texts]) -> list[dict[str, str]]:
-    """Return for each configuration the keys whose values are not all the same; `-` stands for a missing key."""
+    """Return for each configuration the keys whose values are not all the same; `-` stands for a missing key.
+
+    An empty configuration, as of the choices of an ensemble, makes no key vary.
+    """
     keys = sorted({key for config in configs for key in config})
-    varied = [key for key in keys if len({config.get(key) for config in configs}) > 1]
+    varied = [key for key in keys if len({config.get(key) for config in configs if config}) > 1]
     return [{key: config.get(key, "-") for key in varied} for config in configs]
 
 
@@ -35,6 +38,8 @@ def options(choices: Sequence[Texts], configs: Sequence[Texts]) -> list[dict[str
         choices: the option chosen of each configuration group, for each system.
         configs: the dotted keys of each configuration, with their values as text.
     """
+    if any(choices):  # an ensemble has members in place of options
+        configs = [config if own else {} for own, config in zip(choices, configs, strict=True)]
     groups = [key for key in differing(choices)[0] if key not in _NOT_SHOWN] if choices else []
     keys = [key for key in differing(configs)[0] if _is_option(key) and _varies_within(key, choices, configs)]
     columns: dict[tuple[str, ...], str] = {}
