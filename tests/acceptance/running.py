@@ -17,6 +17,7 @@ PATIENCE = 1500  # seconds that a run may take from start to end on a busy machi
 OPTIONS = (
     "data.root=data",
     "data.batch_size=200",
+    "threads=1",
     "embedding.width=100",
     f"trainer.max_steps={STEPS}",
     "trainer.val_check_interval=20",

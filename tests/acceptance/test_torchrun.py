@@ -116,7 +116,8 @@ def pods(place: Path, *options: str) -> list[subprocess.Popen[bytes]]:
     started = []
     for rank, replica in enumerate(job["spec"]["pytorchReplicaSpecs"].values()):
         (container,) = replica["template"]["spec"]["containers"]
-        command = [*container["command"][3:], *container["args"], "trainer=ddp_cpu", "trainer.devices=1", *options]
+        arguments = [argument.replace("$(DATA)", "data") for argument in container["args"]]  # as Kubernetes does
+        command = [*container["command"][3:], *arguments, "trainer=ddp_cpu", "trainer.devices=1", *options]
         started.append(begin(place, *command, **variables, RANK=str(rank)))
     return started
 
