@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.composing import trained
 from tests.conftest import load_script
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,14 @@ def test_pages_hold_the_tables_that_the_csvs_make(tables: ModuleType) -> None:
         page = path.read_text(encoding="utf-8")
         assert "<!-- results: " in page
         assert tables.renewed(page) == page, f"{path.name} is not what its CSVs say: python docs/results/tables.py"
+
+
+def test_the_curves_of_the_schedule_count_completed_steps(data: Path, tmp_path: Path) -> None:
+    steps = ("trainer.max_steps=4", "trainer.val_check_interval=2", "data.val_fraction=0.2")
+    run = trained(data, tmp_path / "run", *steps)
+    curve = load_script(ROOT / "docs" / "results" / "schedule.py").curve(run.path)
+    assert [step for step, _ in curve] == [2, 4]
+    assert curve[-1][1] == pytest.approx(run.metrics["val"]["mAP"], abs=1e-6)
 
 
 def test_a_changed_number_is_noticed(tables: ModuleType) -> None:

@@ -25,13 +25,10 @@ HERE = Path(__file__).parent
 
 def curve(run: Path) -> list[tuple[int, float]]:
     """Return (step, mAP on the hold-out) of each validation of a run."""
-    last = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["train"]["steps"]
     rows = []
     for path in run.glob("csv/**/metrics.csv"):
         with path.open(encoding="utf-8", newline="") as file:
-            rows += [
-                (min(int(r["step"]) + 1, last), float(r["val/mAP"])) for r in csv.DictReader(file) if r.get("val/mAP")
-            ]
+            rows += [(int(row["step"]), float(row["val/mAP"])) for row in csv.DictReader(file) if row.get("val/mAP")]
     return sorted(dict(rows).items())
 
 
