@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from tests.permissions import drop_rights
 
 _FORKED = multiprocessing.get_context("forkserver")
@@ -61,6 +63,21 @@ def run_command(
         assert code is not None
         out, err = (path.read_text(encoding="utf-8") for path in streams)
     return subprocess.CompletedProcess([program, *arguments], code, out, err)
+
+
+def train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run `audiobag-train` in this process and return its exit code.
+
+    Args:
+        monkeypatch: sets the command line.
+        *arguments: what the user types after the command.
+    """
+    monkeypatch.setattr(sys, "argv", ["audiobag-train", *arguments])
+    try:
+        import_module("audiobag.cli.train").main()
+    except SystemExit as end:
+        return int(str(end.code))
+    return 0
 
 
 def _run(

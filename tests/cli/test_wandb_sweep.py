@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,10 @@ import yaml
 from audiobag.runs import RunDirectory
 from audiobag.runs.offline import sync_command
 from audiobag.utils.errors import ExitCode
+from tests.commands import train
 from tests.tracking.dotwandb import starts
 
 SMALL = ("data.batch_size=16", "trainer.max_steps=2", "trainer.log_every_n_steps=1", "embedding.width=8")
-
-
-def train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    from audiobag.cli.train import main
-
-    monkeypatch.setattr(sys, "argv", ["audiobag-train", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(str(end.code))
-    return 0
 
 
 def generated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from audiobag.runs.presence import Stage, write_presence
 from audiobag.sweep import outcome, snapshot
 from audiobag.utils.errors import ExitCode
+from tests.commands import train
 
 SUBMIT = ("hydra/launcher=slurm_gpu", "hydra.launcher.wait=false", "hydra.sweep.dir=sweep")
 SBATCH = """#!/bin/sh
@@ -38,17 +39,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(outcome, "multirun", False)
     monkeypatch.setattr(outcome, "failed", [])
     return tmp_path
-
-
-def train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    from audiobag.cli.train import main
-
-    monkeypatch.setattr(sys, "argv", ["audiobag-train", *arguments])
-    try:
-        main()
-    except SystemExit as end:
-        return int(str(end.code))
-    return 0
 
 
 def submitted(folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -9,7 +10,19 @@ from typing import Any
 
 from audiobag.runs.directory import RunDirectory
 from audiobag.sweep.handover import HandedOver
-from audiobag.utils.files import read_json
+from audiobag.utils.files import locked, read_json
+
+
+def only_copy(folder: Path) -> AbstractContextManager[None]:
+    """Return a context in which no other command works on a sweep.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        ValueError: on entry, if another command does.
+    """
+    return locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it")
 
 
 class State(Enum):

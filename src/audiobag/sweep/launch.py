@@ -23,7 +23,7 @@ from audiobag.sweep.child import SWEEP, job_command, start, stopping
 from audiobag.sweep.composing import compose_jobs, returned, unique
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver, hydra_part, read
-from audiobag.sweep.jobs import Job, State
+from audiobag.sweep.jobs import Job, State, only_copy
 from audiobag.sweep.lengthen import lengthen, shorter_run
 from audiobag.sweep.naming import is_search
 from audiobag.sweep.pool import run_jobs
@@ -33,7 +33,6 @@ from audiobag.sweep.snapshot import take_snapshot
 from audiobag.training.interruption import begin
 from audiobag.utils.configs import quoted
 from audiobag.utils.errors import ExitCode, Interrupted
-from audiobag.utils.files import locked
 from audiobag.utils.processes import available_cores
 
 _LOG = logging.getLogger(__name__)
@@ -74,15 +73,12 @@ def launch(
     folder = Path(master.hydra.sweep.dir).resolve()
     composed = compose_jobs(loader, master, job_overrides, first, record)
     todo = unique(composed, repeats=is_search(master.hydra))
-    with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
+    with only_copy(folder):
         for job in todo:
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            display.plan({job.name: source for job in todo if (source := shorter_run(job)) is not None})
-            if is_search(master.hydra):  # its next jobs depend on results
-                raise SystemExit(ExitCode.DONE)
-            return [returned(job) for job in composed]
+            return show_plan(display, composed, search=is_search(master.hydra))
         prepare(folder, todo)
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
@@ -100,6 +96,23 @@ def launch(
     if failed and fail_fast:
         raise SystemExit(ExitCode.SOME_JOBS_FAILED)
     outcome.failed.extend(failed)
+    return [returned(job) for job in composed]
+
+
+def show_plan(display: Display, composed: Sequence[Job], *, search: bool) -> list[JobReturn]:
+    """Show what would run, and return what is known of the jobs.
+
+    Args:
+        display: of the jobs, each once.
+        composed: the jobs as the sweeper gave them.
+        search: whether further jobs depend on their results.
+
+    Raises:
+        SystemExit: 0 after the plan of a search, whose sweeper would propose further jobs otherwise.
+    """
+    display.plan({job.name: source for job in display.jobs if (source := shorter_run(job)) is not None})
+    if search:
+        raise SystemExit(ExitCode.DONE)
     return [returned(job) for job in composed]
 
 

@@ -13,8 +13,8 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from audiobag.sweep.jobs import only_copy
 from audiobag.utils.errors import ExitCode, InputError
-from audiobag.utils.files import locked
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = "folder"  # attribute of a study: the folder of the sweep that works on it
@@ -41,9 +41,7 @@ class ContinueSearch(Callback):
             return
         sweeper.study_name = sweeper.study_name or folder.name
         try:
-            with locked(
-                folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"
-            ):
+            with only_copy(folder):
                 complete, asked = _continue(_study(sweeper), folder)
         except InputError as error:  # Hydra would turn what a callback raises into a warning
             sys.stderr.write(f"audiobag: {error}\n")

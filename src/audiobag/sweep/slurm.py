@@ -30,13 +30,12 @@ from audiobag.runs.status import SUBMITTED, slurm_number
 from audiobag.sweep import outcome
 from audiobag.sweep.composing import compose_jobs, returned, unique
 from audiobag.sweep.display import Display
-from audiobag.sweep.jobs import Job, State
-from audiobag.sweep.launch import prepare, run_handed
-from audiobag.sweep.lengthen import shorter_run
+from audiobag.sweep.jobs import Job, State, only_copy
+from audiobag.sweep.launch import prepare, run_handed, show_plan
 from audiobag.sweep.naming import is_search
 from audiobag.training.interruption import begin, noted
 from audiobag.utils.errors import ExitCode, InputError
-from audiobag.utils.files import locked, write_json
+from audiobag.utils.files import write_json
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 2.0
@@ -96,14 +95,11 @@ def launch(
         )
     composed = compose_jobs(loader, master, job_overrides, first, record)
     todo = unique(composed, repeats=search)
-    with locked(folder / ".lock", f"another copy of this sweep is running in {folder}: wait for it, or stop it"):
+    with only_copy(folder):
         _look(todo)
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            display.plan({job.name: source for job in todo if (source := shorter_run(job)) is not None})
-            if search:
-                raise SystemExit(ExitCode.DONE)
-            return [returned(job) for job in composed]
+            return show_plan(display, composed, search=search)
         missing = [job for job in todo if job.state is State.WAITING]
         if missing:
             prepare(folder, missing)
