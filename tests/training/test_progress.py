@@ -9,10 +9,11 @@ import re
 import socket
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from lightning import Callback
 
 from audiobag.data import BagDataModule
 from audiobag.embedding import MLP
@@ -38,6 +39,24 @@ def test_a_line_at_each_validation(data: Path, tmp_path: Path, caplog: pytest.Lo
     assert re.fullmatch(r"step 4/8 loss \d\.\d{3} val/mAP 0\.\d{4} \d:\d\d left", first)
     assert re.fullmatch(r"step 8/8 loss \d\.\d{3} val/mAP 0\.\d{4}", last)
     assert scoring == "scoring the eval set"
+
+
+class InBar(Callback):
+    """Records the names of the numbers that Lightning would show in a progress bar."""
+
+    seen: ClassVar[set[str]] = set()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        InBar.seen |= {*trainer.progress_bar_metrics, *(f"logged {name}" for name in trainer.logged_metrics)}
+
+
+def test_no_step_reads_its_loss_for_a_bar(data: Path, tmp_path: Path) -> None:
+    """Lightning reads such a number at each step, for which a GPU has to be waited for."""
+    InBar.seen.clear()
+    watch = "+callbacks.bar={_target_: tests.training.test_progress.InBar}"
+    trained(data, tmp_path, "trainer.log_every_n_steps=1", watch)
+    assert "logged train/loss" in InBar.seen
+    assert "train/loss" not in InBar.seen
 
 
 def test_lines_without_a_hold_out(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
