@@ -1,4 +1,4 @@
-"""The names of classes, and a sparse table of the labels of clips."""
+"""The names of classes, a sparse table of the labels of clips, and what a training may know of its clips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +81,32 @@ class LabelTable:
         starts = np.cumsum([0, *(len(t.ids) for t in tables)])
         offsets = [t.offsets[1:] + start for t, start in zip(tables, starts)]
         return LabelTable(np.concatenate([t.ids for t in tables]), np.concatenate([[0], *offsets]), tables[0].classes)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingClips:
+    """What an augmentation or a loss may know of the N clips that a model is trained on.
+
+    Attributes:
+        video_id: [N]; `Bags.index` counts the clips in this order.
+        labels: their labels.
+        mids: machine id of each of the K classes.
+        scale: factor that dequantises a stored frame.
+    """
+
+    video_id: NDArray[np.character]
+    labels: LabelTable
+    mids: Sequence[str]
+    scale: float = 1.0
+
+
+@runtime_checkable
+class LearnsOfClips(Protocol):
+    """A part of a training that is told of the training clips before the first step."""
+
+    def setup(self, clips: TrainingClips) -> None:
+        """Learn about the training clips.
+
+        Raises:
+            ValueError: the part cannot be used with these clips.
+        """

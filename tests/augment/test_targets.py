@@ -80,6 +80,8 @@ class TestOntologyParents(AugmentSuite):
 
     def test_unknown_classes_and_other_files_are_refused(self, tmp_path: Path) -> None:
         other = TrainingClips(self.clips().video_id, self.clips().labels, ("/m/a", "/m/b", "/m/z"))
+        with pytest.raises(ValueError, match=r"path missing\.json is not a file: AudioSet's is ontology\.json in "):
+            OntologyParents("missing.json").setup(other)
         with pytest.raises(ValueError, match=r"path .*ontology\.json lacks 1 of the 3 classes, the first is '/m/z'"):
             OntologyParents(ONTOLOGY).setup(other)
         for content in ("{}", "[{}]", "no"):

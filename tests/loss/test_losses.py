@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audiobag.bags import BagPrediction
-from audiobag.loss import AsymmetricBCE, ClipBCE, FocalBCE, FrameBCE
+from audiobag.labels import LabelTable, TrainingClips
+from audiobag.loss import AsymmetricBCE, ClipBCE, FocalBCE, FrameBCE, OntologyConsistency
 from audiobag.testing import LossSuite
 from tests.oracles import loss as oracle
 
@@ -42,6 +45,41 @@ class TestAsymmetricBCE(LossSuite):
 
     def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
         return oracle.asymmetric_bce(clip, labels, positive=1.0, negative=4.0, margin=0.2)
+
+
+def _clips(*mids: str) -> TrainingClips:
+    return TrainingClips(np.array([b"x"]), LabelTable(np.array([0]), np.array([0, 1]), len(mids)), mids)
+
+
+class TestOntologyConsistency(LossSuite):
+    @pytest.fixture(autouse=True)
+    def _ontology(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "ontology.json"
+        below = {"a": ["between"], "between": ["b"], "b": ["c"], "c": []}
+        self.path.write_text(json.dumps([{"id": name, "child_ids": ids} for name, ids in below.items()]))
+
+    def make(self) -> nn.Module:
+        loss = OntologyConsistency(ClipBCE(), self.path, weight=3.0)
+        loss.setup(_clips("a", "b", "c"))
+        return loss
+
+    def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
+        return oracle.clip_bce(clip, labels) + 3 * oracle.inconsistency(clip, [(1, 0), (2, 0), (2, 1)])
+
+    def test_probabilities_in_the_order_of_the_ontology_cost_nothing(self) -> None:
+        clip = torch.tensor([[0.9, 0.5, 0.5], [0.2, 0.2, 0.0]])
+        prediction, mask = BagPrediction(clip, clip[:, None], None), torch.ones(2, 1, dtype=torch.bool)
+        labels = torch.zeros(2, 3, dtype=torch.bool)
+        torch.testing.assert_close(self.make()(prediction, labels, mask), ClipBCE()(prediction, labels, mask))
+
+    def test_an_ontology_that_says_nothing_of_the_classes_is_refused(self) -> None:
+        loss = OntologyConsistency(ClipBCE(), self.path)
+        with pytest.raises(
+            ValueError, match=r"path .*ontology\.json has no class above another: use a loss without it"
+        ):
+            loss.setup(_clips("c"))
+        with pytest.raises(ValueError, match=r"path .*ontology\.json lacks 1 of the 2 classes, the first is 'z'"):
+            loss.setup(_clips("a", "z"))
 
 
 @pytest.mark.parametrize("loss", [FocalBCE(0.0), AsymmetricBCE(0.0, 0.0, 0.0)])

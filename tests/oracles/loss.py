@@ -37,6 +37,11 @@ def focal_bce(clip: Array, labels: Labels, gamma: float) -> float:
     return float(np.mean(losses))
 
 
+def inconsistency(clip: Array, pairs: list[tuple[int, int]]) -> float:
+    """Mean over clips and pairs (class, class above it) of the square by which the class is the more likely one."""
+    return float(np.mean([max(row[own] - row[above], 0.0) ** 2 for row in clip for own, above in pairs]))
+
+
 def asymmetric_bce(clip: Array, labels: Labels, positive: float, negative: float, margin: float) -> float:
     """Focal loss with exponents of its own for present and absent classes; an absent one is shifted by the margin."""
     losses = []

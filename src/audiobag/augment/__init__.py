@@ -4,12 +4,13 @@ They draw from torch's default generator, which is seeded in each step, and chan
 become numbers in [0, 1]. None of them reads a tensor on the host. Several are applied one after another.
 """
 
-from audiobag.augment.base import Augmentation, TrainingClips
+from audiobag.augment.base import Augmentation
 from audiobag.augment.frames import FrameDropout, FrameShuffle
 from audiobag.augment.mixup import Mixup
 from audiobag.augment.noise import GaussianNoise
 from audiobag.augment.smoothing import LabelSmoothing
 from audiobag.augment.targets import Distillation, LabelEnhancement, OntologyParents, Teacher
+from audiobag.labels import TrainingClips
 
 __all__ = [
     "Augmentation",

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from audiobag.bags import Bags
-from audiobag.labels import LabelTable
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingClips:
-    """What an augmentation may know of the N clips that a model is trained on.
-
-    Attributes:
-        video_id: [N]; `Bags.index` counts the clips in this order.
-        labels: their labels.
-        mids: machine id of each of the K classes.
-        scale: factor that dequantises a stored frame.
-    """
-
-    video_id: NDArray[np.character]
-    labels: LabelTable
-    mids: Sequence[str]
-    scale: float = 1.0
+from audiobag.labels import TrainingClips
 
 
 class Augmentation(nn.Module):

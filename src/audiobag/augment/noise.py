@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from audiobag.augment.base import Augmentation, TrainingClips
+from audiobag.augment.base import Augmentation
 from audiobag.bags import Bags
+from audiobag.labels import TrainingClips
 from audiobag.utils.values import check_number
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from audiobag.augment.base import Augmentation, TrainingClips
+from audiobag.augment.base import Augmentation
 from audiobag.bags import Bags
+from audiobag.labels import TrainingClips
 from audiobag.utils.values import check_number
 
 

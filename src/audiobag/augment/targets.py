@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -15,9 +13,11 @@ from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiobag.augment.base import Augmentation, TrainingClips
+from audiobag.augment.base import Augmentation
 from audiobag.bags import Bags
+from audiobag.labels import TrainingClips
 from audiobag.utils.errors import InputError
+from audiobag.utils.ontology import ancestors
 from audiobag.utils.values import check_number
 
 
@@ -149,38 +149,6 @@ class OntologyParents(Targets):
         self._pairs = self._pairs.to(bags.labels.device)
         labels, (own, above) = bags.labels.float(), self._pairs
         return replace(bags, labels=labels.scatter_reduce(1, above.expand(len(bags), -1), labels[:, own], "amax"))
-
-
-def ancestors(path: Path, mids: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs (class, class above it) of an ontology, sorted.
-
-    Args:
-        path: see `OntologyParents`.
-        mids: machine ids of the classes.
-
-    Raises:
-        ValueError: the file is not an ontology of the classes.
-    """
-    try:
-        children = {e["id"]: list(e["child_ids"]) for e in json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"path {path} is not a list of id and child_ids ({type(error).__name__}: {error})") from error
-    if unknown := [mid for mid in mids if mid not in children]:
-        raise InputError(f"path {path} lacks {len(unknown)} of the {len(mids)} classes, the first is {unknown[0]!r}")
-    number = {mid: k for k, mid in enumerate(mids)}
-    below = {mid: _below(children, mid) for mid in mids}
-    return sorted((number[mid], number[above]) for above in mids for mid in below[above] if mid in number)
-
-
-def _below(children: Mapping[str, Iterable[str]], mid: str) -> set[str]:
-    """Return all that is below an entry; children that have no entry of their own have nothing below them."""
-    found: set[str] = set()
-    pending = [mid]
-    while pending:
-        new = set(children.get(pending.pop(), ())) - found - {mid}
-        found |= new
-        pending += new
-    return found
 
 
 def _taught(teacher: Teacher, clips: TrainingClips) -> NDArray[np.floating[Any]]:

@@ -15,9 +15,10 @@ from lightning.pytorch.callbacks import ProgressBar, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import nn
 
-from audiobag.augment import Augmentation, TrainingClips
+from audiobag.augment import Augmentation
 from audiobag.data import BagDataModule
 from audiobag.data.strong import StrongLabels
+from audiobag.labels import LearnsOfClips, TrainingClips
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging
 from audiobag.model import BagClassifier
@@ -143,13 +144,15 @@ def fit(
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
     run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
-    augment = _set_up(augment, data)
+    loss = loss or ClipBCE()
+    _tell_of_clips([*augment, loss], data)
+    augment = sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
     seed_everything(seed, verbose=False)
     resumed = newest_whole(run) or (_to_continue(Path(ckpt_path)) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    parts = (model, loss or ClipBCE(), optimizer, lr_scheduler, seed, metadata, augment)
+    parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment)
     module = TaggingModule(*parts)
     reason = obstacle(
         options,
@@ -230,14 +233,13 @@ def make_trainer(
     )
 
 
-def _set_up(augment: Sequence[nn.Module], data: BagDataModule) -> list[nn.Module]:
-    """Tell the augmentations of the training clips, and return them in the order in which they are applied."""
+def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:
+    """Tell the parts of a training that ask for it of the training clips."""
     info = data.test_store.description
     clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
-    for part in augment:
-        if isinstance(part, Augmentation):
+    for part in parts:
+        if isinstance(part, LearnsOfClips):
             part.setup(clips)
-    return sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
 
 
 def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
