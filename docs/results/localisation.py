@@ -33,7 +33,7 @@ def rows(root: Path, path: Path) -> list[dict[str, object]]:
         classes = list(csv.DictReader(file))
     longest = sounds().longest
     groups = {"all": np.ones(len(classes), np.bool_)}
-    if record["choices"]["data"] == "synthetic":
+    if record["choices"]["data"] == "synthetic" and len(classes) == len(longest):
         groups |= {str(seconds): longest == seconds for seconds in (3, 8, 10)}
     found = []
     for kind in KINDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -25,6 +26,7 @@ from audiobag.runs import RunDirectory
 from audiobag.training import evaluate
 from audiobag.training.callbacks.frames import FramePredictions
 from tests.composing import composed, trained
+from tests.conftest import load_script
 from tests.tracking.dotwandb import starts
 
 KINDS = ["f", "p", "fp", "F", "random"]
@@ -120,6 +122,11 @@ def test_a_store_with_strong_labels_is_scored_by_trainings_and_evaluations(
     (tracked,) = starts(run.path)
     for name in LOCALISATION_OF_TEST:
         assert tracked.summary[f"test/{name}"] == run.metrics["test"][name]
+    published = load_script(Path(__file__).parents[2] / "docs" / "results" / "localisation.py")
+    rows = {row["second"]: row for row in published.rows(tmp_path, run.path / "metrics.json")}
+    assert list(rows) == list(published.KINDS)
+    for kind, name in itertools.product(("f", "p"), ("frame_mAP", "pointing", "mass", "share")):
+        assert float(rows[kind][name]) == pytest.approx(found[kind][name], abs=1e-6)
 
 
 def test_an_ensemble_is_refused(run: Path, tmp_path: Path) -> None:
