@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from audiobag.data.store import open_store
+from audiobag.data.strong import strong_labels
 from audiobag.labels import audioset_classes
 from audiobag.prepare import Summary, prepare
 
@@ -60,3 +61,24 @@ def test_bal_train_agrees_with_the_official_list(summary: Summary, out: Path, au
     labels = [sorted(classes[mid] for mid in row[2].split(",")) for row in expected]
     np.testing.assert_array_equal(columns.label_ids, np.concatenate(labels))
     np.testing.assert_array_equal(np.diff(columns.label_offsets), [len(row) for row in labels])
+
+
+def test_strong_labels_find_the_clips_of_the_eval_set(summary: Summary, out: Path, tmp_path: Path) -> None:
+    """A file in the format of AudioSet-Strong that says that all labels of a clip are heard from second 2 to 4."""
+    store = open_store(out / "eval.h5")
+    columns, mids = store.columns, store.description.class_mids
+    rows = ["segment_id\tstart_time_seconds\tend_time_seconds\tlabel"]
+    for n, (name, start) in enumerate(zip(columns.video_id, columns.start_seconds.tolist(), strict=True)):
+        labels = columns.label_ids[columns.label_offsets[n] : columns.label_offsets[n + 1]]
+        rows += [f"{name.decode()}_{round(start * 1000)}\t2.000\t4.000\t{mids[k]}" for k in labels.tolist()]
+    path = tmp_path / "audioset_eval_strong.tsv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    found = strong_labels(store, path)
+    lengths = np.repeat(columns.lengths, np.diff(columns.label_offsets))
+    assert len(lengths) == found.counts["events"] == 51_804
+    assert found.rows.tolist() == list(range(20_371))
+    assert found.counts["clips_not_in_store"] == found.counts["unknown_labels"] == 0
+    assert found.counts["events_outside"] == (lengths <= 2).sum()
+    t = np.arange(found.truth.shows.shape[1])
+    expected = (t >= 2) & (t < 4) & (t < lengths[lengths > 2, None])
+    np.testing.assert_array_equal(found.truth.shows, expected)
