@@ -189,12 +189,16 @@ def exit_codes(config: DictConfig) -> Iterator[None]:
     interruption.begin()
     try:
         yield
-    except Interrupted:
+    except Interrupted as error:
         # The process that started this rank reports the interruption, and takes a non-zero exit code for a crash.
         started_by_a_rank = os.environ.get("LOCAL_RANK", "0") != "0"
         if not started_by_a_rank:
-            _say(f"interrupted; continue with the same command and hydra.run.dir={run_directory()}")
+            how = str(error) or f"continue with the same command and hydra.run.dir={run_directory()}"
+            _say(f"interrupted; {how}")
         raise SystemExit(ExitCode.DONE if started_by_a_rank else ExitCode.INTERRUPTED) from None
+    except interruption.Stopped:
+        _say("interrupted; give the same command again")
+        raise SystemExit(ExitCode.INTERRUPTED) from None
     except Exception as error:
         raise SystemExit(_report(error, OmegaConf.to_container(config))) from None
 

@@ -105,16 +105,21 @@ class Cutter:
             seconds: duration of the recording.
         """
         if self._held and self._first + len(self._held) > self._end:
-            # Events in a rest that fills no frame belong to the clip of a whole recording too.
-            yield self._clip(seconds if self._cut.frames is None else None)
+            yield self._clip(seconds)
 
-    def _clip(self, until: float | None = None) -> tuple[Clip, list[Heard]]:
+    def _clip(self, until: float = math.inf) -> tuple[Clip, list[Heard]]:
+        """Return the clip of the frames that are held.
+
+        Args:
+            until: duration of the recording, whose end may be in the last frame or after it.
+        """
         seconds = self._cut.frame_seconds
         self._end = self._first + len(self._held)
-        start, end = self._first * seconds, self._end * seconds
+        start, end = self._first * seconds, min(self._end * seconds, until)
         whole = self._cut.frames is None or not self._cut.unique
         video_id = _identifier(self._name if whole else f"{self._name}@{start:g}s")
-        heard = [e for e in self._events if _within(e, start, max(end, until or 0), seconds)]
+        # Events in a rest that fills no frame belong to the clip of a whole recording too.
+        heard = [e for e in self._events if _within(e, start, until if self._cut.frames is None else end, seconds)]
         ids = sorted({self._indices[e.label] for e in heard})
         timed = [
             Heard(video_id.decode(errors="replace"), max(e.start, start) - start, min(e.end, end) - start, e.label)
