@@ -92,6 +92,15 @@ def test_a_long_recording_is_cut_and_its_events_go_with_their_clips(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize(("clip_seconds", "ends"), [(None, [9.6]), (10, [9.6]), (5, [5, 9.6]), (3, [3, 6, 9, 9.6])])
+def test_the_last_clip_ends_with_the_recording(clip_seconds: float | None, ends: list[float], tmp_path: Path) -> None:
+    write(tmp_path / "x.wav", noise(9.6))
+    embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), split="eval", clip_seconds=clip_seconds)
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert store.columns.lengths.sum() == 10
+    np.testing.assert_allclose(store.columns.end_seconds, ends)
+
+
 @pytest.mark.parametrize(("hop", "starts"), [(2, [0, 2, 4, 6]), (6, [0, 6]), (None, [0, 4, 8])])
 def test_clips_overlap_or_leave_gaps(hop: float | None, starts: list[int], tmp_path: Path) -> None:
     wave = noise(10.0)
@@ -130,10 +139,11 @@ def test_bad_files_stop_or_are_listed(tmp_path: Path) -> None:
 
 def test_clips_before_the_damage_of_a_long_recording_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", noise(9.0))
-    path.write_bytes(path.read_bytes()[:-64_000])
-    embed(path, tmp_path / "out", encoder=small(), split="eval", clip_seconds=3, on_error="skip")
-    assert len(open_store(tmp_path / "out" / "eval.h5")) == 2
-    assert "claims 9.00 s, the file ends after 7.00 s" in (tmp_path / "out" / "rejected.csv").read_text()
+    for seconds in (7, 6):
+        path.write_bytes(path.read_bytes()[: 44 + seconds * 32_000])
+        embed(path, tmp_path / "out", encoder=small(), split="eval", clip_seconds=3, on_error="skip")
+        assert len(open_store(tmp_path / "out" / "eval.h5")) == 2
+        assert f"claims 9.00 s, the file ends after {seconds}.00 s" in (tmp_path / "out" / "rejected.csv").read_text()
 
 
 def test_nothing_is_done_twice_and_every_change_is_noticed(tmp_path: Path) -> None:
@@ -227,9 +237,7 @@ def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
 def test_only_what_was_made_in_the_same_way_is_taken_over(tmp_path: Path) -> None:
     folder = tones(tmp_path / "in", each=2)
     reading = Reading(batch_size=2)
-    interrupt(
-        5, folder, tmp_path / "out", split="eval", reading=reading
-    )  # the first group of two takes 4
+    interrupt(5, folder, tmp_path / "out", split="eval", reading=reading)  # the first group of two takes 4
 
     def taken_over(encoder: LogMel | None = None, reading: Reading = reading, **options: object) -> int:
         shutil.copytree(tmp_path / "out", tmp_path / "copy")

@@ -87,24 +87,25 @@ class Cutter:
         self._end = 0  # frame after the last of a clip that has been cut
 
     def add(self, frame: NDArray[Any]) -> Iterator[tuple[Clip, list[Heard]]]:
-        """Add the next frame [D], and yield the clip that it completes, with its events."""
-        if self._skip:
-            self._skip -= 1
-            return
-        self._held.append(frame)
+        """Add the next frame [D], and yield the clip that ends before it, with its events."""
         if len(self._held) == self._cut.frames:
             yield self._clip()
             self._first += self._cut.hop
             self._skip = max(0, self._cut.hop - len(self._held))
             self._held = self._held[self._cut.hop :]
+        if self._skip:
+            self._skip -= 1
+        else:
+            self._held.append(frame)
 
-    def end(self, seconds: float) -> Iterator[tuple[Clip, list[Heard]]]:
+    def end(self, seconds: float, whole: bool = True) -> Iterator[tuple[Clip, list[Heard]]]:
         """Yield the last clip, which may be shorter, if it has frames that no other clip has.
 
         Args:
             seconds: duration of the recording.
+            whole: False for a damaged recording, whose last clip must not be shorter.
         """
-        if self._held and self._first + len(self._held) > self._end:
+        if self._held and self._first + len(self._held) > self._end and (whole or len(self._held) == self._cut.frames):
             yield self._clip(seconds)
 
     def _clip(self, until: float = math.inf) -> tuple[Clip, list[Heard]]:

@@ -177,9 +177,8 @@ class Recordings:
                 finding = value.finding
                 if finding is None and value.silent:
                     finding = f"it is silent, all samples of its {value.seconds:.2f} s are 0"
-                if finding is None:
-                    pending += [clip for cutter in cutters for clip in cutter.end(value.seconds)]
-                elif value.silent:
+                pending += [clip for cutter in cutters for clip in cutter.end(value.seconds, whole=finding is None)]
+                if value.silent:
                     pending = []
                 last, pending, cutters = pending, [], []
                 for clip, events in last:
