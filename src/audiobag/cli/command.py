@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
-from audiobag.cli.folders import flags_first
+from audiobag.cli.folders import flags_first, quote_paths
 from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
@@ -90,7 +90,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         survive_closed_streams()
         interruption.install()
         die_with_parent()
-        sys.argv[1:] = arguments = flags_first(sys.argv[1:])
+        sys.argv[1:] = arguments = quote_paths(flags_first(sys.argv[1:]))
         if "--version" in arguments:
             sys.stdout.write(f"audiobag {version('audiobag')}\n")
             return

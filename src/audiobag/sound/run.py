@@ -68,7 +68,7 @@ class Embedded:
                 lines.append(Text(f"{self.taken_over:,} recordings were taken over from an interrupted run"))
         if self.strong is not None:
             lines.append(Text(f"When each class is heard: {self.strong}"))
-        return Group(*lines, *(Text(f"Note: {notice}", style="yellow") for notice in self.notices))
+        return Group(*lines, *(Text(f"Note, {notice}", style="yellow") for notice in self.notices))
 
 
 def embed(
@@ -171,11 +171,11 @@ def embed(
 def _notices(labels: Labels) -> tuple[str, ...]:
     notices = []
     for names, what in (
-        (labels.without_file, "rows of the labels have no recording"),
-        (labels.without_labels, "recordings have no row in the labels and were left out"),
+        (labels.without_file, "rows of the labels without a recording"),
+        (labels.without_labels, "recordings without a row in the labels, which were left out"),
     ):
         if names:
-            notices.append(f"{len(names):,} {what}; the first is {names[0]}")
+            notices.append(f"{what}: {len(names):,}; the first is {names[0]}")
     return tuple(notices)
 
 
