@@ -1,7 +1,8 @@
-"""Run docs/notebook.ipynb in the working directory and write its outputs, without Jupyter.
+"""Run a notebook in the working directory and write its outputs, without Jupyter.
 
 audiobag-prepare source=synthetic
-python docs/notebook.py
+python docs/notebook.py docs/notebook.ipynb
+python docs/notebook.py docs/notebook-recordings.ipynb
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import base64
 import contextlib
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-
-NOTEBOOK = Path(__file__).with_suffix(".ipynb")
 
 
 def execute(notebook: dict[str, Any], change: Callable[[str], str] = lambda code: code) -> None:
@@ -54,6 +54,7 @@ def _picture(value: object) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    content = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    path = Path(sys.argv[1])
+    content = json.loads(path.read_text(encoding="utf-8"))
     execute(content)
-    NOTEBOOK.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

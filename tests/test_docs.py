@@ -142,6 +142,27 @@ def test_the_notebook_runs_and_shows_what_it_draws(tmp_path: Path, monkeypatch: 
     assert "file:///data/recordings/clip0000" in printed
 
 
+def test_the_notebook_of_recordings_runs_from_the_sound_to_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fewer recordings and few steps."""
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "docs" / "notebook-recordings.ipynb").read_text(encoding="utf-8"))
+    kept = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in kept) == 1
+    assert " 4.0 to  6.0 s  Siren  1.00\n" in [line for output in kept for line in output.get("text", [])]
+
+    def smaller(code: str) -> str:
+        return code.replace("RECORDINGS = 200", "RECORDINGS = 40").replace('"trainer.max_steps=100"', FEW_STEPS)
+
+    load_script(ROOT / "docs" / "notebook.py").execute(notebook, smaller)
+    made = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    printed = "".join(line for output in made for line in output.get("text", []))
+    assert "bal_train 30 clips, frames per clip: 8" in printed
+    assert re.search(r"mAP 0\.\d{3}", printed)
+    assert sum("image/png" in output.get("data", {}) for output in made) == 1
+
+
 def test_the_page_of_the_configuration_has_the_comments_of_the_files() -> None:
     made = load_script(ROOT / "docs" / "configuration.py")
     keys = {

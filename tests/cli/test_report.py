@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from audiobag.cli.folders import name_folders
+from audiobag.cli.folders import name_folders, quote_paths
 from tests.commands import run_command
 from tests.conftest import make_store
 from tests.report.fabricate import make_run
@@ -48,6 +48,17 @@ def test_overrides_and_flags_are_left_to_hydra(tmp_path: Path, monkeypatch: pyte
     assert named[1:] == ["baseline=average", "--cfg", "job", "out=docs/x"]
     assert read_back(named) == {"runs": ["a", "pooling=max,seed=0", "b"]}
     assert name_folders(["--help"]) == ["--help"]
+
+
+@pytest.mark.parametrize("name", ['it\'s "Ä" #1.wav', "a=b, {c} [d].wav", "1,2"])
+def test_values_that_are_files_with_awkward_names_are_read_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    assert read_back(quote_paths([f"runs={name}"])) == {"runs": name}
+    kept = ["seed=0,1", "runs=[a,b]", "pooling=max", f"out={'x,' * 200}", "-m"]
+    assert quote_paths(kept) == kept
 
 
 def test_the_report_starts_without_torch() -> None:

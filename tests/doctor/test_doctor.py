@@ -142,7 +142,8 @@ def test_the_command_ends_with_3_if_a_check_has_failed(
         for name in names:
             monkeypatch.setattr(module, name, lambda *_: Finding(Verdict.SKIPPED, "not here"))
     monkeypatch.setattr(network, "wandb_server", lambda: Finding(verdict, "no answer"))
-    monkeypatch.setattr(sys, "argv", ["audiobag-doctor", str(tmp_path / "new"), "--json"])
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr(sys, "argv", ["audiobag-doctor", str(tmp_path / "there" / "new" / "below"), "--json"])
     if verdict is Verdict.FAILED:
         with pytest.raises(SystemExit) as end:
             doctor.main()
@@ -151,7 +152,7 @@ def test_the_command_ends_with_3_if_a_check_has_failed(
         doctor.main()
     found = {one["name"]: one["verdict"] for one in json.loads(capsys.readouterr().out)}
     assert (found["W&B"], found["clock"]) == (verdict.value, "ok")
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list((tmp_path / "there").iterdir()) == []  # the folders that it made are gone
 
 
 def test_a_folder_that_cannot_be_used_is_refused(

@@ -143,6 +143,9 @@ def test_the_hash_of_a_name_decides_alone() -> None:
     more = assign(names, None, eval_fraction=0.4)
     assert all(more[name] == "eval" for name, split in splits.items() if split == "eval")
     assert set(assign(names, None, split="eval").values()) == {"eval"}
+    for fraction in (1e-9, 0.2, 1 - 1e-9):
+        assert set(assign(names[:6], None, eval_fraction=fraction).values()) == {"bal_train", "eval"}
+    assert set(assign(names[:6], None, eval_fraction=0).values()) == {"bal_train"}
     with pytest.raises(ValueError, match="split must be a name"):
         assign(names, None, split="../x")
     with pytest.raises(ValueError, match="eval_fold needs a column fold"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from audiobag.data.strong import strong_labels
 from audiobag.sound import LogMel, Reading, embed
 from audiobag.sound.synthesis import SOUNDS, synthesise
 from audiobag.sound.synthetic import SIZES, make_recording
+from audiobag.training.interruption import Stopped
+from audiobag.utils.errors import Interrupted
 from tests.sound.making import noise, small, tones, write
 
 
 def vectors(wave: np.ndarray) -> np.ndarray:
-    """Return the frames [T, 8] of the whole seconds of a recording."""
-    whole = wave[: len(wave) // 16_000 * 16_000].reshape(-1, 16_000)
+    """Return the frames [T, 8] of a recording, whose last second is filled with silence if half of it is there."""
+    count = (len(wave) + 8_000) // 16_000
+    whole = np.pad(wave, (0, 16_000))[: count * 16_000].reshape(-1, 16_000)
     return small()(torch.from_numpy(whole)).numpy()
 
 
@@ -64,8 +68,9 @@ def test_a_long_recording_is_cut_and_its_events_go_with_their_clips(tmp_path: Pa
     store = open_store(tmp_path / "out" / "eval.h5")
     assert [name.decode() for name in store.columns.video_id] == ["a b.wav@0s", "a b.wav@4s", "a b.wav@8s"]
     np.testing.assert_allclose(store.frames, vectors(wave), atol=1e-5)
-    assert store.columns.lengths.tolist() == [4, 4, 2]
+    assert store.columns.lengths.tolist() == [4, 4, 3]
     assert store.columns.start_seconds.tolist() == [0, 4, 8]
+    assert store.columns.end_seconds.tolist() == [4, 8, 10.5]
     assert store.labels.dense().tolist() == [[True, True], [True, False], [False, True]]  # cat, dog
     with (tmp_path / "out" / "strong.csv").open() as file:
         rows = [
@@ -76,15 +81,24 @@ def test_a_long_recording_is_cut_and_its_events_go_with_their_clips(tmp_path: Pa
         ("a b.wav@0s", 1.0, 1.5, "dog"),
         ("a b.wav@0s", 3.9, 4.0, "cat"),
         ("a b.wav@4s", 0.0, 0.5, "cat"),
-        ("a b.wav@8s", 1.2, 2.0, "dog"),
+        ("a b.wav@8s", 1.2, 2.4, "dog"),
     ]
     truth = strong_labels(store, tmp_path / "out" / "strong.csv").truth
     assert truth.shows[:, :4].tolist() == [
         [False, False, False, True],
         [False, True, False, False],
         [True, False, False, False],
-        [False, True, False, False],
+        [False, True, True, False],
     ]
+
+
+@pytest.mark.parametrize(("clip_seconds", "ends"), [(None, [9.6]), (10, [9.6]), (5, [5, 9.6]), (3, [3, 6, 9, 9.6])])
+def test_the_last_clip_ends_with_the_recording(clip_seconds: float | None, ends: list[float], tmp_path: Path) -> None:
+    write(tmp_path / "x.wav", noise(9.6))
+    embed(tmp_path / "x.wav", tmp_path / "out", encoder=small(), split="eval", clip_seconds=clip_seconds)
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert store.columns.lengths.sum() == 10
+    np.testing.assert_allclose(store.columns.end_seconds, ends)
 
 
 @pytest.mark.parametrize(("hop", "starts"), [(2, [0, 2, 4, 6]), (6, [0, 6]), (None, [0, 4, 8])])
@@ -125,10 +139,11 @@ def test_bad_files_stop_or_are_listed(tmp_path: Path) -> None:
 
 def test_clips_before_the_damage_of_a_long_recording_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", noise(9.0))
-    path.write_bytes(path.read_bytes()[:-64_000])
-    embed(path, tmp_path / "out", encoder=small(), split="eval", clip_seconds=3, on_error="skip")
-    assert len(open_store(tmp_path / "out" / "eval.h5")) == 2
-    assert "claims 9.00 s, the file ends after 7.00 s" in (tmp_path / "out" / "rejected.csv").read_text()
+    for seconds in (7, 6):
+        path.write_bytes(path.read_bytes()[: 44 + seconds * 32_000])
+        embed(path, tmp_path / "out", encoder=small(), split="eval", clip_seconds=3, on_error="skip")
+        assert len(open_store(tmp_path / "out" / "eval.h5")) == 2
+        assert f"claims 9.00 s, the file ends after {seconds}.00 s" in (tmp_path / "out" / "rejected.csv").read_text()
 
 
 def test_nothing_is_done_twice_and_every_change_is_noticed(tmp_path: Path) -> None:
@@ -174,6 +189,75 @@ def test_synthetic_sounds_become_stores_with_strong_labels(tmp_path: Path, monke
     assert embed("synthetic-sounds", tmp_path, encoder=small(), size="tiny").summary.unchanged
     with pytest.raises(ValueError, match="labels must be null for synthetic-sounds"):
         embed("synthetic-sounds", tmp_path, labels="folders")
+
+
+class Failing(LogMel):
+    """An encoder that stops after some batches, as a signal would stop it."""
+
+    left = 3
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        if not Failing.left:
+            raise Stopped
+        Failing.left -= 1
+        return super().forward(windows)
+
+
+def interrupt(batches: int, *arguments: object, **options: object) -> str:
+    """Embed until some batches have been encoded, and return what is said of the interruption."""
+    encoder = Failing(bands=4)
+    encoder.config = small().config  # the same in its record
+    Failing.left = batches
+    with pytest.raises(Interrupted) as stopped:
+        embed(*arguments, encoder=encoder, **options)  # type: ignore[arg-type]
+    return str(stopped.value)
+
+
+def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
+    """Recordings in groups of four, which take several batches; one is bad, one is silent, one has two channels."""
+    folder = tones(tmp_path / "in", each=3)
+    (folder / "high" / "bad.wav").write_bytes(b"no sound")
+    write(folder / "low" / "silent.wav", np.zeros(64_000))
+    write(folder / "low" / "stereo.wav", np.stack([noise(2.3), noise(2.3, seed=1)], 1), subtype="FLOAT")
+    reading = Reading(channels="each", batch_size=4)
+    options = {"labels": "folders", "split": "eval", "on_error": "skip", "reading": reading, "clip_seconds": 3}
+    whole = embed(folder, tmp_path / "whole", encoder=small(), **options)  # type: ignore[arg-type]
+    out = tmp_path / "out"
+    assert interrupt(5, folder, out, **options) == "4 of 12 recordings are encoded, and the same command continues"
+    assert not list(out.glob("*.h5"))
+    assert interrupt(3, folder, out, **options) == "4 of 12 recordings are encoded, and the same command continues"
+    done = embed(folder, out, encoder=small(), **options)  # type: ignore[arg-type]
+    assert (whole.taken_over, done.taken_over, done.recordings) == (0, 4, 12)
+    assert done.audio_seconds < whole.audio_seconds
+    for name in ("eval.h5", "rejected.csv"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == [".prepare.lock", "eval.h5", "rejected.csv"]
+
+
+def test_only_what_was_made_in_the_same_way_is_taken_over(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "in", each=2)
+    reading = Reading(batch_size=2)
+    interrupt(5, folder, tmp_path / "out", split="eval", reading=reading)  # the first group of two takes 4
+
+    def taken_over(encoder: LogMel | None = None, reading: Reading = reading, **options: object) -> int:
+        shutil.copytree(tmp_path / "out", tmp_path / "copy")
+        encoder = small() if encoder is None else encoder
+        done = embed(folder, tmp_path / "copy", encoder=encoder, reading=reading, split="eval", **options)  # type: ignore[arg-type]
+        shutil.rmtree(tmp_path / "copy")
+        return done.taken_over
+
+    assert taken_over() == taken_over(labels="folders") == taken_over(clip_seconds=2) == 2
+    assert taken_over(LogMel(bands=5)) == taken_over(LogMel(bands=4, hop_seconds=0.5)) == 0
+    assert taken_over(reading=Reading(batch_size=2, channels="each")) == 0
+    assert taken_over(reading=Reading(batch_size=2, precision="bf16")) == 0
+    (described,) = (tmp_path / "out" / ".embedded").glob("*.json")
+    shutil.copy(described, tmp_path / "x.json")
+    described.unlink()  # as after a kill between the two files
+    assert taken_over() == 0
+    shutil.copy(tmp_path / "x.json", described)
+    assert taken_over() == 2
+    write(folder / "high" / "0.wav", noise(4.0))
+    assert taken_over() == 0
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,33 @@ def test_bad_recordings_stop_or_are_told(run: Path, street: Path, tmp_path: Path
 
 def test_short_recordings_are_padded_on_request(run: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", noise(0.4))
-    with pytest.raises(ValueError, match="less than one window of 1 s"):
+    with pytest.raises(ValueError, match="less than half a window of 1 s"):
         predict_to_file(run, path, tmp_path / "x.csv")
     assert predict_to_file(run, path, tmp_path / "x.csv", reading=Reading(pad_short=True)).clips == 1
+    assert audiobag.load(run).listen(path).end_seconds.tolist() == [pytest.approx(0.4)]
+
+
+def test_the_last_part_of_a_second_is_heard_and_ends_with_the_recording(run: Path, tmp_path: Path) -> None:
+    """A high tone begins 20.05 s into a recording of 20.9 s, which is heard in clips of 10 s and as a store."""
+    time = np.arange(round(20.9 * 16_000)) / 16_000
+    wave = noise(20.9, level=0.001) + np.where(time >= 20.05, 0.3 * np.sin(2 * np.pi * 3500 * time), 0)
+    path = write(tmp_path / "late.wav", wave.astype(np.float32))
+    embed(path, tmp_path / "data", encoder=small(), split="eval", clip_seconds=10)
+    assert audiobag.open_store(tmp_path / "data" / "eval.h5").columns.end_seconds[-1] == np.float32(20.9)
+    for source in (path, tmp_path / "data" / "eval.h5"):
+        out = tmp_path / f"{source.stem}.csv"
+        predict_to_file(run, source, out, segments=True, threshold=0.4)
+        assert spans(rows(out), "high") == [(20.0, 20.9)]
+        frames = out.with_name(f"{source.stem}-frames.csv")
+        predict_to_file(run, source, frames, frames=True, top_k=1)
+        assert (rows(frames)[-1]["start_seconds"], rows(frames)[-1]["end_seconds"]) == ("20.0", "20.9")
+    listened = audiobag.load(run).listen(path)
+    assert [one[:3] for one in listened.segments(0.4) if one[2] == "high"] == [(20.0, pytest.approx(20.9), "high")]
+    assert listened.played.seconds == pytest.approx(20.9)
+    assert listened.picture().axes[0].get_xlim() == (0, pytest.approx(20.9))
+    sound = tmp_path / "x.mp3"
+    sound.write_bytes(listened.played.mp3)
+    assert soundfile.info(sound).duration == pytest.approx(20.9, abs=0.15)
 
 
 def test_the_page_plays_the_recording_and_is_whole(run: Path, street: Path, tmp_path: Path) -> None:

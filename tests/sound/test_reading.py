@@ -37,7 +37,7 @@ def test_every_format_gives_the_windows_of_its_samples(kind: str, tmp_path: Path
     expected = soxr.resample(samples, rate, 16_000)
     found, end = read(path)
     assert end.finding is None
-    assert found.shape == (3, 1, 16_000)
+    assert found.shape == (3, 1, 16_000)  # the last 0.3 s do not fill half a window
     np.testing.assert_allclose(found.reshape(-1), expected[:48_000], atol=1e-6)
 
 
@@ -54,8 +54,9 @@ def test_windows_begin_at_whole_hops_without_drift(window: float, hop: float, tm
     found, _ = read(write(tmp_path / "x.wav", wave, subtype="FLOAT"), encoder)
     length = round(window * 16_000)
     starts = [round(t * hop * 16_000) for t in range(1000)]
-    starts = [start for start in starts if start + length <= len(wave)]
-    np.testing.assert_array_equal(found[:, 0], [wave[s : s + length] for s in starts])
+    starts = [start for start in starts if start + length / 2 <= len(wave)]
+    padded = np.pad(wave, (0, length))
+    np.testing.assert_array_equal(found[:, 0], [padded[s : s + length] for s in starts])
 
 
 def test_channels_are_mixed_or_kept(tmp_path: Path) -> None:
@@ -71,7 +72,17 @@ def test_a_short_recording_is_padded_on_request(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", wave, subtype="FLOAT")
     found, end = read(path, pad=True)
     assert end.finding is None
-    np.testing.assert_array_equal(found[0, 0], np.pad(wave, (0, 16_000 - len(wave))))
+    np.testing.assert_array_equal(found[:, 0], [np.pad(wave, (0, 16_000 - len(wave)))])
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.5, 1), (1.499, 1), (1.5, 2), (2.0, 2), (4.75, 5)])
+def test_silence_fills_a_last_window_that_is_half_there(seconds: float, count: int, tmp_path: Path) -> None:
+    wave = noise(seconds, 32_000)
+    found, end = read(write(tmp_path / "x.wav", np.stack([wave, -wave], 1), 32_000, subtype="FLOAT"), mix=False)
+    assert end.seconds == pytest.approx(seconds)
+    samples = soxr.resample(wave, 32_000, 16_000)[: count * 16_000]
+    expected = np.pad(samples, (0, count * 16_000 - len(samples)))
+    np.testing.assert_allclose(found.transpose(1, 0, 2).reshape(2, -1), [expected, -expected], atol=1e-6)
 
 
 def cut(path: Path, share: float) -> None:
@@ -113,7 +124,11 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "NaN": ("x.wav", lambda p: with_sample(p, np.nan), "the sample at 1.250 s is nan"),
     "infinity": ("x.wav", lambda p: with_sample(p, -np.inf), "the sample at 1.250 s is -inf"),
     "huge samples": ("x.wav", lambda p: with_sample(p, 1e30), "the sample at 1.250 s is 1e[+]30"),
-    "too short": ("x.wav", lambda p: write(p, noise(0.2)), "it lasts 0.200 s, less than one window of 1 s"),
+    "too short": (
+        "x.wav",
+        lambda p: write(p, noise(0.2)),
+        "it lasts 0.200 s, less than half a window of 1 s; pad_short=true",
+    ),
     "another format": ("x.m4a", lambda p: fill(p, b"\0\0\0 ftypM4A "), "does not read .m4a files; convert it: ffmpeg"),
     "another format by another name": ("x.wav", lambda p: fill(p, b"\0\0\0\x20ftypM4A \1\2\3\xff"), "it is MPEG-4"),
     "a link to nothing": ("x.wav", lambda p: (p.unlink(), p.symlink_to("nothing")), "there is no such file"),

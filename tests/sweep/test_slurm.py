@@ -82,7 +82,7 @@ def test_nothing_is_submitted_while_slurm_does_not_answer(
 ) -> None:
     (cluster / "cluster" / "queue").unlink()
     assert train(monkeypatch, "-m", *SUBMIT, "seed=0,1") == ExitCode.USER
-    assert "no controller), and nothing was submitted" in capfd.readouterr().err
+    assert "SLURM does not answer (" in capfd.readouterr().err
     (cluster / "cluster" / "squeue").unlink()
     monkeypatch.setenv("PATH", str(cluster / "cluster"))
     assert train(monkeypatch, "-m", *SUBMIT, "seed=0,1") == ExitCode.USER
@@ -134,3 +134,18 @@ def test_the_code_is_frozen_once_per_sweep(cluster: Path, monkeypatch: pytest.Mo
     other = snapshot.take_snapshot(cluster / "another", configs)
     assert other.name != code.name
     assert "changed" in (other / "beside.py").read_text()
+
+
+def test_what_a_module_of_the_user_imports_is_frozen_too(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules and packages beside it, also of each other and inside functions, and nothing that is installed."""
+    (cluster / "one.py").write_text("import json, two.below\nimport torch\nfrom audiobag.embedding import MLP\n")
+    (cluster / "two").mkdir()
+    (cluster / "two" / "__init__.py").write_text("from . import below\nfrom numpy import array\n")
+    (cluster / "two" / "below.py").write_text("def f():\n    from three import g\n    import absent\n")
+    (cluster / "three.py").write_text("this is not python\n")
+    (cluster / "four.py").write_text("")
+    monkeypatch.syspath_prepend(cluster)
+    code = snapshot.take_snapshot(cluster / "sweep", [{"embedding": {"_target_": "one.Mine"}}])
+    expected = {"audiobag", "hydra_plugins", "one.py", "three.py", "two", "revision.json"}
+    assert {path.name for path in code.iterdir() if path.suffix != ".diff"} == expected
+    assert (code / "two" / "below.py").is_file()

@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
-from audiobag.cli.folders import flags_first
+from audiobag.cli.folders import flags_first, quote_paths
 from audiobag.cli.options import options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
@@ -90,7 +90,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         survive_closed_streams()
         interruption.install()
         die_with_parent()
-        sys.argv[1:] = arguments = flags_first(sys.argv[1:])
+        sys.argv[1:] = arguments = quote_paths(flags_first(sys.argv[1:]))
         if "--version" in arguments:
             sys.stdout.write(f"audiobag {version('audiobag')}\n")
             return
@@ -189,12 +189,16 @@ def exit_codes(config: DictConfig) -> Iterator[None]:
     interruption.begin()
     try:
         yield
-    except Interrupted:
+    except Interrupted as error:
         # The process that started this rank reports the interruption, and takes a non-zero exit code for a crash.
         started_by_a_rank = os.environ.get("LOCAL_RANK", "0") != "0"
         if not started_by_a_rank:
-            _say(f"interrupted; continue with the same command and hydra.run.dir={run_directory()}")
+            how = str(error) or f"continue with the same command and hydra.run.dir={run_directory()}"
+            _say(f"interrupted; {how}")
         raise SystemExit(ExitCode.DONE if started_by_a_rank else ExitCode.INTERRUPTED) from None
+    except interruption.Stopped:
+        _say("interrupted; give the same command again")
+        raise SystemExit(ExitCode.INTERRUPTED) from None
     except Exception as error:
         raise SystemExit(_report(error, OmegaConf.to_container(config))) from None
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -46,6 +47,7 @@ def main() -> None:
     except InputError as error:
         sys.stderr.write(f"audiobag: {error}\n")
         raise SystemExit(ExitCode.USER) from None
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=".audiobag-doctor-", dir=folder)).resolve()
     found: list[Finding] = []
@@ -54,6 +56,9 @@ def main() -> None:
     finally:
         if not any(str(place) in one.detail for one in found):  # a log that a finding names
             shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # a run has begun to write there, or a log stays
+            for path in made:
+                path.rmdir()
     if options.json:
         sys.stdout.write(json.dumps([one.as_dict() for one in found], indent=2) + "\n")
     if any(one.verdict.value == "failed" for one in found):

@@ -1,14 +1,17 @@
-"""Command lines that Hydra does not support: folders without a key, and flags between overrides."""
+"""Command lines that Hydra does not support: folders without a key, flags between overrides, names with quotes."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from audiobag.utils.configs import quoted
 
 # Hydra's flags whose value is the next argument.
 _WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+# These characters of an override's value mean nothing to Hydra.
+_PLAIN = re.compile(r"[\w./+@ -]*")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -31,6 +34,19 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     return [*flags, *overrides]
 
 
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """Return command line arguments with quotes around values that name an existing file and that Hydra cannot read.
+
+    Args:
+        arguments: as given.
+    """
+    parts = [argument.partition("=") for argument in arguments]
+    return [
+        f"{key}={quoted(value)}" if equals and not _PLAIN.fullmatch(value) and os.path.lexists(value) else argument
+        for argument, (key, equals, value) in zip(arguments, parts, strict=True)
+    ]
+
+
 def name_folders(arguments: Sequence[str], key: str = "runs") -> list[str]:
     """Return command line arguments with the folders or files in one override, by default `runs=[...]`.
 
@@ -48,7 +64,7 @@ def name_folders(arguments: Sequence[str], key: str = "runs") -> list[str]:
     folders: list[str] = []
     place = 0
     for argument in arguments:
-        override = "=" in argument and not Path(argument).exists()
+        override = "=" in argument and not os.path.lexists(argument)  # Path.exists refuses long overrides
         value_of_flag = bool(kept) and kept[-1] in _WITH_VALUE
         for_hydra = override or value_of_flag or argument.startswith(("-", "~"))
         if not for_hydra and not folders:

@@ -48,7 +48,7 @@ def _listen(called: Invocation[ListenOptions]) -> None:
         sources[0],
         encoder=encoder,
         clip_seconds=options.clip_seconds,
-        reading=Reading(device=options.device, precision=options.precision),
+        reading=Reading(pad_short=True, device=options.device, precision=options.precision),
         allow=options.allow,
     )
     with atomic(out / "listen.png") as temporary:

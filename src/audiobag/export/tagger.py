@@ -133,7 +133,7 @@ class Tagger(nn.Module, HubMixin):
             encoder: the encoder; None for that of the model's record.
             clip_seconds: duration of the clips that it is cut into; None for that of the clips that the model was
                 trained on, or else 10 s.
-            reading: how to read and encode; None for `audiobag.sound.Reading()`.
+            reading: how to read and encode; None for `audiobag.sound.Reading(pad_short=True)`.
             allow: further packages whose modules the record may name; see `load`.
 
         Raises:
@@ -143,6 +143,7 @@ class Tagger(nn.Module, HubMixin):
             >>> audiobag.load("exported").listen("street.wav").segments()  # doctest: +SKIP
             [(3.0, 5.0, 'Bell', 0.97)]
         """
+        reading = Reading(pad_short=True) if reading is None else reading
         recordings = recordings_of(
             self, recording, encoder=encoder, clip_seconds=clip_seconds, reading=reading, allow=allow
         )

@@ -41,6 +41,7 @@ class Listened:
         frame_seconds: duration of a frame.
         offsets: [C + 1], clip c has the frames offsets[c] to offsets[c + 1] - 1.
         start_seconds: start [C] of each clip in the recording.
+        end_seconds: end [C] of each clip; that of the last may be within its last frame.
         clip: F [C, K], the probability of each class in each clip.
         frame: f [T, K], the probability of each class in each frame.
         measure: p [T, K], how much each frame counts for its clip; None if the model has no measure.
@@ -52,6 +53,7 @@ class Listened:
     frame_seconds: float
     offsets: NDArray[np.int64]
     start_seconds: NDArray[np.float64]
+    end_seconds: NDArray[np.float64]
     clip: Float32[NDArray[Any], "C K"]
     frame: Float32[NDArray[Any], "T K"]
     measure: Float32[NDArray[Any], "T K"] | None
@@ -129,11 +131,11 @@ class Listened:
     def _segments(self, rule: Rule) -> list[Segment]:
         joiner, done = Joiner(), []
         classes = range(len(self.class_names))
-        for c, start in enumerate(self.start_seconds.tolist()):
+        for c, (start, end) in enumerate(zip(self.start_seconds.tolist(), self.end_seconds.tolist(), strict=True)):
             a, b = self.offsets[c : c + 2].tolist()
             p = None if self.measure is None else self.measure[a:b]
-            found = segments_of(self.clip[c], self.frame[a:b], p, classes, rule, start, self.frame_seconds)
-            done += joiner.add(b"", start, start + (b - a) * self.frame_seconds, found)
+            found = segments_of(self.clip[c], self.frame[a:b], p, classes, rule, start, end, self.frame_seconds)
+            done += joiner.add(b"", start, end, found)
         return [segment for _, segment in (*done, *joiner.end())]
 
 
@@ -163,6 +165,7 @@ def listen(recordings: Recordings, file: SoundFile, class_names: Sequence[str], 
         recordings.description.frame_seconds,
         np.cumsum([0, *(len(clip.frames) for clip in clips)]),
         np.array([clip.start_seconds for clip in clips]),
+        np.array([clip.end_seconds for clip in clips]),
         F,
         np.concatenate(frames),
         np.concatenate(measures) if measures else None,

@@ -25,7 +25,7 @@ def draw_recording(
     Args:
         title: of the recording.
         spectrogram: [bands, columns], lowest band first.
-        seconds: duration of the spectrogram.
+        seconds: duration of the recording.
         classes: name and probability F of each of C classes.
         frame: f [C, T].
         measure: p [C, T]; None if the model has no measure.
@@ -57,5 +57,5 @@ def draw_recording(
         axes.set_yticks(range(len(names)), names, fontsize=7.5, parse_math=False)
         axes.tick_params(axis="y", length=0)
     others[-1].set_xlabel("seconds", fontsize=8)
-    others[-1].set_xlim(0, max(seconds, frame.shape[1] * frame_seconds))
+    others[-1].set_xlim(0, seconds)  # the recording may end within the last frame
     return figure

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from audiobag.pictures.listening import Listening
 from audiobag.prediction.stream import Predicted
 from audiobag.prepare.records import Clip
-from audiobag.sound.segments import Joiner, Rule, Segment, segments_of
+from audiobag.sound.segments import Joiner, Rule, Segment, end_of, segments_of
 from audiobag.utils.files import atomic, short_name, whole_folder
 
 Add = Callable[[Predicted], None]
@@ -65,7 +65,7 @@ class Content:
     def span(self, clip: Clip) -> tuple[float, float]:
         """Return the start and the end of the clip in seconds."""
         start = self.start(clip)
-        return start, start + len(clip.frames) * self.frame_seconds
+        return start, end_of(clip, start, self.frame_seconds)
 
     def start(self, clip: Clip) -> float:
         """Return the start of the clip in seconds; 0 if it is unknown."""
@@ -226,8 +226,8 @@ def _segments(batch: Predicted, i: int, classes: Sequence[int], content: Content
     """Return the segments of some classes in a clip of a batch."""
     f, p = batch.frames(i)
     assert content.rule is not None
-    start = content.start(batch.clips[i])
-    return segments_of(batch.probability[i], f, p, classes, content.rule, start, content.frame_seconds)
+    span = content.span(batch.clips[i])
+    return segments_of(batch.probability[i], f, p, classes, content.rule, *span, content.frame_seconds)
 
 
 def _stretch(one: Segment) -> Stretch:
@@ -237,9 +237,14 @@ def _stretch(one: Segment) -> Stretch:
 def _frames(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
     """Return each frame of a class in a clip of a batch."""
     f, p = batch.frames(i)
-    begin, seconds = content.start(batch.clips[i]), content.frame_seconds
+    (begin, end), seconds = content.span(batch.clips[i]), content.frame_seconds
     return [
-        Stretch(begin + t * seconds, begin + (t + 1) * seconds, float(f[t, k]), None if p is None else float(p[t, k]))
+        Stretch(
+            begin + t * seconds,
+            min(begin + (t + 1) * seconds, end),
+            float(f[t, k]),
+            None if p is None else float(p[t, k]),
+        )
         for t in range(len(f))
     ]
 

@@ -27,8 +27,8 @@ def assign(
     """Return the split of each recording.
 
     The first of these that is there decides: `split`, for all recordings; the column `split` of the labels; their
-    column `fold`, of which one is the eval set; a hash of the recording's name. All clips of a recording are in one
-    split.
+    column `fold`, of which one is the eval set; a hash of the recording's name, by which at least one of several
+    recordings is in the training set and one in the eval set. All clips of a recording are in one split.
 
     Args:
         names: of the recordings.
@@ -59,7 +59,11 @@ def assign(
         if chosen not in there or len(folds) < len(names):
             raise InputError(f"eval_fold must be one of {', '.join(there)}, a fold of each recording, got {chosen}")
         return {name: EVAL if folds[name] == chosen else TRAIN for name in names}
-    return {name: EVAL if _share(name) < eval_fraction else TRAIN for name in names}
+    shares = {name: _share(name) for name in names}
+    if len(names) > 1 and 0 < eval_fraction < 1:  # of a few, the hash may leave a split empty
+        lowest, highest = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+        shares |= {lowest: 0.0, highest: 1.0}
+    return {name: EVAL if share < eval_fraction else TRAIN for name, share in shares.items()}
 
 
 def _share(name: str) -> float:

@@ -87,34 +87,40 @@ class Cutter:
         self._end = 0  # frame after the last of a clip that has been cut
 
     def add(self, frame: NDArray[Any]) -> Iterator[tuple[Clip, list[Heard]]]:
-        """Add the next frame [D], and yield the clip that it completes, with its events."""
-        if self._skip:
-            self._skip -= 1
-            return
-        self._held.append(frame)
+        """Add the next frame [D], and yield the clip that ends before it, with its events."""
         if len(self._held) == self._cut.frames:
             yield self._clip()
             self._first += self._cut.hop
             self._skip = max(0, self._cut.hop - len(self._held))
             self._held = self._held[self._cut.hop :]
+        if self._skip:
+            self._skip -= 1
+        else:
+            self._held.append(frame)
 
-    def end(self, seconds: float) -> Iterator[tuple[Clip, list[Heard]]]:
+    def end(self, seconds: float, whole: bool = True) -> Iterator[tuple[Clip, list[Heard]]]:
         """Yield the last clip, which may be shorter, if it has frames that no other clip has.
 
         Args:
             seconds: duration of the recording.
+            whole: False for a damaged recording, whose last clip must not be shorter.
         """
-        if self._held and self._first + len(self._held) > self._end:
-            # Events in a rest that fills no frame belong to the clip of a whole recording too.
-            yield self._clip(seconds if self._cut.frames is None else None)
+        if self._held and self._first + len(self._held) > self._end and (whole or len(self._held) == self._cut.frames):
+            yield self._clip(seconds)
 
-    def _clip(self, until: float | None = None) -> tuple[Clip, list[Heard]]:
+    def _clip(self, until: float = math.inf) -> tuple[Clip, list[Heard]]:
+        """Return the clip of the frames that are held.
+
+        Args:
+            until: duration of the recording, whose end may be in the last frame or after it.
+        """
         seconds = self._cut.frame_seconds
         self._end = self._first + len(self._held)
-        start, end = self._first * seconds, self._end * seconds
+        start, end = self._first * seconds, min(self._end * seconds, until)
         whole = self._cut.frames is None or not self._cut.unique
         video_id = _identifier(self._name if whole else f"{self._name}@{start:g}s")
-        heard = [e for e in self._events if _within(e, start, max(end, until or 0), seconds)]
+        # Events in a rest that fills no frame belong to the clip of a whole recording too.
+        heard = [e for e in self._events if _within(e, start, until if self._cut.frames is None else end, seconds)]
         ids = sorted({self._indices[e.label] for e in heard})
         timed = [
             Heard(video_id.decode(errors="replace"), max(e.start, start) - start, min(e.end, end) - start, e.label)

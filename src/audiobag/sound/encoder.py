@@ -24,7 +24,8 @@ class Encoder(nn.Module, ABC):
     """A module from windows of a waveform to vectors, one for each window.
 
     Window t of a recording begins `t * hop_seconds` after its start and lasts `window_seconds`; its vector is frame t
-    of the clip. A subclass implements `forward`.
+    of the clip. At the end of a recording, silence fills the windows of which at least half lies in the recording. A
+    subclass implements `forward`.
 
     Args:
         sample_rate: samples per second that the encoder takes.

@@ -69,6 +69,14 @@ class SoundFile:
         except OSError:
             return 0
 
+    @property
+    def modified(self) -> int:
+        """When the file was last changed, in nanoseconds; 0 if it is missing."""
+        try:
+            return self.path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
     @contextlib.contextmanager
     def open(self) -> Iterator[Sound]:
         """Open the file.

@@ -19,11 +19,13 @@ from audiobag.prepare.summary import Summary
 from audiobag.sound.cutting import Cut, Heard
 from audiobag.sound.encoder import Encoder
 from audiobag.sound.files import SYNTHETIC_SOUNDS, find_files
+from audiobag.sound.kept import FOLDER
 from audiobag.sound.logmel import LogMel
 from audiobag.sound.source import Reading, Recordings
 from audiobag.sound.synthetic import write_recordings
 from audiobag.training.devices import set_threads
-from audiobag.utils.errors import InputError
+from audiobag.training.interruption import Stopped
+from audiobag.utils.errors import InputError, Interrupted
 from audiobag.utils.files import check_writable, write_text
 from audiobag.utils.times import duration
 from audiobag.utils.values import listed
@@ -35,8 +37,9 @@ class Embedded:
 
     Attributes:
         summary: of the stores.
-        recordings: number of recordings that were read.
-        audio_seconds: their duration; 0 if nothing had to be done.
+        recordings: number of recordings.
+        taken_over: number of those that an interrupted run had encoded already.
+        audio_seconds: duration of those that were encoded now; 0 if nothing had to be done.
         encoder: name of the encoder.
         strong: file of the events; None if the labels have no times.
         notices: warnings for the user.
@@ -44,6 +47,7 @@ class Embedded:
 
     summary: Summary
     recordings: int
+    taken_over: int
     audio_seconds: float
     encoder: str
     strong: Path | None
@@ -57,15 +61,14 @@ class Embedded:
     def __rich__(self) -> RenderableType:
         lines = [self.summary.__rich__()]
         if not self.summary.unchanged:
-            lines.append(
-                Text(
-                    f"{self.recordings:,} recordings, {duration(self.audio_seconds)} of audio by {self.encoder}:"
-                    f" {self.speed:,.0f} s of audio per second"
-                )
-            )
+            encoded = self.recordings - self.taken_over
+            line = f"{encoded:,} recordings, {duration(self.audio_seconds)} of audio by {self.encoder}"
+            lines.append(Text(f"{line}: {self.speed:,.0f} s of audio per second"))
+            if self.taken_over:
+                lines.append(Text(f"{self.taken_over:,} recordings were taken over from an interrupted run"))
         if self.strong is not None:
             lines.append(Text(f"When each class is heard: {self.strong}"))
-        return Group(*lines, *(Text(f"Note: {notice}", style="yellow") for notice in self.notices))
+        return Group(*lines, *(Text(f"Note, {notice}", style="yellow") for notice in self.notices))
 
 
 def embed(
@@ -88,8 +91,9 @@ def embed(
 ) -> Embedded:
     """Read recordings, encode them, and write one store per split; do nothing if these stores exist already.
 
-    Recordings of any length are read in blocks, and all stores are written or none. Clips whose labels have times are
-    also listed in `<out>/strong.csv`, in the format that `audiobag-evaluate strong=` takes.
+    Recordings of any length are read in blocks, and all stores are written or none. Until then, the vectors are kept in
+    `<out>/.embedded`: the same call continues an interrupted one. Clips whose labels have times are also listed in
+    `<out>/strong.csv`, in the format that `audiobag-evaluate strong=` takes.
 
     Args:
         source: sound files, as `audiobag.sound.files.find_files` takes them; or "synthetic-sounds", which are generated
@@ -115,6 +119,7 @@ def embed(
 
     Raises:
         ValueError: there is no sound, a file is bad, or an argument cannot be used.
+        Interrupted: a signal came to a command; what has been encoded is kept.
 
     Example:
         >>> embed("recordings", "data/mine", labels="labels.csv")  # doctest: +SKIP
@@ -139,25 +144,38 @@ def embed(
         notices = _notices(known)
     splits = assign([file.name for file in files], known, split=split, eval_fold=eval_fold, eval_fraction=eval_fraction)
     events: list[Heard] = []
-    recordings = Recordings(files, encoder, cut, splits, known, str(source), reading, heard=events.extend)
+    recordings = Recordings(
+        files, encoder, cut, splits, known, str(source), reading, heard=events.extend, keep=out / FOLDER
+    )
     located = Located(recordings.fingerprint, lambda *_: recordings)
-    summary = write_stores(located, out, force=force, on_error=on_error, console=console)
+    try:
+        summary = write_stores(located, out, force=force, on_error=on_error, console=console)
+    except Stopped:
+        done = f"{recordings.done:,} of {len(files):,} recordings are encoded"
+        raise Interrupted(f"{done}, and the same command continues") from None
     strong = out / "strong.csv"
     if not summary.unchanged:
         _write_strong(strong, events)
+        recordings.remove_kept()
     return Embedded(
-        summary, len(files), recordings.seconds, encoder.name, strong if strong.is_file() else None, notices
+        summary,
+        len(files),
+        recordings.taken_over,
+        recordings.seconds,
+        encoder.name,
+        strong if strong.is_file() else None,
+        notices,
     )
 
 
 def _notices(labels: Labels) -> tuple[str, ...]:
     notices = []
     for names, what in (
-        (labels.without_file, "rows of the labels have no recording"),
-        (labels.without_labels, "recordings have no row in the labels and were left out"),
+        (labels.without_file, "rows of the labels without a recording"),
+        (labels.without_labels, "recordings without a row in the labels, which were left out"),
     ):
         if names:
-            notices.append(f"{len(names):,} {what}; the first is {names[0]}")
+            notices.append(f"{what}: {len(names):,}; the first is {names[0]}")
     return tuple(notices)
 
 

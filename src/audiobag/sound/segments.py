@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from audiobag.prepare.records import Clip
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number, check_whole
 
@@ -79,6 +80,18 @@ class Segment:
     measure: float | None
 
 
+def end_of(clip: Clip, start: float, seconds: float) -> float:
+    """Return when a clip ends: with its recording, if that ends within the clip's last frame, or else with this frame.
+
+    Args:
+        clip: the clip.
+        start: of the clip, in seconds.
+        seconds: duration of a frame.
+    """
+    frames, lasts = len(clip.frames) * seconds, clip.end_seconds - clip.start_seconds  # NaN if unknown
+    return start + (lasts if frames - seconds < lasts < frames - _SAME else frames)
+
+
 class Joiner:
     """Joins segments of a class that end and begin where one clip of a recording ends and the next begins.
 
@@ -140,6 +153,7 @@ def segments_of(
     classes: Sequence[int],
     rule: Rule,
     start: float,
+    end: float,
     seconds: float,
 ) -> list[Segment]:
     """Return the segments of some classes in a clip, class by class.
@@ -151,6 +165,7 @@ def segments_of(
         classes: in the order in which to return them.
         rule: when a frame shows a class.
         start: of the clip, in seconds.
+        end: of the clip.
         seconds: duration of a frame.
     """
     return [
@@ -158,7 +173,7 @@ def segments_of(
             int(k),
             float(clip[k]),
             start + a * seconds,
-            start + b * seconds,
+            min(start + b * seconds, end),
             float(frame[a:b, k].mean()),
             None if measure is None else float(measure[a:b, k].sum()),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Advance, Part, Rejects
 from audiobag.sound.cutting import Cut, Cutter, Heard
 from audiobag.sound.encoder import Encoder
+from audiobag.sound.kept import Item, Kept, Of, groups
 from audiobag.sound.reading import SoundFile, library
-from audiobag.sound.windows import PRECISIONS, End, Window, encoded, windows
+from audiobag.sound.windows import HALF, PRECISIONS, End, Window, encoded, windows
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
 
@@ -31,7 +32,7 @@ class Reading:
 
     Attributes:
         channels: "mix" for their mean, "each" for clips of each, whose names end in #1, #2, ...
-        pad_short: fill recordings that are shorter than a window with silence; otherwise they are bad.
+        pad_short: fill recordings that are shorter than half a window with silence too; otherwise they are bad.
         batch_size: the most windows that the encoder takes at once.
         device: of the encoder; None for a GPU if there is one.
         precision: "fp32", or "bf16" for the network in half the bits.
@@ -82,6 +83,12 @@ class Recordings:
         reading: how to read.
         record: of the encoder; None to make it here.
         heard: called with the events of each clip that have times.
+        keep: folder in which vectors are kept until `remove_kept`, so that an interrupted run continues; None for none.
+
+    Attributes:
+        seconds: duration of the recordings that have been encoded.
+        taken_over: number of recordings whose vectors an earlier run has kept.
+        done: number of recordings whose vectors are kept now.
     """
 
     paths: tuple[Path, ...] = ()
@@ -98,28 +105,31 @@ class Recordings:
         *,
         record: Mapping[str, Any] | None = None,
         heard: Callable[[list[Heard]], object] = lambda events: None,
+        keep: Path | None = None,
     ) -> None:
         library()
         self.files, self._encoder, self._cut = tuple(recordings), encoder, cut
         self._splits, self._labels, self._source, self._heard = splits, labels, source, heard
-        self._reading = reading
+        self._reading, self._keep = reading, keep
+        self._kept: Kept | None = None
         self._record = dict(encoder.record() if record is None else record)
         if cut.frames is not None:
             self._record["clip_seconds"] = cut.frames * cut.frame_seconds
         self.size = sum(recording.size for recording in recordings)
-        self.seconds = 0.0
+        self.seconds, self.taken_over, self.done = 0.0, 0, 0
         self._indices = {} if labels is None else labels.indices()
 
     @property
     def fingerprint(self) -> str:
         """Hash of the encoder, the cut, the labels, and of names and sizes of the recordings."""
-        what = [self._record, [self._cut.frames, self._cut.hop], self._reading.channels, self._reading.pad_short]
-        digest = hashlib.sha256(json.dumps([*what, self._reading.precision], sort_keys=True, default=str).encode())
+        cut, reading = self._cut, self._reading
+        what = [self._record, [cut.frames, cut.hop], reading.channels, reading.pad_short, reading.precision, HALF]
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
         for recording in self.files:
             name = recording.name
             known = "" if self._labels is None else repr(self._labels.of.get(name))
-            changed = _modified(recording.path)
-            digest.update(f"\n{name!r} {recording.size} {changed} {self._splits[name]} {known}".encode())
+            file = f"{name!r} {recording.size} {recording.modified}"
+            digest.update(f"\n{file} {self._splits[name]} {known}".encode())
         return digest.hexdigest()
 
     @property
@@ -138,40 +148,37 @@ class Recordings:
         """Yield a part for each split."""
         device = self._reading.place()
         self._encoder.eval().to(device)
+        if self._keep is not None:
+            self._kept = Kept(self._keep, self._way(device), self._encoder.dim, self._encoder.numpy_dtype)
         for split in sorted(set(self._splits.values())):
             mine = [one for one in self.files if self._splits[one.name] == split]
             clips = self._clips(split, mine, device, rejects, advance)
             yield Part(split, self._source, clips, self._encoder.dim, self._encoder.numpy_dtype, self.description)
 
+    def remove_kept(self) -> None:
+        """Remove the vectors that were kept."""
+        if self._kept is not None:
+            self._kept.remove()
+
+    def _way(self, device: torch.device) -> list[Any]:
+        """Return what the vectors of a recording depend on, other than the recording."""
+        record = {name: value for name, value in self._record.items() if name != "clip_seconds"}
+        return [record, asdict(self._reading), device.type, HALF]
+
     def _clips(
         self, split: str, recordings: Sequence[SoundFile], device: torch.device, rejects: Rejects, advance: Advance
     ) -> Iterator[tuple[int, Clip]]:
-        reading, sounding = self._reading, set[int]()
-
-        def items() -> Iterator[tuple[int, Window | End]]:
-            for number, recording in enumerate(recordings):
-                mix, pad = reading.channels == "mix", reading.pad_short
-                for item in windows(recording, self._encoder, mix=mix, pad=pad, advance=advance):
-                    if not isinstance(item, End) and item.any():
-                        sounding.add(number)
-                    yield number, item
-
-        vectors = encoded(
-            items(), self._encoder, batch_size=reading.batch_size, device=device, precision=reading.precision
-        )
         count = 0
         pending: list[tuple[Clip, list[Heard]]] = []  # of a recording that has been silent so far
         cutters: list[Cutter] = []
-        for number, value in vectors:
-            name = recordings[number].name
+        for of, value in self._vectors(recordings, device, advance):
+            name = of.recording.name
             if isinstance(value, End):
-                self.seconds += value.seconds
                 finding = value.finding
                 if finding is None and value.silent:
                     finding = f"it is silent, all samples of its {value.seconds:.2f} s are 0"
-                if finding is None:
-                    pending += [clip for cutter in cutters for clip in cutter.end(value.seconds)]
-                elif value.silent:
+                pending += [clip for cutter in cutters for clip in cutter.end(value.seconds, whole=finding is None)]
+                if value.silent:
                     pending = []
                 last, pending, cutters = pending, [], []
                 for clip, events in last:
@@ -184,21 +191,44 @@ class Recordings:
             if not cutters:
                 cutters = [self._cutter(name, c if len(value) > 1 else None) for c in range(len(value))]
             pending += [clip for cutter, frame in zip(cutters, value, strict=True) for clip in cutter.add(frame)]
-            if number in sounding:
+            if of.sounds:
                 ready, pending = pending, []
                 for clip, events in ready:
                     count += 1
                     self._heard(events)
                     yield count, clip
 
+    def _vectors(self, recordings: Sequence[SoundFile], device: torch.device, advance: Advance) -> Iterator[Item]:
+        """Yield the vectors [C, D] of windows, and the ends of recordings; what is kept is not encoded again."""
+        reading = self._reading
+        for group in groups(recordings, reading.batch_size):
+            if self._kept is not None and (kept := self._kept.read(group)) is not None:
+                yield from kept
+                advance(sum(recording.size for recording in group))
+                self.taken_over += len(group)
+            else:
+                vectors: Iterator[Item] = encoded(
+                    self._windows(group, advance),
+                    self._encoder,
+                    batch_size=reading.batch_size,
+                    device=device,
+                    precision=reading.precision,
+                )
+                yield from vectors if self._kept is None else self._kept.write(group, vectors)
+            self.done += len(group)
+
+    def _windows(self, recordings: Sequence[SoundFile], advance: Advance) -> Iterator[tuple[Of, Window | End]]:
+        mix, pad = self._reading.channels == "mix", self._reading.pad_short
+        for recording in recordings:
+            sounds = False
+            for item in windows(recording, self._encoder, mix=mix, pad=pad, advance=advance):
+                if isinstance(item, End):
+                    self.seconds += item.seconds
+                else:
+                    sounds = sounds or bool(item.any())
+                yield Of(recording, sounds), item
+
     def _cutter(self, name: str, channel: int | None) -> Cutter:
         events = () if self._labels is None or name not in self._labels.of else self._labels.of[name].events
         called = name if channel is None else f"{name}#{channel + 1}"
         return Cutter(called, events, self._indices, self._cut)
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

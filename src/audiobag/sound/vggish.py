@@ -29,6 +29,9 @@ class VGGish(Encoder):
     Stores of such vectors are like those of `audiobag-prepare source=features.tar.gz`, so models of AudioSet's features
     take them.
 
+    At the end of a recording, silence fills a window of which at least half is there, as with every encoder here. The
+    released code drops what fills no whole window.
+
     Three things have led to features that no model understands:
 
     - The network ends without a ReLU, as in the code that Google released. Some PyTorch versions of it add one; PCA

@@ -18,6 +18,8 @@ from audiobag.utils.errors import InputError
 
 T = TypeVar("T")
 PRECISIONS: Final = ("fp32", "bf16")
+HALF: Final = 0.5
+"""Share of a window that a recording must fill; silence fills the rest of its last windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,18 @@ Window = Float32[NDArray[Any], "C S"]
 
 
 def windows(
-    recording: SoundFile, encoder: Encoder, *, mix: bool = True, pad: bool = False, advance: Callable[[int], None]
+    recording: SoundFile,
+    encoder: Encoder,
+    *,
+    mix: bool = True,
+    pad: bool = False,
+    least: float = HALF,
+    advance: Callable[[int], None],
 ) -> Iterator[Window | End]:
     """Yield the windows [C, S] of a recording, and then its end.
+
+    Window t begins `t * hop_seconds` after the start. Windows of which the recording fills at least the share `least`
+    are taken, and silence fills the rest of them.
 
     The recording is read in blocks of 65,536 samples, resampled as a stream, and cut; what is behind the next window is
     forgotten, so memory does not depend on its length.
@@ -50,7 +61,8 @@ def windows(
         recording: what to read.
         encoder: says the sample rate, the length of a window and where each begins.
         mix: average the channels, so that C is 1; otherwise C is the number of channels.
-        pad: fill a recording that is shorter than a window with silence, instead of finding it bad.
+        pad: take the first window however little of it the recording fills, instead of finding the recording bad.
+        least: share of a window.
         advance: called with the bytes read.
     """
     seconds, silent, count, told = 0.0, True, 0, 0
@@ -76,10 +88,16 @@ def windows(
                     count += 1
                 behind = min(encoder.first_sample(count) - start, len(held))
                 held, start = held[behind:], start + behind
-        if not count and not pad:
-            raise BadRecord(f"it lasts {seconds:.3f} s, less than one window of {encoder.window_seconds:g} s")
+        rest = held[encoder.first_sample(count) - start :]
+        while len(rest) and (len(rest) >= least * length or (pad and not count)):
+            yield np.pad(rest, ((0, length - len(rest)), (0, 0))).T
+            count += 1
+            rest = held[encoder.first_sample(count) - start :]
         if not count:
-            yield np.pad(held, ((0, length - len(held)), (0, 0))).T
+            raise BadRecord(
+                f"it lasts {seconds:.3f} s, less than half a window of {encoder.window_seconds:g} s; pad_short=true"
+                " fills it with silence"
+            )
     except BadRecord as error:
         yield End(seconds, silent, str(error))
     else:

@@ -138,9 +138,7 @@ def queued() -> dict[str, str]:
         ) from None
     except (subprocess.SubprocessError, OSError) as error:
         reason = " ".join((getattr(error, "stderr", "") or str(error)).split())
-        raise InputError(
-            f"SLURM does not answer ({reason}), and nothing was submitted: give the command again"
-        ) from error
+        raise InputError(f"SLURM does not answer ({reason}): give the command again when it does") from error
     lines = (line.strip().partition("|") for line in done.stdout.splitlines())
     return {number: state for number, _, state in lines}
 

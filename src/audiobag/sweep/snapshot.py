@@ -6,6 +6,7 @@ folder, in `.code/HASH/`, with the revision and the uncommitted changes of each 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -14,6 +15,7 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,7 +66,7 @@ def take_snapshot(sweep: Path, configs: Iterable[Mapping[str, Any]]) -> Path:
     Args:
         sweep: folder of the sweep.
         configs: resolved configurations of its jobs. Modules that they name and that are not installed, such as a
-            pooling beside the user's script, are copied too.
+            pooling beside the user's script, are copied too, and so are those that these import.
     """
     return _copy(sweep.resolve(), tuple(sorted({name for config in configs for name in _own_modules(config)})))
 
@@ -82,7 +84,7 @@ def _copy(sweep: Path, own: tuple[str, ...]) -> Path:
         _whole("audiobag", package),
         _whole("audiobag/conf", Path(str(files("audiobag.conf")))),
         _whole("hydra_plugins/audiobag_launcher", Path(audiobag_launcher.__file__).parent),
-        *(part for name in own if (part := _own(name, sweep)) is not None),
+        *_own_parts(own, sweep),
     ]
     about = {part.name: {"source": str(part.source), "revision": git_revision(part.source)} for part in parts}
     target = sweep / FOLDER / _digest(parts, about)
@@ -102,6 +104,30 @@ def _copy(sweep: Path, own: tuple[str, ...]) -> Path:
 
 def _whole(name: str, source: Path) -> _Part:
     return _Part(name, source, tuple(sorted(p.relative_to(source) for p in source.rglob("*") if p.is_file())))
+
+
+def _own_parts(names: Iterable[str], sweep: Path) -> list[_Part]:
+    """Return the parts of the user's modules, and of those of the user's that they import."""
+    parts: dict[str, _Part | None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in parts:
+            parts[name] = part = _own(name, sweep)
+            waiting += _imported(part) if part is not None else ()
+    return [part for _, part in sorted(parts.items()) if part is not None]
+
+
+def _imported(part: _Part) -> Iterator[str]:
+    """Yield the user's top-level modules that the import statements of a part name; nothing is imported for it."""
+    for source, _ in part.copies:
+        if source.suffix == ".py":
+            with suppress(SyntaxError, ValueError):  # which a job meets where it imports the file
+                for node in ast.walk(ast.parse(source.read_bytes())):
+                    names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+                    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                        names = [node.module]
+                    yield from (top for name in names if _is_own(top := name.partition(".")[0]))
 
 
 def _own(name: str, sweep: Path) -> _Part | None:

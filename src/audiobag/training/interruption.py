@@ -25,6 +25,13 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _ECHO_SECONDS: Final = 1.0
 
 
+class Stopped(SystemExit):
+    """A signal came while there was nothing to save."""
+
+    def __init__(self) -> None:
+        super().__init__(ExitCode.INTERRUPTED)
+
+
 class _State:
     begun = False
     first: float | None = None  # time of the first signal
@@ -52,7 +59,7 @@ def begin() -> None:
 def deferred() -> Iterator[None]:
     """Only note signals within this context; `requested` tells of them."""
     if requested():  # and a library has caught the SystemExit
-        raise SystemExit(ExitCode.INTERRUPTED)
+        raise Stopped
     begin()
     _State.deferred = True
     try:
@@ -95,4 +102,4 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.first is None:
         _State.first = now
         if not _State.deferred:
-            raise SystemExit(ExitCode.INTERRUPTED)
+            raise Stopped

@@ -25,7 +25,10 @@ class InputError(ValueError):
 
 
 class Interrupted(Exception):
-    """The run was stopped from outside after it saved its state; the same command continues it (exit code 75)."""
+    """The run was stopped from outside after it saved its state; the same command continues it (exit code 75).
+
+    The message is what the command adds to "interrupted"; an empty one stands for the folder of the run.
+    """
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
