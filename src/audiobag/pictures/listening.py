@@ -42,6 +42,12 @@ class Listening:
                 f" file:///data/{{video_id}}.wav, got {self.pattern}"
             )
 
+    @property
+    def server(self) -> str:
+        """Where a page may load sounds from, as a source of a content security policy; empty for links to videos."""
+        found = urlsplit(self.pattern or "")
+        return f"{found.scheme}://{found.netloc}" if found.netloc else f"{found.scheme}:" if found.scheme else ""
+
     def address(self, video_id: bytes, start: float, end: float = math.nan) -> str | None:
         """Return the address of a clip; None if it is unknown.
 

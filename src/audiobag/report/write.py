@@ -80,7 +80,7 @@ def report(
         ValueError: there are no complete runs, no such baseline or class, or `out` cannot be written.
     """
     check_whole("replicates", replicates, 0, " (0 for no bootstrap over clips)")
-    Listening(audio_url)
+    sounds = Listening(audio_url).server
     found, left_out = collect(runs)
     folder = runs[0] / "report" if out is None else out
     check_writable(folder)
@@ -119,6 +119,7 @@ def report(
         per_class=_per_class(ranked, against, counts),
         notices=[*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends],
         left_out=[*left_out, *repeats],
+        sounds=sounds,
     )
     for picture in _drawn(content):
         with atomic(folder / f"{picture.name}.png") as temporary:
