@@ -114,11 +114,14 @@ def test_a_line_follows_the_sound(browser: webdriver.Chrome, page: Path, tmp_pat
     browser.get(heard.page.as_uri())
     audio = browser.find_element(By.CSS_SELECTOR, ".clip audio")
     assert audio.get_attribute("preload") == "none"
-    browser.execute_script("arguments[0].load(); arguments[0].muted = true; arguments[0].play()", audio)
-    WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".clip .stage i"))
-    WebDriverWait(browser, 20).until(
-        lambda _: browser.execute_script("return parseFloat(document.querySelector('.stage i').style.left)") > 1
-    )
+    wait = WebDriverWait(browser, 20)
+    browser.execute_script("arguments[0].preload = 'metadata'", audio)  # as when it is played
+    wait.until(lambda _: browser.execute_script("return arguments[0].readyState > 0", audio))
+    browser.execute_script("arguments[0].currentTime = 2", audio)
+    wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".clip .stage i"))
+    (clip, *_) = browser.execute_script("return JSON.parse(document.querySelector('[data-clips]').dataset.clips)")
+    left = browser.execute_script("return parseFloat(document.querySelector('.stage i').style.left)")
+    assert left == pytest.approx(min(100 * 2 / clip["frames"], 100), abs=0.5)
     check_quiet(browser, heard.page.as_uri(), recordings.as_uri())
 
 
@@ -147,6 +150,7 @@ def test_the_page_of_a_search_is_right_on_every_screen(browser: webdriver.Chrome
 
     def load() -> None:
         browser.get(page.as_uri())
+        browser.execute_script("dispatchEvent(new Event('beforeprint'))")  # all pictures
         WebDriverWait(browser, 20).until(
             lambda _: browser.find_elements(By.CSS_SELECTOR, "#search ~ .pictures .main-svg")
         )

@@ -165,7 +165,7 @@ function plot(place, s, both) {
   const layout = {
     height: 460, margin: { l: 60, r: 12, t: 12, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("--ink") },
-    xaxis: { ...axis, type: "log", title: { text: `${all.of} of the class` }, tickformat: ",", nticks: 6 },
+    xaxis: { ...axis, type: "log", title: { text: `${all.of} of the class` }, tickformat: "~s" },
     yaxis: { ...axis, title: { text: both ? "gain in AP" : "average precision" } },
   };
   Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });

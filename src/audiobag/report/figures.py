@@ -37,7 +37,7 @@ def forest_picture(rows: Sequence[ForestRow], baseline: System) -> Picture | Non
         caption += f" The best {_MOST_ROWS} of {len(rows)} systems."
     shown = rows[:_MOST_ROWS]
     drawn = png(draw_forest(shown, what, zero=True), dpi=200)
-    return Picture("forest", what.capitalize(), caption, drawn, plot=interactive.forest(shown, what))
+    return Picture("forest", f"{what[0].upper()}{what[1:]}", caption, drawn, plot=interactive.forest(shown, what))
 
 
 def search_pictures(systems: Sequence[System]) -> list[Picture]:
@@ -82,7 +82,7 @@ def score_pictures(
     seen = {s.label: evidence[s.name] for s in shown if s.name in evidence and comparable(s, baseline)}
     others = [s for s in shown if s not in (main, baseline) and comparable(s, baseline)][:_MORE]
     dots = f"; dots: {baseline.label}, in the same order" if rival else ""
-    few = f" The best systems and {baseline.label}." if len(shown) < len(systems) else ""
+    few = f" Shown are the best systems and {baseline.label}." if len(shown) < len(systems) else ""
     parts: list[Part] = [
         (
             "gain",
@@ -121,8 +121,8 @@ def score_pictures(
         (
             "precision_recall",
             "Precision and recall",
-            f"Precision at each recall for classes with many and with few {counts.of}, whose number is given, for the"
-            " final weights, averaged over seeds."
+            f"Precision at each recall, for classes from frequent to rare, each with its number of {counts.of}. Final"
+            " weights, averaged over seeds."
             f"{few}",
             lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
             lambda: interactive_lines.precision_recall(seen, chosen, counts, colour),

@@ -64,8 +64,9 @@ def forest(rows: Sequence[ForestRow], xlabel: str) -> Plot:
             "title": {"text": xlabel},
             "zeroline": True,
             "rangemode": "tozero",
-            "tickformat": "+.3f",
-            "nticks": 6,
+            "tickformat": "+",
+            "nticks": 4,
+            "tickangle": 0,
         },
         "yaxis": {
             "automargin": True,
@@ -124,7 +125,11 @@ def gain(systems: Sequence[System], baseline: System, counts: Counts, colour: Ma
         )
     layout = {
         "height": 360,
-        "xaxis": {"type": "log", "title": {"text": f"{counts.of} of the class"}, "tickformat": ",", "nticks": 6},
+        "xaxis": {
+            "type": "log",
+            "title": {"text": f"{counts.of} of the class"},
+            "tickformat": "~s",
+        },
         "yaxis": {"title": {"text": f"gain in AP over {cut(baseline.label)}"}, "zeroline": True},
     }
     return {"data": data, "layout": layout} if data else None

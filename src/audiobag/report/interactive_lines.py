@@ -70,7 +70,7 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
     layout = {
         "height": 420,
         "xaxis": {"title": {"text": "predicted probability"}, "range": [0, 1], "anchor": "y2"},
-        "yaxis": {"title": {"text": "share of positives"}, "range": [0, 1], "domain": [0.36, 1]},
+        "yaxis": {"title": {"text": "share of positives"}, "range": [0, 1.03], "domain": [0.36, 1]},
         "yaxis2": {"title": {"text": "pairs"}, "type": "log", "domain": [0, 0.24], "nticks": 5, "tickformat": "~s"},
     }
     return {"data": data, "layout": layout}
@@ -167,7 +167,8 @@ def localisation(systems: Sequence[System], colour: Mapping[str, str]) -> Plot |
     layout |= {"height": 330}
     data = []
     for n, (name, (title, kinds)) in enumerate(LOCATED.items()):
-        layout |= _axes(n, {"title": {"text": "mAP of clips"}, "nticks": 4}, {"title": {"text": title}})
+        layout |= _axes(n, {"title": {"text": "mAP of clips"}, "nticks": 4}, {"nticks": 6})
+        layout["annotations"].append(_title(n, f"<b>{title}</b>"))
         for system in shown:
             for kind in kinds:
                 values = system.localisation(kind, name)

@@ -33,6 +33,8 @@ from audiobag.report.verdict import forest_rows, headline, verdict
 from audiobag.utils.files import atomic, check_writable, write_text
 from audiobag.utils.values import check_whole
 
+_MOST_NAMES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -105,7 +107,7 @@ def report(
     clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
     content = Content(
         title=headline(ranked),
-        folders=", ".join(run.resolve().name for run in runs),
+        folders=_listed([run.resolve().name for run in runs]),
         verdict=verdict(ranked, against, evidence),
         forest=forest_picture(forest_rows(ranked, against, compared), against),
         systems=ranked,
@@ -143,6 +145,12 @@ def report(
         tuple(content.notices),
         tuple(content.left_out),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return some names; of many, the first ones."""
+    shown = names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
+    return ", ".join(shown)
 
 
 def _drawn(content: Content) -> list[Picture]:
