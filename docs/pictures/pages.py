@@ -29,6 +29,7 @@ def take(report: str, explore: str, out: Path) -> None:
     browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     pages = {
         "report": (Path(report).resolve().as_uri(), 1120, 900),
+        "curves": (Path(report).resolve().as_uri(), 1120, 740),
         "explore": (f"{explore}?class={CLASS}&sort=AP", 1280, 900),
         "clip": (f"{explore}?class={CLASS}&clip={CLIP}", 1280, 400),
     }
@@ -37,6 +38,12 @@ def take(report: str, explore: str, out: Path) -> None:
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         browser.get(address)
         time.sleep(3)
+        if name == "curves":  # a point of a curve tells its value
+            browser.execute_script("document.querySelectorAll('.pictures h3')[2].scrollIntoView()")
+            time.sleep(3)
+            plot = "[...document.querySelectorAll('.plot')].find(plot => plot.ariaLabel.startsWith('Precision'))"
+            browser.execute_script(f"Plotly.Fx.hover({plot}, [{{curveNumber: 16, pointNumber: 40}}], ['x3y3'])")
+            time.sleep(0.5)
         if name == "clip":  # the clip alone
             browser.execute_script(
                 "document.querySelector('header').remove(); document.getElementById('list').remove()"

@@ -198,6 +198,7 @@ def test_a_line_follows_the_sound(browser: webdriver.Chrome, runs: list[Path], t
         wait = WebDriverWait(browser, 60)
         wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "audio"))
         audio = browser.find_element(By.CSS_SELECTOR, "audio")
+        browser.execute_script("arguments[0].preload = 'metadata'", audio)  # as when it is played
         wait.until(lambda _: browser.execute_script("return arguments[0].readyState > 0", audio))
         browser.execute_script("arguments[0].currentTime = 2", audio)
         wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".stage i"))

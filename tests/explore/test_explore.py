@@ -160,7 +160,7 @@ def test_the_sound_of_a_clip_is_served_from_its_file(tmp_path: Path) -> None:
     assert client.get("/audio/4", base_url=LOCAL).status_code == 404
     assert client.get("/audio/400", base_url=LOCAL).status_code == 404
     clip = ask(opened, "/api/clip/3")
-    assert clip["plays"]
+    assert clip["sound"] == "audio/3"
     assert clip["address"] == f"file://{tmp_path}/my%20sounds/clip000003.wav"
     assert (
         make_app(open_runs([tmp_path / "run"], load)).test_client().get("/audio/3", base_url=LOCAL).status_code == 404
@@ -171,9 +171,9 @@ def test_the_page_loads_nothing_from_other_servers_and_answers_only_loopback_nam
     client = make_app(opened).test_client()
     answer = client.get("/", base_url=LOCAL)
     sources = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
-    assert {"page.js", "page.css", "plotly.js"} <= set(sources)
+    assert {"page.js", "page.css", "clips.js", "clips.css", "plotly.js"} <= set(sources)
     assert [s for s in sources if re.match(r"(https?:)?//", s)] == []
-    for name in ("page.js", "page.css", "plotly.js"):
+    for name in ("page.js", "page.css", "clips.js", "clips.css", "plotly.js"):
         assert client.get(f"/{name}", base_url=LOCAL).status_code == 200
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy

@@ -25,8 +25,15 @@ def test_clips_of_audioset_are_places_in_videos(tmp_path: Path) -> None:
 
 def test_a_pattern_is_filled_and_quoted() -> None:
     heard = Listening("file:///data/{video_id}_{start}_{end}.wav")
-    assert heard.address(b"a b/../c?", 1.5, 3.0) == "file:///data/a%20b%2F..%2Fc%3F_1.5_3.wav"
+    assert heard.address(b"a b/c?", 1.5, 3.0) == "file:///data/a%20b/c%3F_1.5_3.wav"
+    assert heard.address(b"a/../../c", 1.5, 3.0) is None, "it is not in the folder"
     assert heard.address(b"x", math.nan) == "file:///data/x_0_0.wav"
+
+
+def test_a_clip_of_a_recording_is_heard_in_the_recording() -> None:
+    heard = Listening("file:///data/{video_id}")
+    assert heard.address(b"june/street.wav@10s", 10.0, 20.0) == "file:///data/june/street.wav"
+    assert heard.address(b"june/street.wav@10s", 20.0, 30.0) == "file:///data/june/street.wav%4010s", "it is a name"
 
 
 @pytest.mark.parametrize("pattern", ["", "/data/{video_id}.wav", "javascript:alert('{video_id}')", "https://here/x"])

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from audiobag.bags import BagPrediction
 from audiobag.data.store import Store
 from audiobag.runs import RunConfig, RunDirectory
 
@@ -89,3 +91,15 @@ def write_config(
         **options,
     }
     run.begin(RunConfig(config, overrides, choices, ["seed", "data.seed"]))
+
+
+class Predicted:
+    """Stands in for a trained model: it predicts random numbers."""
+
+    def __init__(self, classes: int = 5) -> None:
+        self.class_names = tuple(f"class {k}" for k in range(classes))
+
+    def predict(self, frames: Any, lengths: Any = None) -> BagPrediction:
+        assert lengths is None
+        B, T, K = len(frames), max(map(len, frames)), len(self.class_names)
+        return BagPrediction(torch.rand(B, K), torch.rand(B, T, K), torch.rand(B, T, K))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
 import re
 import shutil
@@ -11,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from audiobag.bags import BagPrediction
 from audiobag.data.store import Store
 from audiobag.report import report
 from audiobag.report.clips import example_clips
@@ -21,7 +18,7 @@ from audiobag.report.collect import collect
 from audiobag.report.evidence import Labels
 from audiobag.report.systems import group
 from audiobag.runs import RunConfig, RunDirectory
-from tests.report.fabricate import make_run
+from tests.report.fabricate import Predicted, make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WRITTEN = {
@@ -79,8 +76,7 @@ def test_the_page_loads_no_other_file(sweep: Path) -> None:
     page = report([sweep], replicates=0).page.read_text()
     references = References()
     references.feed(page)
-    assert len([r for r in references.found if r.startswith("data:image/png;base64,")]) == 3
-    assert page.count('<div class="plot"') == 3
+    assert page.count('<div class="plot"') == 6, "forest, gain, classes, calibration, precision and recall, training"
     assert [r for r in references.found if not r.startswith(("data:", "#"))] == []
     own = re.sub(r'(?s)<script id="plotly">.*?</script>', "", page)  # it has addresses of maps, which are not drawn
     assert re.findall(r"https?://|url\(|@import|fetch\(", own) == []
@@ -89,11 +85,11 @@ def test_the_page_loads_no_other_file(sweep: Path) -> None:
     assert len(page) - len(own) < 1_300_000
 
 
-def test_the_pictures_of_the_page_have_the_numbers_of_the_runs(sweep: Path) -> None:
+def test_the_pictures_of_the_page_have_the_numbers_of_the_runs(sweep: Path, scored: Store) -> None:
     written = report([sweep], replicates=0)
     found = {}
-    for text in re.findall(r'data-plot="([^"]+)"', written.page.read_text()):
-        plot = json.loads(html.unescape(text))
+    for text in re.findall(r"data-plot='([^']+)'", written.page.read_text()):
+        plot = json.loads(text)
         found[plot["layout"]["yaxis"].get("title", {"text": "forest"})["text"]] = plot["data"]
     (difference,) = csv.DictReader((sweep / "report" / "differences.csv").read_text().splitlines())
     strong, weak = found["forest"]
@@ -106,6 +102,15 @@ def test_the_pictures_of_the_page_have_the_numbers_of_the_runs(sweep: Path) -> N
         assert y == pytest.approx(float(rows[name]["attention_softmax"]) - float(rows[name]["average"]), abs=1e-5)
     line = found["average precision"][1]
     assert line["y"] == sorted(line["y"], reverse=True)
+    last = found["mAP on the hold-out"][0]
+    scores = [RunDirectory(path).curve("val/mAP") for path in sorted(sweep.glob("pooling=attention_softmax,*"))]
+    assert last["x"] == sorted(scores[0])
+    assert last["y"][-1] == pytest.approx(np.mean([curve[last["x"][-1]] for curve in scores]), abs=1e-5)
+    shares = [trace for trace in found["share of positives"] if "customdata" in trace]
+    assert [sum(trace["customdata"]) for trace in shares] == [3 * 5 * len(scored)] * 2, (
+        "each pair of a clip and a class"
+    )
+    assert all(0 <= y <= 1 for trace in found["precision"] for y in trace["y"])
 
 
 def test_the_verdict_is_on_top(sweep: Path) -> None:
@@ -204,17 +209,6 @@ def test_wrong_arguments_are_refused(sweep: Path, options: dict[str, object], se
     assert not (sweep / "report").exists()
 
 
-class Predicted:
-    """Stands in for a trained model: it predicts random numbers."""
-
-    class_names = tuple(f"class {k}" for k in range(5))
-
-    def predict(self, frames: Any, lengths: Any = None) -> BagPrediction:
-        assert lengths is None
-        T = max(map(len, frames))
-        return BagPrediction(torch.rand(len(frames), 5), torch.rand(len(frames), T, 5), torch.rand(len(frames), T, 5))
-
-
 def load(path: Path) -> Predicted:
     assert path.name == "step-00000010.ckpt"
     return Predicted()
@@ -243,6 +237,25 @@ def test_clips_of_the_best_system_are_on_the_page(sweep: Path, scored: Store) ->
     assert report([sweep], replicates=0).notices == ()
 
 
+def test_the_page_plays_recordings_of_ones_own_and_links_to_others(sweep: Path) -> None:
+    keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
+
+    def shown(audio_url: str | None) -> tuple[str, list[Any]]:
+        page = report([sweep], replicates=0, load=load, audio_url=audio_url).page.read_text()
+        return page, [clip for text in re.findall(r"data-clips='([^']+)'", page) for clip in json.loads(text)]
+
+    page, clips = shown("file:///my sounds/{video_id}.wav")
+    assert "media-src file:;" in page
+    assert {clip["sound"] for clip in clips} == {f"file:///my sounds/{clip['id'][:10]}.wav" for clip in clips}
+    for clip in clips:
+        (run,) = clip["runs"]
+        assert np.array(run["f"]).shape == np.array(run["p"]).shape == (len(clip["names"]), clip["frames"])
+        assert run["F"] == sorted(run["F"], reverse=True)
+    page, clips = shown(None)
+    assert "media-src" not in page
+    assert {clip["sound"] for clip in clips} == {None}, "there is nothing to play"
+
+
 def test_example_clips_have_the_highest_probability_and_the_largest_loss(sweep: Path, scored: Store) -> None:
     keep_checkpoint(sweep / "pooling=attention_softmax,seed=0")
     system = group(collect([sweep])[0])[0][1]
@@ -260,7 +273,7 @@ def test_a_model_of_other_classes_is_refused(sweep: Path) -> None:
 
     def load(_: Path) -> Predicted:
         model = Predicted()
-        model.class_names = ("other",)  # type: ignore[assignment]
+        model.class_names = ("other",)
         return model
 
     assert "has other classes than" in report([sweep], replicates=0, load=load).notices[0]

@@ -12,10 +12,12 @@ from flask import Flask, Response, abort, jsonify, request, send_file
 from audiobag.explore.explored import Opened
 from audiobag.explore.guard import guard
 from audiobag.explore.views import class_view, clip_view, overview
+from audiobag.pictures.browser import FILES, clips_file
 from audiobag.report.interactive import plotly
 from audiobag.utils.errors import InputError
 
-_FILES = {"page.html": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
+_FILES = ("page.html", "page.js", "page.css")
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 def make_app(opened: Opened) -> Flask:
@@ -26,21 +28,17 @@ def make_app(opened: Opened) -> Flask:
     app = Flask("audiobag.explore", static_folder=None)
     source = files("audiobag.explore")
     static = {name: source.joinpath(name).read_text(encoding="utf-8") for name in _FILES}
-
-    def text(content: str, kind: str) -> Response:
-        return Response(content, content_type=f"{kind}; charset=utf-8")
+    static |= {name: clips_file(name) for name in FILES} | {"plotly.js": plotly()}
 
     @app.get("/")
     def page() -> Response:
-        return text(static["page.html"], "text/html")
+        return file("page.html")
 
     @app.get("/<name>")
     def file(name: str) -> Response:
-        if name == "plotly.js":
-            return text(plotly(), "text/javascript")
         if name not in static:
             abort(404)
-        return text(static[name], _FILES[name])
+        return Response(static[name], content_type=f"{_TYPES[Path(name).suffix]}; charset=utf-8")
 
     @app.get("/api/overview")
     def all_classes() -> Response:
@@ -69,7 +67,7 @@ def make_app(opened: Opened) -> Flask:
             abort(404)
         return send_file(path, conditional=True)
 
-    guard(app, opened.heard.pattern)
+    guard(app, opened.heard.server)
     return app
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request
 
@@ -14,18 +13,16 @@ _POLICY: Final = (
 )
 
 
-def guard(app: Flask, audio_url: str | None = None) -> None:
+def guard(app: Flask, sounds: str = "") -> None:
     """Answer requests to loopback names only, and forbid the browser to contact any other server.
 
     Checking the name stops another web page from reaching this server through a DNS name that resolves to 127.0.0.1.
 
     Args:
         app: the application.
-        audio_url: address of the clips' sounds, whose server the browser may contact.
+        sounds: where the browser may load sounds from, see `Listening.server`.
     """
-    server = urlsplit(audio_url or "")
-    media = f" {server.scheme}://{server.netloc}" if server.netloc and server.scheme in ("http", "https") else ""
-    policy = _POLICY.format(media=media)
+    policy = _POLICY.format(media=f" {sounds}" if sounds else "")
 
     @app.before_request
     def refuse_other_names() -> None:

@@ -1,7 +1,6 @@
 "use strict";
-// The page asks for numbers and draws them. What is on display is in the address, so that a link restores it.
-const ROW = 22;
-const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+// The page asks for numbers and draws them, clips with clips.js. What is on display is in the address, so that a link
+// restores it.
 const SECTIONS = { found: "Found", missed: "Missed", mistaken: "False alarms" };
 const $ = id => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
@@ -10,13 +9,6 @@ let all = null;  // the answer to api/overview
 let order = [];  // the classes in the list
 let listed = ""; // what the list was made for
 let asked = 0;   // answers to earlier questions are dropped
-
-function element(tag, content = [], attributes = {}) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(name, value);
-  made.append(...[content].flat());
-  return made;
-}
 
 // The address: class and clip on display, runs, order and filter of the list.
 const state = () => {
@@ -55,9 +47,6 @@ async function ask(path) {
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
-
-const text = (value, digits = 4, sign = false) =>
-  value === null || value === undefined || Number.isNaN(value) ? "-" : (sign && value >= 0 ? "+" : "") + value.toFixed(digits);
 
 const AP = (run, k) => all.runs[run].AP[k];
 const difference = (s, k) => AP(s.run, k) === null || AP(s.against, k) === null ? null : AP(s.run, k) - AP(s.against, k);
@@ -115,118 +104,12 @@ function fill(s) {
   $("shown").value = `${order.length} of ${all.classes.length} classes.`;
 }
 
-// Heat maps.
-function colour(share) {
-  const x = Math.sqrt(Math.min(Math.max(share, 0), 1)) * (VIRIDIS.length - 1);
-  const i = Math.min(Math.floor(x), VIRIDIS.length - 2);
-  return `rgb(${VIRIDIS[i].map((c, n) => Math.round(c + (VIRIDIS[i + 1][n] - c) * (x - i))).join(",")})`;
-}
-
-function paint(canvas, clip, values, top) {
-  const [C, T] = [values.length, clip.frames];
-  const wide = Math.max(1, Math.min(30, Math.floor(1200 / T)));
-  canvas.width = wide * T;
-  canvas.height = ROW * C;
-  canvas.style.height = `${ROW * C}px`;
-  const context = canvas.getContext("2d");
-  for (let c = 0; c < C; c++) {
-    for (let t = 0; t < T; t++) {
-      context.fillStyle = colour(values[c][t] / top);
-      context.fillRect(t * wide, c * ROW, wide, ROW - 1);
-      if (clip.truth[c]) {  // where the class is heard
-        context.fillStyle = clip.truth[c][t] ? "#ff9f0a" : "rgba(0, 0, 0, .55)";
-        context.fillRect(t * wide, (c + 1) * ROW - 6, wide, 5);
-      }
-    }
-  }
-}
-
-function panel(clip, title, values, top) {
-  const canvas = element("canvas", [], { role: "img" });
-  paint(canvas, clip, values, top);
-  const best = values.map((row, c) => {
-    const t = row.indexOf(Math.max(...row));
-    return `${all.classes[clip.classes[c]]} ${text(row[t], 2)} at ${clip.start + t * clip.seconds} s`;
-  });
-  canvas.setAttribute("aria-label", `${title[0]}, highest values: ${best.join("; ")}`);
-  const cell = event => {
-    const box = canvas.getBoundingClientRect();
-    const t = Math.min(Math.max(Math.floor((event.clientX - box.left) / box.width * clip.frames), 0), clip.frames - 1);
-    const c = Math.min(Math.max(Math.floor((event.clientY - box.top) / ROW), 0), values.length - 1);
-    const heard = clip.truth[c] ? (clip.truth[c][t] ? ", heard" : ", not heard") : "";
-    $("tip").textContent = `${all.classes[clip.classes[c]]}, ${clip.start + t * clip.seconds} s: ${text(values[c][t])}${heard}`;
-    $("tip").hidden = false;
-    const left = Math.min(event.clientX + 12, innerWidth - $("tip").offsetWidth - 4);
-    $("tip").style.left = `${Math.max(left, 4)}px`;
-    $("tip").style.top = `${event.clientY + 16}px`;
-  };
-  canvas.addEventListener("pointermove", cell);
-  canvas.addEventListener("pointerleave", () => { $("tip").hidden = true; });
-  const ends = [clip.start, clip.start + clip.frames * clip.seconds].map(at => element("span", `${Number(at.toFixed(2))} s`));
-  const [brief, rest] = title;
-  const head = element("div", [element("span", rest[0]), brief, element("span", rest[1])], { class: "head" });
-  return element("div", [head, element("div", canvas, { class: "stage" }), element("div", ends, { class: "axis", "aria-hidden": "true" })], { class: "panel" });
-}
-
-function drawn(clip, found, titled) {
-  const parts = titled ? [element("p", all.runs[found.run].name)] : [];
-  if (found.error) return element("div", [...parts, element("p", `No clips are shown: ${found.error}.`, { class: "error" })], { class: "run" });
-  const rows = clip.classes.map((k, c) => element("li", [
-    element("span", `${clip.has[c] ? "✓ " : ""}${all.classes[k]}`, { title: all.classes[k] }), element("span", text(found.F[c], 2)),
-  ], { class: clip.has[c] ? "has" : null }));
-  const panels = [panel(clip, ["f", ["frame probability ", ""]], found.f, 1)];
-  // A measure sums to 1, so its frames are lower where there are more of them.
-  const top = Math.min(1, 10 / clip.frames);
-  if (found.p) panels.push(panel(clip, ["p", ["measure ", ""]], found.p, top));
-  if (found.adds) panels.push(panel(clip, ["f p", ["", ", which sums to F"]], found.f.map((row, c) => row.map((f, t) => f * found.p[c][t])), top));
-  const head = element("div", "F", { class: "head" });
-  const grid = element("div", [element("div", [head, element("ol", rows)], { class: "names" }), ...panels], { class: "grid" });
-  return element("div", [...parts, grid], { class: "run" });
-}
-
-function player(clip, card) {
-  const own = clip.address.startsWith("file:");
-  const audio = element("audio", [], { controls: "", preload: "metadata", src: own ? `audio/${clip.row}` : clip.address });
-  audio.setAttribute("aria-label", `Sound of ${clip.id}`);
-  const length = clip.frames * clip.seconds;
-  let offset = 0;
-  audio.addEventListener("loadedmetadata", () => {
-    // A file that is longer than the clip is the whole recording.
-    offset = audio.duration > clip.start + length - 2 && audio.duration > length + 2 ? clip.start : 0;
-    if (offset) audio.currentTime = offset;
-  });
-  const follow = () => {
-    const at = (audio.currentTime - offset) / length;
-    for (const stage of card.querySelectorAll(".stage")) {
-      const line = stage.querySelector("i") ?? stage.appendChild(element("i"));
-      line.style.left = `${Math.min(Math.max(at, 0), 1) * 100}%`;
-    }
-    if (!audio.paused) requestAnimationFrame(follow);
-  };
-  audio.addEventListener("play", follow);
-  audio.addEventListener("seeked", follow);
-  return audio;
-}
-
 function card(clip, { more = true } = {}) {
-  const links = [];
-  if (clip.address && !clip.plays) links.push(element("a", "Listen", { href: clip.address, target: "_blank", rel: "noopener noreferrer" }));
+  const links = listen(clip);
   if (more && all.runs.length > clip.runs.length) {
-    if (links.length) links.push(" · ");
     links.push(element("a", `Under all ${all.runs.length} runs`, { href: address({ clip: clip.row }) }));
   }
-  const made = element("article", element("h4", [clip.id, element("span", links, { class: "links" })]), { class: "clip", "data-row": clip.row });
-  if (clip.plays && clip.address) made.append(player(clip, made));
-  made.append(...clip.runs.map(found => drawn(clip, found, clip.runs.length > 1)));
-  return made;
-}
-
-function legend() {
-  const canvas = element("canvas", [], { width: 100, height: 1, role: "img", "aria-label": "Colours from 0, dark, to 1, bright" });
-  const context = canvas.getContext("2d");
-  for (let x = 0; x < 100; x++) { context.fillStyle = colour((x / 100) ** 2); context.fillRect(x, 0, 1, 1); }
-  const truth = all.truth ? [" Orange: where the class is heard."] : [];
-  return element("p", ["0", canvas, "1, on a square-root scale, the same for all clips. ✓: a label of the clip.", ...truth], { class: "legend" });
+  return clipCard(clip, links, clip.runs.length > 1 ? clip.runs.map(found => all.runs[found.run].name) : []);
 }
 
 function scores(k) {
@@ -245,7 +128,7 @@ async function classDetail(s, k) {
   const view = await ask(`api/class/${k}?${shown.map(r => `run=${r}`).join("&")}`);
   const about = `${number.format(all.eval[k])} eval clips` + (all.of === "training clips" ? `, ${number.format(all.counts[k])} training clips.` : ".");
   const rule = ` Found: ${all.runs[s.run].name} gives it F of ${all.least} or more, among the ${all.among} likeliest classes of the clip.`;
-  const parts = [element("h2", all.classes[k]), element("p", about + rule), scores(k), legend()];
+  const parts = [element("h2", all.classes[k]), element("p", about + rule), scores(k), legend(all.truth)];
   for (const [key, title] of Object.entries(SECTIONS)) {
     const why = { found: "clips of the class, highest F first", missed: "clips of the class that are not found, lowest F first", mistaken: "clips without the label, highest F first" }[key];
     parts.push(element("h3", `${title}: ${why}`));
@@ -258,7 +141,7 @@ async function classDetail(s, k) {
 async function clipDetail(s, k) {
   const clip = await ask(`api/clip/${encodeURIComponent(s.clip)}${k < 0 ? "" : `?class=${k}`}`);
   const back = k < 0 ? element("a", "Overview", { href: "?" }) : element("a", `Back to ${all.classes[k]}`, { href: address({ clip: null }) });
-  return [element("h2", `${clip.id} under ${all.runs.length} run${all.runs.length > 1 ? "s" : ""}`), element("p", back), legend(), card(clip, { more: false })];
+  return [element("h2", `${clip.id} under ${all.runs.length} run${all.runs.length > 1 ? "s" : ""}`), element("p", back), legend(all.truth), card(clip, { more: false })];
 }
 
 function overviewDetail(s) {
@@ -282,7 +165,7 @@ function plot(place, s, both) {
   const layout = {
     height: 460, margin: { l: 60, r: 12, t: 12, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("--ink") },
-    xaxis: { ...axis, type: "log", title: { text: `${all.of} of the class` }, tickformat: ",", nticks: 6 },
+    xaxis: { ...axis, type: "log", title: { text: `${all.of} of the class` }, tickformat: "~s" },
     yaxis: { ...axis, title: { text: both ? "gain in AP" : "average precision" } },
   };
   Plotly.newPlot(place, data, layout, { responsive: true, displayModeBar: false });

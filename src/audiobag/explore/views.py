@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.explore.explored import Explored, Opened
+from audiobag.pictures.browser import prediction_values, rounded
 from audiobag.report.clip_selection import AMONG, LEAST
 from audiobag.utils.errors import InputError
 
@@ -24,7 +25,7 @@ def overview(opened: Opened) -> dict[str, Any]:
             {
                 "name": one.name,
                 "mAP": _plain(one.run.metrics["test"]["mAP"]),
-                "AP": _rounded(one.run.classes.average_precision),
+                "AP": rounded(one.run.classes.average_precision),
             }
             for one in opened.runs
         ],
@@ -88,13 +89,14 @@ def _clips(opened: Opened, rows: Sequence[int], shown: Sequence[int], k: int | N
                 "start": start if math.isfinite(start) else 0.0,
                 "seconds": seconds,
                 "frames": T,
-                "address": opened.heard.address(video_id, start, float(columns.end_seconds[i])),
-                "plays": opened.heard.pattern is not None,
+                "address": (address := opened.heard.address(video_id, start, float(columns.end_seconds[i]))),
+                "sound": _sound(address, i) if opened.heard.pattern else None,
                 "classes": classes,
+                "names": [opened.classes[c] for c in classes],
                 "has": [bool(opened.positive[i, c]) for c in classes],
                 "truth": [None if own is None else own[:T].astype(int).tolist() for own in truth],
                 "runs": [
-                    {"run": r, "F": _rounded(one.probability[i, classes]), **_panels(found, n, T, classes)}
+                    {"run": r, **_values(one.probability[i, classes], found, n, T, classes)}
                     for r, one, found in zip(shown, runs, predicted, strict=True)
                 ],
             }
@@ -119,23 +121,17 @@ def _predicted(one: Explored, rows: Sequence[int]) -> Any:
         return str(error)
 
 
-def _panels(found: Any, n: int, T: int, classes: Sequence[int]) -> dict[str, Any]:
-    """Return f and p [C, T] of a clip, and whether f p sums to F; or why there are none."""
+def _values(F: NDArray[np.floating], found: Any, n: int, T: int, classes: Sequence[int]) -> dict[str, Any]:
+    """Return F, f and p of a clip, or F and why there are no others."""
     if isinstance(found, str):
-        return {"error": found}
-    f = found.frame[n, :T].numpy()[:, classes].T
-    if found.measure is None:
-        return {"f": _rounded(f), "p": None, "adds": False}
-    p = found.measure[n, :T].numpy()[:, classes].T
-    adds = np.allclose((f * p).sum(1), found.clip[n].numpy()[list(classes)], rtol=1e-3, atol=1e-5)
-    return {"f": _rounded(f), "p": _rounded(p), "adds": bool(adds)}
+        return {"F": rounded(F), "error": found}
+    measure = None if found.measure is None else found.measure[n, :T].numpy()[:, classes].T
+    return prediction_values(F, found.frame[n, :T].numpy()[:, classes].T, measure)
 
 
-def _rounded(values: NDArray[np.floating]) -> list[Any]:
-    """Return an array as lists of numbers with four digits; None for NaN."""
-    if values.ndim > 1:
-        return [_rounded(row) for row in values]
-    return [_plain(v) for v in values.tolist()]
+def _sound(address: str | None, row: int) -> str | None:
+    """Return where the page gets a sound: this server reads files."""
+    return f"audio/{row}" if address and address.startswith("file:") else address
 
 
 def _plain(value: float | None) -> float | None:

@@ -52,16 +52,14 @@ class ClipPicture:
         if self.measure is not None:
             top = round_top(self.measure, LOWEST_MEASURE)
             panels.append(("measure p", self.measure, top))
-            if self.adds_up:
+            if adds_up(self.clip, self.frame, self.measure):
                 panels.append(("f p, which sums to F", self.frame * self.measure, top))
         return panels
 
-    @property
-    def adds_up(self) -> bool:
-        """Whether F is the sum of f p, as under an expectation."""
-        if self.measure is None:
-            return False
-        return np.allclose((self.frame * self.measure).sum(1), self.clip, rtol=1e-3, atol=1e-5)
+
+def adds_up(clip: NDArray[np.floating], frame: NDArray[np.floating], measure: NDArray[np.floating]) -> bool:
+    """Return whether F [C] is the sum of f p [C, T], as under an expectation."""
+    return np.allclose((frame * measure).sum(1), clip, rtol=1e-3, atol=1e-5)
 
 
 def clip_picture(

@@ -42,8 +42,16 @@ class Listening:
                 f" file:///data/{{video_id}}.wav, got {self.pattern}"
             )
 
+    @property
+    def server(self) -> str:
+        """Where a page may load sounds from, as a source of a content security policy; empty for links to videos."""
+        found = urlsplit(self.pattern or "")
+        return f"{found.scheme}://{found.netloc}" if found.netloc else f"{found.scheme}:" if found.scheme else ""
+
     def address(self, video_id: bytes, start: float, end: float = math.nan) -> str | None:
-        """Return the address of a clip; None if it is unknown.
+        """Return the address of a clip; None if it is unknown, or if its id leads out of the folder of the pattern.
+
+        A clip that `audiobag-embed` has cut from a recording, such as `street.wav@10s`, has that of the recording.
 
         Args:
             video_id: id of the clip.
@@ -54,7 +62,10 @@ class Listening:
         begin = start if math.isfinite(start) else 0.0
         if self.pattern is not None:
             stop = end if math.isfinite(end) else begin
-            filled = self.pattern.replace("{video_id}", quote(name, safe=""))
+            whole = name.removesuffix(f"@{begin:g}s")
+            if ".." in whole.split("/"):
+                return None
+            filled = self.pattern.replace("{video_id}", quote(whole))
             return filled.replace("{start}", f"{begin:g}").replace("{end}", f"{stop:g}")
         if not (self.videos and _VIDEO.fullmatch(name)):
             return None

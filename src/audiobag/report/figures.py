@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from audiobag.pictures.clips import ClipPicture, draw_clips
+from audiobag.pictures.browser import clip_values
+from audiobag.pictures.clips import draw_clips
 from audiobag.pictures.forest import ForestRow, draw_forest
-from audiobag.report import interactive, parallel, plots, search
+from audiobag.report import interactive, interactive_lines, parallel, plots, search
 from audiobag.report.clip_selection import AMONG, LEAST
 from audiobag.report.clips import Load, example_clips
 from audiobag.report.compare import best, comparable
@@ -22,8 +23,8 @@ from audiobag.utils.plotting import png, style
 _MOST = 8  # lines that a figure can tell apart
 _MORE = 4  # systems that a legend on a narrow screen has room for, beside the best one and the baseline
 _MOST_ROWS = 40
-Part = tuple[str, str, str, Callable[[], Figure | None], Callable[[], interactive.Plot | None] | None]
-"""Name, title, caption, the figure and, if there is one, its counterpart on the page."""
+Part = tuple[str, str, str, Callable[[], Figure | None], Callable[[], interactive.Plot | None]]
+"""Name, title, caption, the figure and its counterpart on the page."""
 
 
 def forest_picture(rows: Sequence[ForestRow], baseline: System) -> Picture | None:
@@ -36,7 +37,7 @@ def forest_picture(rows: Sequence[ForestRow], baseline: System) -> Picture | Non
         caption += f" The best {_MOST_ROWS} of {len(rows)} systems."
     shown = rows[:_MOST_ROWS]
     drawn = png(draw_forest(shown, what, zero=True), dpi=200)
-    return Picture("forest", what.capitalize(), caption, drawn, plot=interactive.forest(shown, what))
+    return Picture("forest", f"{what[0].upper()}{what[1:]}", caption, drawn, plot=interactive.forest(shown, what))
 
 
 def search_pictures(systems: Sequence[System]) -> list[Picture]:
@@ -81,7 +82,7 @@ def score_pictures(
     seen = {s.label: evidence[s.name] for s in shown if s.name in evidence and comparable(s, baseline)}
     others = [s for s in shown if s not in (main, baseline) and comparable(s, baseline)][:_MORE]
     dots = f"; dots: {baseline.label}, in the same order" if rival else ""
-    few = f" The best systems and {baseline.label}." if len(shown) < len(systems) else ""
+    few = f" Shown are the best systems and {baseline.label}." if len(shown) < len(systems) else ""
     parts: list[Part] = [
         (
             "gain",
@@ -106,7 +107,7 @@ def score_pictures(
             " Circles: f; triangles: p, on the right; dashes: the clip's probability at each second, as under a uniform"
             " measure. Means over seeds.",
             lambda: draw_localisation(shown, colour),
-            None,
+            lambda: interactive_lines.localisation(shown, colour),
         ),
         (
             "calibration",
@@ -115,15 +116,16 @@ def score_pictures(
             " tenth of the range from 0 to 1. Below: number of these pairs. Final weights, all seeds together."
             f" ECE: expected calibration error.{few}",
             lambda: plots.calibration(seen, colour) if seen else None,
-            None,
+            lambda: interactive_lines.calibration(seen, colour),
         ),
         (
             "precision_recall",
             "Precision and recall",
-            "Precision at each recall for classes of different frequency, for the final weights, averaged over seeds."
+            f"Precision at each recall, for classes from frequent to rare, each with its number of {counts.of}. Final"
+            " weights, averaged over seeds."
             f"{few}",
             lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
-            None,
+            lambda: interactive_lines.precision_recall(seen, chosen, counts, colour),
         ),
         (
             "training",
@@ -131,7 +133,7 @@ def score_pictures(
             "mAP on the hold-out during training. Lines are means over seeds, shaded areas reach from the lowest to the"
             f" highest seed.{few}",
             lambda: plots.training(shown, colour),
-            None,
+            lambda: interactive_lines.training(shown, colour),
         ),
     ]
     pictures = []
@@ -139,7 +141,7 @@ def score_pictures(
         for name, title, caption, draw, plot in parts:
             figure = draw()
             if figure is not None:
-                pictures.append(Picture(name, title, caption, png(figure, dpi=160), plot=plot() if plot else None))
+                pictures.append(Picture(name, title, caption, png(figure, dpi=160), plot=plot()))
     return pictures
 
 
@@ -182,15 +184,17 @@ def example_pictures(
         ("clips_most_wrong", "Clips it got most wrong", "The clips with the largest loss.", wrong),
     )
     return [
-        Picture(n, title, text + details, png(draw_clips(clips)), wide=True, links=_links(clips))
+        Picture(
+            n,
+            title,
+            text + details,
+            png(draw_clips(clips)),
+            wide=True,
+            clips=tuple(clip_values(clip, plays=audio_url is not None) for clip in clips),
+        )
         for n, title, text, clips in parts
         if clips
     ], []
-
-
-def _links(clips: Sequence[ClipPicture]) -> tuple[tuple[str, str], ...]:
-    """Return title and address of the clips that can be heard."""
-    return tuple((clip.title, clip.address) for clip in clips if clip.address)
 
 
 def _few(systems: Sequence[System], baseline: System) -> list[System]:

@@ -1,6 +1,7 @@
 """Pictures that answer to the pointer, as figures of plotly.js: dictionaries that the page draws in the browser.
 
-The page has the partial bundle "basic" of plotly.js inside it (1.2 MB), and draws with the colours of the page.
+The page has the partial bundle "basic" of plotly.js inside it (1.2 MB), draws with the colours of the page and makes
+the legend: a button for each `legendgroup`, with the name of its first trace.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiobag.pictures.browser import rounded
 from audiobag.pictures.forest import ForestRow
 from audiobag.report.plots import Counts
 from audiobag.report.systems import System
@@ -21,8 +22,6 @@ from audiobag.utils.plotting import cut, group_medians
 
 Plot = dict[str, Any]
 """`data` and `layout` of plotly.js, of plain values."""
-
-_WIDE = {"orientation": "h", "y": -0.24, "x": 0}
 
 
 @cache
@@ -60,9 +59,15 @@ def forest(rows: Sequence[ForestRow], xlabel: str) -> Plot:
     order = [row.label for row in reversed(rows)]
     layout = {
         "height": 90 + 26 * len(rows),
-        "showlegend": False,
         "margin": {"l": 10, "r": 12, "t": 8, "b": 45},
-        "xaxis": {"title": {"text": xlabel}, "zeroline": True, "tickformat": "+.3f", "nticks": 6},
+        "xaxis": {
+            "title": {"text": xlabel},
+            "zeroline": True,
+            "rangemode": "tozero",
+            "tickformat": "+",
+            "nticks": 4,
+            "tickangle": 0,
+        },
         "yaxis": {
             "automargin": True,
             "type": "category",
@@ -99,7 +104,7 @@ def gain(systems: Sequence[System], baseline: System, counts: Counts, colour: Ma
                 "mode": "markers",
                 "name": f"{system.label}: {(difference[good] > 0).mean():.0%} of classes gain",
                 "x": counts.clips[good].tolist(),
-                "y": rounded(difference[good]),
+                "y": rounded(difference[good], 5),
                 "text": [names[k] for k in good],
                 "marker": {"color": colour[system.label], "size": 6, "opacity": 0.55},
                 "hovertemplate": f"<b>%{{text}}</b><br>%{{x:,}} {counts.of}<br>gain %{{y:+.4f}}<extra></extra>",
@@ -111,18 +116,20 @@ def gain(systems: Sequence[System], baseline: System, counts: Counts, colour: Ma
                 **common,
                 "type": "scatter",
                 "mode": "lines+markers",
-                "showlegend": False,
                 "x": [float(f"{v:.4g}") for v in x],
-                "y": rounded(y),
+                "y": rounded(y, 5),
                 "line": {"color": colour[system.label], "width": 2},
                 "marker": {"symbol": "square", "size": 6, "line": {"width": 1, "color": "#ffffff"}},
                 "hovertemplate": "median of a tenth of the classes: %{y:+.4f}<extra></extra>",
             }
         )
     layout = {
-        "height": 380,
-        "legend": _WIDE,
-        "xaxis": {"type": "log", "title": {"text": f"{counts.of} of the class"}, "tickformat": ",", "nticks": 6},
+        "height": 360,
+        "xaxis": {
+            "type": "log",
+            "title": {"text": f"{counts.of} of the class"},
+            "tickformat": "~s",
+        },
         "yaxis": {"title": {"text": f"gain in AP over {cut(baseline.label)}"}, "zeroline": True},
     }
     return {"data": data, "layout": layout} if data else None
@@ -153,15 +160,15 @@ def per_class(systems: Sequence[System], counts: Counts, colour: Mapping[str, st
         "fillcolor": "rgba(128, 128, 128, 0.2)",
         "line": {"width": 0, "shape": "hvh"},
         "hoverinfo": "skip",
-        "showlegend": False,
     }
     data = [
         {
             "type": "scatter",
             "mode": "lines" if n == 0 else "markers",
             "name": system.label,
+            "legendgroup": system.label,
             "x": rank,
-            "y": rounded(system.average_precision[order]),
+            "y": rounded(system.average_precision[order], 5),
             "text": names,
             "line": {"color": colour[system.label], "width": 2},
             "marker": {"color": colour[system.label], "size": 4, "opacity": 0.7},
@@ -172,10 +179,9 @@ def per_class(systems: Sequence[System], counts: Counts, colour: Mapping[str, st
     ]
     most = math.log10(2 * max(int(counts.clips.max()), 1))
     layout = {
-        "height": 380,
-        "legend": _WIDE,
+        "height": 360,
         "xaxis": {"title": {"text": f"classes, by their AP under {cut(first.label)}"}},
-        "yaxis": {"title": {"text": "average precision"}, "range": [0, 1.03], "overlaying": "y2"},
+        "yaxis": {"title": {"text": "average precision"}, "range": [0, 1.03], "dtick": 0.2, "overlaying": "y2"},
         "yaxis2": {
             "title": {"text": f"{counts.of}"},
             "side": "right",
@@ -188,8 +194,3 @@ def per_class(systems: Sequence[System], counts: Counts, colour: Mapping[str, st
         "margin": {"l": 55, "r": 60, "t": 12, "b": 55},
     }
     return {"data": [behind, *data], "layout": layout}
-
-
-def rounded(values: NDArray[np.floating]) -> list[float | None]:
-    """Return numbers with five digits; None for NaN."""
-    return [round(v, 5) if np.isfinite(v) else None for v in values.tolist()]

@@ -30,6 +30,15 @@ _SHOWN: Final = {
     "share": "share of time",
 }
 
+# p does not tell which classes a clip has, so its frame mAP over all clips says nothing.
+LOCATED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "frame_mAP": ("frame mAP", ("f", "F")),
+    "pointing": ("pointing", ("f", "p", "F")),
+}
+"""The scores that pictures show: title, and the kinds of scores of a second."""
+
+_MARKERS: Final = {"f": "o", "p": "^", "F": "_"}
+
 Ends = tuple[float, float] | None
 Draws = dict[tuple[str, str, str], NDArray[np.float64]]
 """Replicates [R] of a bootstrap over clips, by name of the system, kind and score."""
@@ -123,19 +132,14 @@ def draw_localisation(systems: Sequence[System], colour: Mapping[str, str]) -> F
     if not shown:
         return None
     figure = Figure(figsize=(8.4, 3.8), layout="constrained")
-    # p does not tell which classes a clip has, so its frame mAP over all clips says nothing.
-    panels = (
-        ("frame_mAP", "frame mAP", {"f": "o", "F": "_"}),
-        ("pointing", "pointing", {"f": "o", "p": "^", "F": "_"}),
-    )
-    for axes, (name, title, markers) in zip(figure.subplots(1, 2), panels, strict=True):
+    for axes, (name, (title, kinds)) in zip(figure.subplots(1, len(LOCATED)), LOCATED.items(), strict=True):
         axes.grid(color="#e4e4e4", linewidth=0.6)
         for system in shown:
             x = float(np.mean(system.values("test", "mAP")))
-            for kind, marker in markers.items():
+            for kind in kinds:
                 if values := system.localisation(kind, name):
                     y = float(np.mean(values))
-                    axes.scatter(x, y, marker=marker, color=colour[system.label], s=34)
+                    axes.scatter(x, y, marker=_MARKERS[kind], color=colour[system.label], s=34)
         axes.set(xlabel="mAP of clips", ylabel=title)
         axes.margins(0.12)
     dots = [Line2D([], [], linestyle="", marker="o", color=colour[system.label]) for system in shown]

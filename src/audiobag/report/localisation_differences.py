@@ -148,7 +148,7 @@ def localisation_forests(found: Sequence[LocalisationDifference], baseline: Syst
                 caption += f" The best {len(rows)} of {len(ordered)} systems."
             drawn = png(draw_forest(rows, what, zero=True), dpi=200)
             plot = interactive.forest(rows, what)
-            pictures.append(Picture(f"forest_{name}", what.capitalize(), caption, drawn, plot=plot))
+            pictures.append(Picture(f"forest_{name}", f"{what[0].upper()}{what[1:]}", caption, drawn, plot=plot))
     return pictures
 
 

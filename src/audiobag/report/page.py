@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from audiobag.pictures.browser import FILES, clips_file
 from audiobag.report.collect import LeftOut
 from audiobag.report.compare import short
 from audiobag.report.formats import NONE, Table
@@ -27,8 +28,8 @@ class Picture:
         caption: explains the figure.
         png: content of the file; None for a picture that the page alone has.
         wide: True if it takes the whole width of the page.
-        plot: the same picture for plotly.js, which the page shows instead.
-        links: title and address of the clips in it that can be heard.
+        plot: the same picture on the page, for plotly.js; None for one of clips.
+        clips: the same clips on the page, for clips.js, see `clip_values`.
     """
 
     name: str
@@ -37,12 +38,7 @@ class Picture:
     png: bytes | None
     wide: bool = False
     plot: Plot | None = None
-    links: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def inline(self) -> str:
-        """The figure as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png or b"").decode()
+    clips: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +57,7 @@ class Content:
         per_class: a row per class: its name, then numbers, None for a number that does not exist.
         notices: warnings about what makes the numbers hard to compare, or is missing.
         left_out: folders that are not in the report.
+        sounds: where the page may load sounds from, see `Listening.server`.
     """
 
     title: str
@@ -74,6 +71,7 @@ class Content:
     per_class: Sequence[Mapping[str, object]]
     notices: Sequence[str]
     left_out: Sequence[LeftOut]
+    sounds: str
 
 
 def page(content: Content) -> str:
@@ -84,11 +82,13 @@ def page(content: Content) -> str:
     environment.filters["place"] = place
     template = (files("audiobag.report") / "page.html.j2").read_text(encoding="utf-8")
     shown = (content.forest, *content.search, *content.pictures)
-    needed = any(picture is not None and picture.plot is not None for picture in shown)
+    plots = any(picture is not None and picture.plot for picture in shown)
+    clips = any(picture is not None and picture.clips for picture in shown)
     return environment.from_string(template).render(
         {field.name: getattr(content, field.name) for field in fields(content)},
         labels={system.name: system.label for system in content.systems},
-        plotly=plotly() if needed else "",
+        plotly=plotly() if plots else "",
+        drawing={name: clips_file(name) if clips else "" for name in FILES},
     )
 
 

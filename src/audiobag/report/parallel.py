@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from audiobag.report.interactive import Plot, rounded
+from audiobag.pictures.browser import rounded
+from audiobag.report.interactive import Plot
 from audiobag.utils.plotting import cut
 
 
@@ -42,7 +43,6 @@ def parallel(columns: Mapping[str, Sequence[str]], values: Sequence[float], what
     notes += [(len(heads) - 1, 0.0, f"{low:.4f}"), (len(heads) - 1, 1.0, f"{high:.4f}")]
     layout = {
         "height": 400,
-        "showlegend": False,
         "hovermode": "closest",
         "margin": {"l": 40, "r": 50, "t": 20, "b": 60},
         "xaxis": {

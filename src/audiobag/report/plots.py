@@ -96,28 +96,55 @@ def gain(system: System, baseline: System, counts: Counts, colour: Mapping[str, 
     return figure
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingCurve:
+    """The mAP on the hold-out over training, over the seeds of a system.
+
+    Attributes:
+        steps: S steps.
+        mean: [S].
+        low: [S], lowest seed.
+        high: [S], highest seed.
+        seeds: number of seeds.
+    """
+
+    steps: list[int]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    seeds: int
+
+
+def training_curve(system: System) -> TrainingCurve | None:
+    """Return the mAP on the hold-out over training; None without a hold-out."""
+    curves = [curve for run in system.runs if (curve := run.directory.curve("val/mAP"))]
+    steps = sorted({step for curve in curves for step in curve})
+    if not steps:
+        return None
+    # The mean over seeds would jump at a step that some seeds have not reached.
+    shared = [s for s in steps if all(s in curve for curve in curves)] or steps
+    values = np.array([[curve.get(s, np.nan) for s in shared] for curve in curves])
+    ends = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    return TrainingCurve(shared, np.nanmean(values, axis=0), *ends, len(curves))
+
+
 def training(systems: Sequence[System], colour: Mapping[str, str]) -> Figure | None:
     """Draw the mAP on the hold-out over training, mean and range over seeds; None without a hold-out."""
     figure, axes = figure_axes(7.2, 3.6)
     for system in systems:
-        curves = [curve for run in system.runs if (curve := run.directory.curve("val/mAP"))]
-        steps = sorted({step for curve in curves for step in curve})
-        if not steps:
+        found = training_curve(system)
+        if found is None:
             continue
-        # The mean over seeds would jump at a step that some seeds have not reached.
-        shared = [s for s in steps if all(s in curve for curve in curves)] or steps
-        values = np.array([[curve.get(s, np.nan) for s in shared] for curve in curves])
-        seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
-        marker = "o" if len(shared) < 25 else None
+        seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
+        marker = "o" if len(found.steps) < 25 else None
         line: dict[str, Any] = {"color": colour[system.label], "linewidth": 1.6, "marker": marker, "markersize": 3}
-        axes.plot(shared, np.nanmean(values, axis=0), label=f"{system.label} ({seeds})", **line)
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        axes.fill_between(shared, low, high, color=colour[system.label], alpha=0.18, linewidth=0)
+        axes.plot(found.steps, found.mean, label=f"{system.label} ({seeds})", **line)
+        axes.fill_between(found.steps, found.low, found.high, color=colour[system.label], alpha=0.18, linewidth=0)
     if not axes.lines:
         return None
     axes.set(xlabel="training step", ylabel="mAP on the hold-out")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.legend(loc="lower right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -132,7 +159,7 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
         label = f"{name}, ECE {c.error:.5f}"
         upper.plot(c.confidence, c.frequency, color=colour[name], marker="o", markersize=4, linewidth=1.4, label=label)
         lower.stairs(np.where(c.pairs > 0, c.pairs, np.nan), edges, color=colour[name], linewidth=1.4)
-    upper.set(ylabel="share that have the class", xlim=(0, 1), ylim=(0, 1))
+    upper.set(ylabel="share of positives", xlim=(0, 1), ylim=(0, 1))
     figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center")
     lower.set(xlabel="predicted probability", ylabel="pairs of clip\nand class", yscale="log")
     lower.yaxis.set_major_locator(LogLocator(numticks=5))

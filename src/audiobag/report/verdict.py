@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 
 from audiobag.pictures.forest import ForestRow
 from audiobag.report.compare import Difference, differences, tied
@@ -20,7 +21,7 @@ def headline(systems: Sequence[System]) -> str:
     Args:
         systems: best first.
     """
-    data = _listed(sorted({s.runs[0].choices.get("data", "") for s in systems} - {""}))
+    data = _listed(sorted({_data(s) for s in systems} - {""}))
     where = f" on {data}" if data else ""
     if len(systems) == 1:
         return f"{systems[0].label or systems[0].name}{where}"
@@ -35,6 +36,13 @@ def headline(systems: Sequence[System]) -> str:
         return f"{len(systems)} systems{where}"
     what = _listed(options)
     return f"{what[0].upper()}{what[1:]}: {len(systems)} systems{where}"
+
+
+def _data(system: System) -> str:
+    """Return a name of the data set; that of its folder for data of the user's own."""
+    chosen = system.runs[0].choices.get("data", "")
+    root = (system.runs[0].config.get("data") or {}).get("root")
+    return PurePath(str(root)).name if chosen == "own" and root else chosen
 
 
 def verdict(systems: Sequence[System], baseline: System, evidence: Mapping[str, Evidence]) -> list[str]:

@@ -33,6 +33,8 @@ from audiobag.report.verdict import forest_rows, headline, verdict
 from audiobag.utils.files import atomic, check_writable, write_text
 from audiobag.utils.values import check_whole
 
+_MOST_NAMES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -80,7 +82,7 @@ def report(
         ValueError: there are no complete runs, no such baseline or class, or `out` cannot be written.
     """
     check_whole("replicates", replicates, 0, " (0 for no bootstrap over clips)")
-    Listening(audio_url)
+    sounds = Listening(audio_url).server
     found, left_out = collect(runs)
     folder = runs[0] / "report" if out is None else out
     check_writable(folder)
@@ -105,7 +107,7 @@ def report(
     clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
     content = Content(
         title=headline(ranked),
-        folders=", ".join(run.resolve().name for run in runs),
+        folders=_listed([run.resolve().name for run in runs]),
         verdict=verdict(ranked, against, evidence),
         forest=forest_picture(forest_rows(ranked, against, compared), against),
         systems=ranked,
@@ -119,6 +121,7 @@ def report(
         per_class=_per_class(ranked, against, counts),
         notices=[*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends],
         left_out=[*left_out, *repeats],
+        sounds=sounds,
     )
     for picture in _drawn(content):
         with atomic(folder / f"{picture.name}.png") as temporary:
@@ -142,6 +145,12 @@ def report(
         tuple(content.notices),
         tuple(content.left_out),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return some names; of many, the first ones."""
+    shown = names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
+    return ", ".join(shown)
 
 
 def _drawn(content: Content) -> list[Picture]:
