@@ -273,6 +273,7 @@ def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes |
         (("optimizer.lr=-1",), "optimizer cannot be built: Invalid learning rate: -1"),
         (("optimizer.lr=high",), "optimizer cannot be built: "),
         (("lr_scheduler=cosine", "+lr_scheduler.steps=3"), "lr_scheduler cannot be built: .* argument 'steps'"),
+        (("lr_scheduler=warmup_cosine",), r"^lr_scheduler\.warmup must be less than lr_scheduler\.steps=\d+, got 100"),
         (("select=best", "data.val_fraction=0"), "cannot be best without a hold-out"),
         (("threads=0",), "threads must be"),
         (("+trainer.fast_dev_run=true",), r"trainer\.fast_dev_run must be false, got true.* use debug=fast"),

@@ -139,13 +139,10 @@ def _refuse_null_options(arguments: list[str]) -> None:
 
 
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
-    """Return an error for the user in place of Hydra's assertion about `group.key=value` where no option is chosen."""
+    """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null."""
     for argument in arguments if isinstance(error, AssertionError) else []:
-        group, dot, _ = argument.partition("=")[0].lstrip("+~").partition(".")
-        if dot and group in config and config[group] is None:
-            return InputError(
-                f"{argument} needs a choice of {group}, which is null: add {group}=...; --help lists them"
-            )
+        if (sentence := messages.below_null(argument, config)) is not None:
+            return InputError(sentence)
     return error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ from audiobag.training.callbacks import (
     RunCheckpoints,
     TaggingScore,
 )
-from audiobag.training.cluster import cluster_environment
+from audiobag.training.cluster import cluster_environment, is_first
 from audiobag.training.continuing import check_continuable
 from audiobag.training.devices import (
     concrete_accelerator,
@@ -142,7 +143,8 @@ def fit(
     check_writable(run.path)
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
-    run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
+    if is_first():
+        run.begin(replace(config, threads=threads))
     augment = _set_up(augment, data)
     seed_everything(seed, verbose=False)
     resumed = newest_whole(run) or (_to_continue(Path(ckpt_path)) if ckpt_path else None)
