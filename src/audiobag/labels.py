@@ -1,16 +1,20 @@
-"""The names of classes, and a sparse table of the labels of clips."""
+"""The names of classes, their ontology, and a sparse table of the labels of clips."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from audiobag.utils.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,25 @@ def audioset_classes() -> ClassList:
     text = (files("audiobag") / "assets" / "class_labels_indices.csv").read_text(encoding="utf-8")
     rows = sorted(csv.DictReader(text.splitlines()), key=lambda row: int(row["index"]))
     return ClassList(tuple(r["display_name"] for r in rows), tuple(r["mid"] for r in rows))
+
+
+def read_ontology(path: Path, name: str = "ontology") -> dict[str, list[str]]:
+    """Return the ids of the children of each entry of an ontology.
+
+    Args:
+        path: a file like AudioSet's `ontology.json`: a list of entries with `id` and `child_ids`.
+        name: name of the argument, for the message.
+
+    Raises:
+        ValueError: the file is not an ontology.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
+    except OSError as error:
+        raise InputError(f"{name} must be a file, got {path} ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{name} {path} is not a list of id and child_ids ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True, slots=True)

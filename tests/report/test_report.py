@@ -204,6 +204,12 @@ def test_wrong_arguments_are_refused(sweep: Path, options: dict[str, object], se
     assert not (sweep / "report").exists()
 
 
+def test_a_report_replaces_no_files_of_a_run(sweep: Path) -> None:
+    run = next(sweep.glob("*/metrics.json")).parent
+    with pytest.raises(ValueError, match=r"^out must not be the folder of a run"):
+        report([sweep], run)
+
+
 class Predicted:
     """Stands in for a trained model: it predicts random numbers."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from audiobag.augment.base import Augmentation, TrainingClips
 from audiobag.bags import Bags
+from audiobag.labels import read_ontology
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number
 
@@ -161,10 +161,7 @@ def ancestors(path: Path, mids: Sequence[str]) -> list[tuple[int, int]]:
     Raises:
         ValueError: the file is not an ontology of the classes.
     """
-    try:
-        children = {e["id"]: list(e["child_ids"]) for e in json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"path {path} is not a list of id and child_ids ({type(error).__name__}: {error})") from error
+    children = read_ontology(path, "path")
     if unknown := [mid for mid in mids if mid not in children]:
         raise InputError(f"path {path} lacks {len(unknown)} of the {len(mids)} classes, the first is {unknown[0]!r}")
     number = {mid: k for k, mid in enumerate(mids)}

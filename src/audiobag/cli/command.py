@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first
-from audiobag.cli.options import options_of
+from audiobag.cli.options import names_of, options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
 from audiobag.sweep.child import PARENT, die_with_parent
@@ -97,6 +97,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         try:
             with _hydra_raises():
                 _refuse_null_options(arguments)
+                _refuse_flags(root, arguments)
                 overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
                     help.show(root, overrides)
@@ -136,6 +137,14 @@ def _refuse_null_options(arguments: list[str]) -> None:
                 f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave"
                 f" {group}= out"
             )
+
+
+def _refuse_flags(root: str, arguments: list[str]) -> None:
+    """Refuse `--key=value` and `--key value`."""
+    for argument in arguments:
+        key, _, value = argument.lstrip("-").partition("=")
+        if argument.startswith("--") and key.split(".")[0] in names_of(root):
+            raise InputError(f"{argument} is not a flag: options have no dashes, so write {key}={value or '...'}")
 
 
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:

@@ -38,6 +38,9 @@ _PLUGINS = {
 }
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
+_IN_ROOT = re.compile(r"^In '\w+': ")
+_NOT_LOADED = re.compile(r"Could not load '([^']+)'\.?")
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '((.+?)=(.*))'")
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:.*\}")
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
@@ -68,11 +71,15 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if _is_full(cause):
             return "no space is left to write to: free some, or choose another path, and give the same command again"
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return _unreadable(error, config)
     if isinstance(error, HydraException):
         if (missing := _missing_extra(str(error))) is not None:
             return missing
-        return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
+        if values := _AMBIGUOUS.match(str(error)):
+            listed = f"{values[2]}=[{values[3]}]"
+            return f"{values[1]} has several values: write {listed} for a list, or add -m for one job each"
+        text = _IN_ROOT.sub("", " ".join(str(error).partition("Config search path")[0].split()))
+        return _renamed(_NOT_LOADED.sub(r"Could not find '\1': --help lists the options", text))
     return None
 
 
@@ -184,12 +191,14 @@ def _is_full(error: BaseException) -> bool:
     return known or any(os.strerror(number) in str(error) for number in _FULL)
 
 
-def _unreadable(error: OverrideParseException) -> str:
+def _unreadable(error: OverrideParseException, config: Mapping[str, Any]) -> str:
     """Return the sentence for an override that Hydra's grammar does not allow, with the same override in quotes."""
     override = error.override
     key, equals, value = override.partition("=")
     if not equals:
-        return f"{override} is not an option: expected key=value; --help lists the keys"
+        given = next((key for key in ("checkpoint", "source") if key in config and Path(override).exists()), None)
+        hint = "--help lists the keys" if given is None else f"write {given}={override}"
+        return f"{override} is not an option: expected key=value; {hint}"
     if not _KEY.fullmatch(key):
         return f"{key} is not a key that anything reads: --help lists the keys"
     reason = " ".join(str(error.message).partition("See https://")[0].split())
@@ -221,6 +230,8 @@ def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
     key = error.full_key
     if not key:
         return _renamed(first)
+    if first.startswith("Cannot convert 'list'"):
+        return f"{key} must be one value, got the list {first.partition(': ')[2][1:-1]}"
     return _missing(str(key), config) if "not in" in first else f"{key}: {first}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiobag.labels import read_ontology
 from audiobag.metrics.functional import at_positives
 from audiobag.utils.errors import InputError
 
@@ -31,7 +31,7 @@ def class_distances(ontology: Path, class_ids: Sequence[str]) -> NDArray[np.int1
     from scipy.sparse import coo_array  # takes a tenth of a second to import
     from scipy.sparse.csgraph import shortest_path
 
-    entries = _children(ontology)
+    entries = read_ontology(ontology)
     place = {name: i for i, name in enumerate(dict.fromkeys([*entries, *(c for cs in entries.values() for c in cs)]))}
     if unknown := [name for name in class_ids if name not in place]:
         raise InputError(f"ontology {ontology} lacks {len(unknown)} of the classes, the first is {unknown[0]!r}")
@@ -59,7 +59,7 @@ def nearest_classes(ontology: Path, class_ids: Sequence[str]) -> dict[str, tuple
         ValueError: the file is not such an ontology.
     """
     parents: dict[str, list[str]] = {}
-    for name, children in _children(ontology).items():
+    for name, children in read_ontology(ontology).items():
         parents.setdefault(name, [])
         for child in children:
             parents.setdefault(child, []).append(name)
@@ -73,15 +73,6 @@ def nearest_classes(ontology: Path, class_ids: Sequence[str]) -> dict[str, tuple
         if level:
             found[name] = tuple(sorted(index[one] for one in level if one in index))
     return found
-
-
-def _children(ontology: Path) -> dict[str, list[str]]:
-    """Return the ids of the children of each entry of an ontology."""
-    try:
-        content = json.loads(ontology.read_text(encoding="utf-8"))
-        return {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"ontology {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
 
 
 def ontology_average_precision(

@@ -78,16 +78,17 @@ class RunDirectory:
         training = (metrics or {}).get("train")
         steps = training.get("steps") if isinstance(training, dict) else None
         if not isinstance(steps, int):
-            raise InputError(f"{self.path} is not a complete training run: give a checkpoint, such as {self.example()}")
+            raise InputError(f"{self.path} is not a complete training run: {self.instead()}")
         best = self.config().config.get("select") == "best"
         path = self.best_checkpoint if best else self.step_checkpoint(steps)
         if not path.is_file():
             raise InputError(f"no checkpoint at {path}, which holds the weights that were scored")
         return path
 
-    def example(self) -> Path:
-        """Return the newest checkpoint of the run, or where one would be, for messages."""
-        return next(iter(self.resumable()), self.step_checkpoint(300))
+    def instead(self) -> str:
+        """Return what to give in place of a run that is not complete, for messages."""
+        newest = next(iter(self.resumable()), None)
+        return "give another one" if newest is None else f"give a checkpoint, such as {newest}"
 
     @property
     def progress(self) -> Path:
@@ -132,6 +133,15 @@ class RunDirectory:
         """
         if self.begun or presence.at_work_elsewhere(self.path):
             check_same(self.path, config)
+
+    def check_not_trained(self) -> None:
+        """Check that no training run is here, whose scores other ones would replace.
+
+        Raises:
+            ValueError: a training run is here.
+        """
+        if self.checkpoints.is_dir() or "train" in (self.metrics() or {}):
+            raise InputError(f"{self.path} holds a training run, whose files would be replaced: choose another folder")
 
     def finished(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the metrics of a complete run, so that it need not run again; None if it is not complete.

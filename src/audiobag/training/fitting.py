@@ -136,6 +136,12 @@ def fit(
     check_choice("select", select, ("last", "best"))
     if select == "best" and not data.holds_out:
         raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
+    steps, interval = options.get("max_steps"), options["val_check_interval"]
+    if select == "best" and steps is not None and steps < interval:
+        raise InputError(
+            f"val_check_interval must be at most max_steps={steps} if select is best, got {interval}: validate more"
+            " often, or train for longer"
+        )
     run = RunDirectory(Path(out))
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
@@ -204,7 +210,9 @@ def _to_continue(path: Path) -> Path:
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    checkpoint = (newest_whole(RunDirectory(path)) if path.is_dir() else path) or RunDirectory(path).example()
+    checkpoint = newest_whole(RunDirectory(path)) if path.is_dir() else path
+    if checkpoint is None:
+        raise InputError(f"ckpt_path must be a checkpoint, or the folder of a run that has one, got {path}")
     load_checkpoint(checkpoint)
     return checkpoint
 
