@@ -80,15 +80,13 @@ class TestOntologyParents(AugmentSuite):
 
     def test_unknown_classes_and_other_files_are_refused(self, tmp_path: Path) -> None:
         other = TrainingClips(self.clips().video_id, self.clips().labels, ("/m/a", "/m/b", "/m/z"))
-        with pytest.raises(ValueError, match=r"path missing\.json is not a file: AudioSet's is ontology\.json in "):
-            OntologyParents("missing.json").setup(other)
         with pytest.raises(ValueError, match=r"path .*ontology\.json lacks 1 of the 3 classes, the first is '/m/z'"):
             OntologyParents(ONTOLOGY).setup(other)
         for content in ("{}", "[{}]", "no"):
             (tmp_path / "other.json").write_text(content if content != "{}" else '{"a": 1}')
             with pytest.raises(ValueError, match=r"path .*other\.json is not a list of id and child_ids"):
                 OntologyParents(tmp_path / "other.json").setup(self.clips())
-        with pytest.raises(ValueError, match=r"path .*absent\.json is not"):
+        with pytest.raises(ValueError, match=r"path must be a file .*absent\.json \(No such file"):
             OntologyParents(tmp_path / "absent.json").setup(self.clips())
 
 

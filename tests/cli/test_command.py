@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from audiobag.cli import command
 from audiobag.cli.command import Invocation
-from audiobag.cli.messages import message
+from audiobag.cli.messages import component_error, message, with_key
 from audiobag.runs import OtherConfigurationError
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import locked
@@ -122,7 +122,8 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["-m", "pooling=average,nope"], "Could not find 'pooling/nope'"),
         (
             ["-m", "embedding.depht=1,2"],
-            "embedding.depht is not a key that anything reads: did you mean",
+            "embedding.depht is not a key that anything reads (+embedding.depht=... adds an argument that is not"
+            " listed): did you mean embedding.depth?",
         ),
         (["data.root=daten/ä"], """quotes, 'data.root="daten/ä"'\n"""),
         (["data.root=a(b)"], """Unknown function 'a' Available: bool"""),
@@ -134,10 +135,25 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["data.root=~/x"], 'so write data.root="$HOME/x"\n'),
         (["ä=3"], "ä is not a key that anything reads"),
         (["embedding.width=${oc.decode:${oc.env:W}}"], """quotes, 'embedding.width="${oc.decode:${oc.env:W}}"'\n"""),
-        (["optimizer.wd=1"], "; to add an argument that is not listed, write +optimizer.wd=...\n"),
+        (["optimizer.wd=1"], "reads (+optimizer.wd=... adds an argument that is not listed): optimizer has lr"),
+        (["embeding.width=1"], "embeding is not a key that anything reads: did you mean embedding?\n"),
+        (["batch_size=1"], "batch_size is not a key that anything reads: did you mean data.batch_size?\n"),
+        (["+paths.x=1"], "paths.x is not a key that anything reads: paths has data, run\n"),
+        (["paths.output=x"], "paths.output is not a key that anything reads: paths has data, run\n"),
+        (["schedule.frist=1"], "schedule.frist is not a key that anything reads: did you mean schedule.first?\n"),
+        (["callbacks.x=1"], "callbacks.x is not a key that anything reads: callbacks has score, checkpoints, "),
+        (["augment.mixup.alpha=1"], "augment.mixup needs augment=mixup: add it, or augment=[...,mixup] beside others"),
+        (["callbacks.averaging.first=1"], "callbacks.averaging needs callbacks=averaging: add it, or"),
+        (["lr_scheduler.warmup=1"], "lr_scheduler.warmup needs another choice of lr_scheduler, which has no argu"),
+        (["-m", "hydra.sweeper.params.x=1"], "needs a value of hydra.sweeper.params, which is null: set it as a"),
+        (["-m", "+hydra.launcher.job=1"], "hydra.launcher.job is not a key that anything reads: did you mean"),
         (["+optimizer.eps=inf"], "audiobag: optimizer.eps must be finite, got inf: null stands for no limit"),
         (["+optimizer.betas=[0.9,nan]"], "audiobag: optimizer.betas must be finite, got nan: null"),
         (["-m", "+optimizer.eps=1,inf"], "audiobag: optimizer.eps must be finite, got inf: null"),
+        (["pooling=max,average"], "pooling=max,average has several values: write pooling=[max,average] for a list, or"),
+        (["augment=[mixup,nope]"], "audiobag: Could not find 'augment/nope': --help lists the options\n"),
+        (["--seed=3"], "--seed=3 is not a flag: options have no dashes, so write seed=3\n"),
+        (["--embedding.width", "3"], "--embedding.width is not a flag: options have no dashes, so write embedding.w"),
         (["foo"], "foo is not an option: expected key=value; --help lists the keys"),
         (["logger=null"], "audiobag: logger=null; expected an option of that group"),
         (["-m", "+hydra/launcher=pool,null"], "leave hydra/launcher= out"),
@@ -198,7 +214,7 @@ def test_an_extra_that_is_missing_is_named(
     ("command", "arguments", "said"),
     [
         ("prepare", ["source=3"], "there is no 3"),
-        ("prepare", ["source=[a]"], "source: Cannot convert 'list' to string"),
+        ("prepare", ["source=[a]"], "source must be one value, got the list ['a']"),
         ("evaluate", ["checkpoint=3"], "no checkpoint at 3"),
         ("evaluate", [], "checkpoint has no value and needs one"),
         (
@@ -207,6 +223,9 @@ def test_an_extra_that_is_missing_is_named(
             "data.root=b needs a choice of data, which is null: add data=...",
         ),
         ("predict", ["checkpoint=a.ckpt", "source=3"], "no checkpoint at a.ckpt"),
+        ("predict", ["checkpoint=[a,b]", "source=c"], "checkpoint must be one value, got the list ['a', 'b']\n"),
+        ("evaluate", ["checkpoint="], "checkpoint has no value and needs one"),
+        ("export", ["."], ". is not an option: expected key=value; write checkpoint=.\n"),
         ("predict", ["checkpoint=a", "source=b", "top_k=x"], "top_k: Value 'x' of type 'str'"),
         ("predict", ["checkpoint=a", "source=b", "format=mp3"], "format: Invalid value 'mp3', expected one of"),
         ("report", ["runs=3"], "no folder at 3:"),
@@ -232,6 +251,23 @@ def test_each_command_refuses_unusable_options_in_a_sentence(
     shown = capfd.readouterr().err
     assert f"audiobag: {said}" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [({"depth": 2, "wd": 1}, "pooling.wd"), ({"measure": {"wd": 1}}, "pooling.measure.wd"), ({}, "pooling.wd")],
+)
+def test_an_argument_that_a_component_does_not_take_is_named_with_its_key(config: dict[str, Any], key: str) -> None:
+    error = wrapped(TypeError("Max.__init__() got an unexpected keyword argument 'wd'"))
+    assert str(component_error("pooling", config, error)).startswith(f"{key} is not an argument of Max: ")
+
+
+def test_the_arguments_in_a_sentence_are_named_by_the_keys_to_set() -> None:
+    config = {"lr_scheduler": {"warmup": 100, "steps": "${trainer.max_steps}", "floor": 0}, "trainer": {"max_steps": 9}}
+    said = with_key("warmup must be less than steps=9, got 100: floor=0 or other=3", config)
+    assert said == (
+        "lr_scheduler.warmup must be less than trainer.max_steps=9, got 100: lr_scheduler.floor=0 or other=3"
+    )
 
 
 @pytest.mark.parametrize("value", ["daten/ä", "~x", "a(b)", "a=b", "a b", "it's", 'say "x"', "a,b", "C:\\x\\"])

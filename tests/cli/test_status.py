@@ -40,6 +40,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_states(folder: Path) -> None:
+    for name in ("config.json", "class_names.json"):  # an export, which is not a run
+        write_text(folder / "export" / name, "{}")
     found = {one.path.name: one for one in statuses([folder, folder / "done"])}
     states = {name: one.state.value for name, one in found.items()}
     assert states == {name: "failed" if name == "killed" else name for name in states}

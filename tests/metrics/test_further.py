@@ -65,8 +65,8 @@ def test_distances_are_the_links_between_classes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^ontology .* has no path from a to c"):
         class_distances(apart, ["a", "c"])
     (tmp_path / "other.json").write_text('{"a": 1}')
-    for other, wrong in (("other.json", "a list of id and child_ids"), ("missing.json", "a file: AudioSet's is")):
-        with pytest.raises(ValueError, match=rf"^ontology .* is not {wrong}"):
+    for other, wrong in (("other.json", ".* is not a list of id"), ("missing.json", "must be a file")):
+        with pytest.raises(ValueError, match=rf"^ontology {wrong}"):
             class_distances(tmp_path / other, ["a"])
 
 

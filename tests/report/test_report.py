@@ -209,6 +209,12 @@ def test_wrong_arguments_are_refused(sweep: Path, options: dict[str, object], se
     assert not (sweep / "report").exists()
 
 
+def test_a_report_replaces_no_files_of_a_run(sweep: Path) -> None:
+    run = next(sweep.glob("*/metrics.json")).parent
+    with pytest.raises(ValueError, match=r"^out must not be the folder of a run"):
+        report([sweep], run)
+
+
 def load(path: Path) -> Predicted:
     assert path.name == "step-00000010.ckpt"
     return Predicted()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,8 @@ def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin(record)
     assert run.config() == record
+    assert run.threads() is None  # it has not trained yet
+    run.write_metrics({"status": "done"})
     assert run.threads() == 3
     assert json.loads((tmp_path / "config.json").read_text())["config_hash"] == record.hash
 
@@ -99,9 +104,67 @@ def test_differences_name_key_and_both_values() -> None:
     assert differences(CONFIG, CONFIG) == []
 
 
+def test_a_component_of_another_class_is_one_difference() -> None:
+    fusion = {"_target_": "a.Fusion", "hidden": 3, "measure": {"_target_": "a.Max"}}
+    before = {"sampler": {"_target_": "a.Uniform"}, "data": {"sampler": {"_target_": "a.Uniform"}, "seed": 3}}
+    now = {"sampler": {"_target_": "a.Balanced"}, "data": {"sampler": {"_target_": "a.Balanced"}, "seed": 4}}
+    changes = {
+        "lr_scheduler": ({}, {"_target_": "a.Cosine", "steps": 3}),
+        "augment": ({}, {"mixup": {"_target_": "a.Mixup", "alpha": 1}}),
+        "averaging": (None, {"first": 3}),
+        "pooling": (fusion, {**fusion, "measure": {"_target_": "a.Mean", "p": 2}}),
+    }
+    both = ({**old, **{key: change[i] for key, change in changes.items()}} for i, old in enumerate((before, now)))
+    assert differences(*both) == [
+        "sampler was Uniform, is Balanced",
+        "data.seed was 3, is 4",
+        "lr_scheduler was not set, is Cosine",
+        'averaging was null, is {"first": 3}',
+        "pooling.measure was Max, is Mean",
+        "augment.mixup was not set, is Mixup",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trace", "begun"),
+    [
+        ("train.log", False),
+        ("job.yaml", False),
+        ("csv/version_0/hparams.yaml", False),
+        ("checkpoints/step-00000003.ckpt", True),
+        ("csv/version_0/metrics.csv", True),
+        ("before/step-00000003/config.json", True),
+    ],
+)
+def test_a_folder_in_which_nothing_was_trained_takes_another_configuration(
+    tmp_path: Path, trace: str, begun: bool
+) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin(RunConfig(CONFIG))
+    run.note_tracked("wandb", {"id": "x"})
+    (tmp_path / trace).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / trace).touch()
+    with pytest.raises(OtherConfigurationError) if begun else nullcontext():
+        run.begin(RunConfig({**CONFIG, "seed": 2}))
+    assert run.config().config["seed"] == (0 if begun else 2)
+    assert bool(run.tracked("wandb")) is begun  # the failed run of a tracker is not continued
+
+
+def test_a_folder_in_which_another_process_works_takes_no_other_configuration(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin(RunConfig(CONFIG))
+    progress = {"stage": "starting", "host": socket.gethostname(), "pid": os.getppid()}
+    run.progress.write_text(json.dumps(progress))
+    with pytest.raises(OtherConfigurationError, match="seed was 0, is 2"):
+        run.begin(RunConfig({**CONFIG, "seed": 2}))
+    run.progress.write_text(json.dumps({**progress, "pid": os.getpid()}))
+    run.begin(RunConfig({**CONFIG, "seed": 2}))
+
+
 def test_another_configuration_is_refused_with_its_differences(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin(RunConfig(CONFIG))
+    run.write_metrics({"status": "done"})
     run.begin(RunConfig({**CONFIG, "threads": 9}))
     with pytest.raises(OtherConfigurationError, match=r"another configuration: seed was 0, is 2$"):
         run.begin(RunConfig({**CONFIG, "seed": 2}))

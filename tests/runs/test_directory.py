@@ -119,3 +119,7 @@ def test_an_unfinished_run_names_a_checkpoint_to_give_instead(tmp_path: Path) ->
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(ValueError, match=r"not a complete training run: .*step-00000008\.ckpt"):
         resolve_checkpoint(run.path)
+    (run.checkpoints / "step-00000008.ckpt").unlink()
+    (run.checkpoints / "step-00000004.ckpt").unlink()
+    with pytest.raises(ValueError, match=r"not a complete training run: give another one$"):
+        resolve_checkpoint(run.path)

@@ -53,6 +53,18 @@ def test_a_run_whose_schedule_depends_on_its_length_is_refused(data: Path, tmp_p
     assert (RunDirectory(tmp_path).metrics() or {})["train"]["steps"] == 8
 
 
+def test_a_run_that_failed_before_its_first_step_leaves_its_folder_to_another(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="warmup must be less than"):
+        trained(data, tmp_path, "lr_scheduler=warmup_cosine", "lr_scheduler.warmup=8")
+    with pytest.raises(InputError, match="warmup must be less than"):  # max_steps alone has grown, and steps follows it
+        trained(data, tmp_path, "lr_scheduler=warmup_cosine", "lr_scheduler.warmup=9", "trainer.max_steps=9")
+    metrics = trained(
+        data, tmp_path, "lr_scheduler=warmup_cosine", "lr_scheduler.warmup=9", "trainer.max_steps=10"
+    ).metrics
+    assert metrics["train"]["steps"] == 10
+    assert not (tmp_path / "before").exists()
+
+
 @pytest.mark.parametrize("change", ["trainer.max_steps=7", "optimizer.lr=0.01"])
 def test_any_other_change_is_refused(data: Path, tmp_path: Path, change: str) -> None:
     trained(data, tmp_path)
@@ -67,6 +79,8 @@ def test_other_ranks_wait_until_the_first_one_has_lengthened(tmp_path: Path) -> 
 
     run = RunDirectory(tmp_path)
     run.begin(config(8))
+    run.checkpoints.mkdir()
+    run.step_checkpoint(4).touch()
     second = Thread(target=lengthen_here, args=(run, config(12)), kwargs={"first": False})
     second.start()
     second.join(0.3)

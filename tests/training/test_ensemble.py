@@ -119,6 +119,8 @@ def test_members_that_do_not_fit_are_refused_by_name(sweep: Path, tmp_path: Path
         evaluate_ensemble([], tmp_path / "out")
     with pytest.raises(ValueError, match=r"other is not a complete training run"):
         evaluate_ensemble([tmp_path / "other"], tmp_path / "out")
+    with pytest.raises(ValueError, match=r"max holds a training run, whose files would be replaced"):
+        evaluate_ensemble([sweep / "max", sweep / "softmax"], sweep / "max")
     assert not (tmp_path / "out").exists()
 
 

@@ -273,6 +273,17 @@ def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes |
         (("optimizer.lr=-1",), "optimizer cannot be built: Invalid learning rate: -1"),
         (("optimizer.lr=high",), "optimizer cannot be built: "),
         (("lr_scheduler=cosine", "+lr_scheduler.steps=3"), "lr_scheduler cannot be built: .* argument 'steps'"),
+        (("lr_scheduler=warmup_cosine",), r"^lr_scheduler\.warmup must be less than lr_scheduler\.steps=\d+, got 100"),
+        (
+            ("select=best", "trainer.val_check_interval=100"),
+            r"^trainer\.val_check_interval must be at most trainer\.max_steps=\d+ if select is best, got 100",
+        ),
+        (
+            ("callbacks=[default,swa]", "callbacks.swa.first=99"),
+            "averaged from step 99 on, after the last",
+        ),
+        (("callbacks=[default,ema,swa]", "callbacks.swa.first=1"), "in one way: choose ema or swa"),
+        (("ckpt_path=.",), r"^ckpt_path must be a checkpoint, or the folder of a run that has one, got \.$"),
         (("select=best", "data.val_fraction=0"), "cannot be best without a hold-out"),
         (("threads=0",), "threads must be"),
         (("+trainer.fast_dev_run=true",), r"trainer\.fast_dev_run must be false, got true.* use debug=fast"),

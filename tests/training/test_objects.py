@@ -136,6 +136,8 @@ def test_early_stopping_scores_weights_that_a_checkpoint_holds(data: Path, tmp_p
     assert steps < 50
     assert RunDirectory(run.path).scored_checkpoint() == RunDirectory(run.path).step_checkpoint(steps)
     assert evaluate(run.path, tmp_path / "again")["test"] == run.metrics["test"]
+    with pytest.raises(ValueError, match=r"run holds a training run, whose files would be replaced"):
+        evaluate(run.path, run.path)
 
 
 def test_a_time_limit_ends_training_with_a_checkpoint(data: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lightning import Trainer, seed_everything
 from omegaconf import OmegaConf
 
 from audiobag.cli.members import members
-from audiobag.cli.messages import component_error, unknown_key
+from audiobag.cli.messages import check_accepted, component_error
 from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule
@@ -133,7 +133,7 @@ def build(key: str, config: Any, **arguments: Any) -> Any:
     try:
         return instantiate(config, **arguments)
     except InstantiationException as error:
-        raise component_error(key, error) from error
+        raise component_error(key, config, error) from error
 
 
 def _built(group: str, configs: dict[str, Any]) -> list[Any]:
@@ -147,12 +147,10 @@ def _trainer(config: dict[str, Any], function: Callable[..., Any]) -> dict[str, 
         ValueError: an option is none of the Trainer's, or one that the function has for itself.
     """
     made = build("trainer", config, _partial_=True)
-    accepted = signature(made.func).parameters
     for name in made.keywords:
         if name in signature(function).parameters and name not in REFUSED:
             raise InputError(f"trainer.{name} is not an option of the Trainer: did you mean {name}?")
-        if name not in accepted and not any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
-            raise InputError(unknown_key(f"trainer.{name}", [f"trainer.{known}" for known in accepted]))
+    check_accepted("trainer", made.keywords, made.func)
     # Hydra leaves lists and mappings in its own containers.
     given = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in made.keywords.items()}
     check_trainer_options(given)

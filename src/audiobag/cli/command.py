@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first, quote_paths
-from audiobag.cli.options import options_of
+from audiobag.cli.options import names_of, options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
 from audiobag.sweep.child import PARENT, die_with_parent
@@ -97,6 +97,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         try:
             with _hydra_raises():
                 _refuse_null_options(arguments)
+                _refuse_flags(root, arguments)
                 overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
                     help.show(root, overrides)
@@ -138,14 +139,19 @@ def _refuse_null_options(arguments: list[str]) -> None:
             )
 
 
+def _refuse_flags(root: str, arguments: list[str]) -> None:
+    """Refuse `--key=value` and `--key value`."""
+    for argument in arguments:
+        key, _, value = argument.lstrip("-").partition("=")
+        if argument.startswith("--") and key.split(".")[0] in names_of(root):
+            raise InputError(f"{argument} is not a flag: options have no dashes, so write {key}={value or '...'}")
+
+
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
-    """Return an error for the user in place of Hydra's assertion about `group.key=value` where no option is chosen."""
+    """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null."""
     for argument in arguments if isinstance(error, AssertionError) else []:
-        group, dot, _ = argument.partition("=")[0].lstrip("+~").partition(".")
-        if dot and group in config and config[group] is None:
-            return InputError(
-                f"{argument} needs a choice of {group}, which is null: add {group}=...; --help lists them"
-            )
+        if (sentence := messages.below_null(argument, config)) is not None:
+            return InputError(sentence)
     return error
 
 

@@ -20,8 +20,8 @@ def members(checkpoint: Any, runs: Any) -> list[str | Path]:
     Raises:
         ValueError: nothing is named, or `runs` has no complete run.
     """
-    named: list[str | Path] = [str(path) for path in listed(checkpoint)]
-    folders = [Path(str(folder)) for folder in listed(runs)]
+    named: list[str | Path] = [str(path) for path in listed(checkpoint) if path != ""]
+    folders = [Path(str(folder)) for folder in listed(runs) if folder != ""]
     if not named and not folders:
         raise InputError("checkpoint has no value and needs one: add checkpoint=...; --help says what it takes")
     return [*named, *(training_runs(folders) if folders else [])]

@@ -7,7 +7,9 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from audiobag.runs import OtherConfigurationError
 from audiobag.utils.configs import flatten, quoted
 from audiobag.utils.errors import InputError, causes
 
+_LISTED = 12  # keys of a group in a message, at most
 # What the operating system says of a path that the user has to change.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_GROUPS = files("audiobag.conf")
 _RENAMED = {"scheduler": "lr_scheduler"}
 # Options of Hydra's plugins, the package of each, and what installs it.
 _PLUGINS = {
@@ -34,8 +38,13 @@ _PLUGINS = {
 }
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
+_IN_ROOT = re.compile(r"^In '\w+': ")
+_NOT_LOADED = re.compile(r"Could not load '([^']+)'\.?")
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '((.+?)=(.*))'")
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:.*\}")
+_UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+_OTHER = re.compile(r"(?<![.\w])(\w+)=")
 _ARGUMENT = re.compile(r"(\w+) (?:must|needs|has|cannot|reaches)\b")
 
 
@@ -62,11 +71,15 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if _is_full(cause):
             return "no space is left to write to: free some, or choose another path, and give the same command again"
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return _unreadable(error, config)
     if isinstance(error, HydraException):
         if (missing := _missing_extra(str(error))) is not None:
             return missing
-        return _renamed(" ".join(str(error).partition("Config search path")[0].split()))
+        if values := _AMBIGUOUS.match(str(error)):
+            listed = f"{values[2]}=[{values[3]}]"
+            return f"{values[1]} has several values: write {listed} for a list, or add -m for one job each"
+        text = _IN_ROOT.sub("", " ".join(str(error).partition("Config search path")[0].split()))
+        return _renamed(_NOT_LOADED.sub(r"Could not find '\1': --help lists the options", text))
     return None
 
 
@@ -79,11 +92,12 @@ def _missing_extra(text: str) -> str | None:
     return None
 
 
-def component_error(key: str, error: InstantiationException) -> InputError:
+def component_error(key: str, config: Any, error: InstantiationException) -> InputError:
     """Return what is wrong with a component: its constructor's own words, with the component's key.
 
     Args:
         key: of the component in the configuration, such as `embedding`.
+        config: of the component.
         error: what Hydra raised when it built the component.
     """
     inner = _FULL_KEY.search(str(error))
@@ -93,13 +107,18 @@ def component_error(key: str, error: InstantiationException) -> InputError:
     text = " ".join(str(cause).split())
     if _ARGUMENT.match(text):
         return InputError(f"{path}.{text}")
+    if unexpected := _UNEXPECTED.search(text):
+        keys = [one for one in flatten(config) if one.rpartition(".")[2] == unexpected[2]]
+        argument = f"{key}.{keys[0]}" if len(keys) == 1 else f"{path}.{unexpected[2]}"
+        return InputError(f"{argument} is not an argument of {unexpected[1]}: --help lists the usual ones")
     return InputError(text if isinstance(cause, InputError) else f"{path}: {text}")
 
 
 def with_key(text: str, config: Mapping[str, Any]) -> str:
     """Return a message that starts with the name of an argument with the whole key of that argument instead.
 
-    Only where exactly one key of the configuration ends in that name.
+    Only where exactly one key of the configuration ends in that name. Other arguments of the same component, written
+    `name=value`, are replaced by their keys too, or by the keys that they refer to.
     """
     for key, attribute in KEYWORDS.items():
         if key in config:
@@ -107,23 +126,63 @@ def with_key(text: str, config: Mapping[str, Any]) -> str:
     argument = _ARGUMENT.match(text)
     if argument is None or argument[1] in config:
         return text
-    keys = [key for key in flatten(config) if key.rpartition(".")[2] == argument[1]]
-    return text.replace(argument[1], keys[0], 1) if len(keys) == 1 else text
+    values = flatten(config)
+    keys = [key for key in values if key.rpartition(".")[2] == argument[1]]
+    if len(keys) != 1:
+        return text
+    parent = keys[0].removesuffix(argument[1])
+
+    def whole(other: re.Match[str]) -> str:
+        key = f"{parent}{other[1]}"
+        reference = _REFERENCE.fullmatch(str(values.get(key)))
+        return f"{reference[1] if reference else key if key in values else other[1]}="
+
+    return keys[0] + _OTHER.sub(whole, text.removeprefix(argument[1]))
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
+def unknown_key(key: str, known: Iterable[str], *, addable: bool = False) -> str:
     """Return the sentence for a key that nothing reads.
 
     Args:
         key: dotted.
         known: the keys that there are, dotted.
+        addable: whether `+key=...` would be read, as an argument that a component's YAML does not list.
     """
     top, dot, rest = key.partition(".")
     if top in _RENAMED:
         return f"{key} is not a key: {top} is now {_RENAMED[top]}, so write {_RENAMED[top]}{dot}{rest}"
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
-    return f"{key} is not a key that anything reads: {hint}"
+    meant = _meant(key, [one for one in known if one != key])
+    added = f" (+{key}=... adds an argument that is not listed)" if addable else ""
+    return f"{key} is not a key that anything reads{added}: {meant or '--help lists the keys'}"
+
+
+def check_accepted(group: str, names: Iterable[str], function: Callable[..., Any]) -> None:
+    """Check that a function takes the keys of a group as arguments.
+
+    Raises:
+        ValueError: it has no such argument.
+    """
+    accepted = signature(function).parameters
+    for name in names:
+        if name not in accepted and not any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
+            raise InputError(unknown_key(f"{group}.{name}", [f"{group}.{known}" for known in accepted]))
+
+
+def _meant(key: str, known: Sequence[str]) -> str | None:
+    """Return which of the known keys may have been meant by a key that is not one of them."""
+    parent, _, name = key.rpartition(".")
+    prefix = f"{parent}." if parent else ""
+    below = dict.fromkeys(one.removeprefix(prefix).partition(".")[0] for one in known if one.startswith(prefix))
+    names = [one for one in below if not one.startswith("_")]
+    same = [one for one in known if one.rpartition(".")[2] == name]
+    if close := difflib.get_close_matches(name, names, n=1):
+        return f"did you mean {prefix}{close[0]}?"
+    if len(same) == 1:
+        return f"did you mean {same[0]}?"
+    if parent and 0 < len(names) <= _LISTED:
+        return f"{parent} has {', '.join(names)}"
+    close = [] if names and parent else difflib.get_close_matches(key, [one for one in known if "._" not in one], n=1)
+    return f"did you mean {close[0]}?" if close else None
 
 
 def _is_full(error: BaseException) -> bool:
@@ -132,12 +191,14 @@ def _is_full(error: BaseException) -> bool:
     return known or any(os.strerror(number) in str(error) for number in _FULL)
 
 
-def _unreadable(error: OverrideParseException) -> str:
+def _unreadable(error: OverrideParseException, config: Mapping[str, Any]) -> str:
     """Return the sentence for an override that Hydra's grammar does not allow, with the same override in quotes."""
     override = error.override
     key, equals, value = override.partition("=")
     if not equals:
-        return f"{override} is not an option: expected key=value; --help lists the keys"
+        given = next((key for key in ("checkpoint", "source") if key in config and Path(override).exists()), None)
+        hint = "--help lists the keys" if given is None else f"write {given}={override}"
+        return f"{override} is not an option: expected key=value; {hint}"
     if not _KEY.fullmatch(key):
         return f"{key} is not a key that anything reads: --help lists the keys"
     reason = " ".join(str(error.message).partition("See https://")[0].split())
@@ -169,12 +230,51 @@ def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
     key = error.full_key
     if not key:
         return _renamed(first)
-    if "not in" in first:
-        sentence = unknown_key(str(key), flatten(config))
-        group, dot, _ = str(key).partition(".")
-        added = dot and isinstance(config.get(group), Mapping)  # components take more arguments than their YAML lists
-        return f"{sentence}; to add an argument that is not listed, write +{key}=..." if added else sentence
-    return f"{key}: {first}"
+    if first.startswith("Cannot convert 'list'"):
+        return f"{key} must be one value, got the list {first.partition(': ')[2][1:-1]}"
+    return _missing(str(key), config) if "not in" in first else f"{key}: {first}"
+
+
+def _missing(key: str, config: Mapping[str, Any]) -> str:
+    """Return the sentence for a key that the configuration does not have."""
+    group, _, name = key.rpartition(".")
+    parent = _at(config, group)
+    if (sentence := below_null(key, config)) is not None:
+        return sentence
+    if group and _GROUPS.joinpath(group, f"{name}.yaml").is_file():
+        return f"{key} needs {group}={name}: add it, or {group}=[...,{name}] beside others"
+    if parent == {} and _GROUPS.joinpath(group).is_dir():
+        return f"{key} needs another choice of {group}, which has no arguments now: add {group}=...; --help lists them"
+    component = isinstance(parent, Mapping) and "_target_" in parent and not key.startswith("hydra.")
+    return unknown_key(key, flatten(config), addable=component)
+
+
+def below_null(argument: str, config: Mapping[str, Any]) -> str | None:
+    """Return the sentence for an override `a.b.c=value` of which `a` or `a.b` is null; None for other overrides.
+
+    Args:
+        argument: the override.
+        config: the composed configuration without overrides.
+    """
+    key = argument.partition("=")[0].lstrip("+~")
+    for dot in re.finditer(r"\.", key):
+        parent = key[: dot.start()]
+        group, _, name = parent.rpartition(".")
+        if _at(config, parent, {}) is not None:
+            continue
+        if _GROUPS.joinpath(parent).is_dir():
+            return f"{argument} needs a choice of {parent}, which is null: add {parent}=...; --help lists them"
+        if group and _GROUPS.joinpath(group, f"{name}.yaml").is_file():
+            return _missing(parent, config)
+        return f"{argument} needs a value of {parent}, which is null: set it as a whole, {parent}={{...}}"
+    return None
+
+
+def _at(config: Any, key: str, otherwise: Any = None) -> Any:
+    """Return the value of a dotted key."""
+    for name in key.split("."):
+        config = config.get(name, otherwise) if isinstance(config, Mapping) else otherwise
+    return config
 
 
 def _renamed(text: str) -> str:

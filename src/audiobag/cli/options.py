@@ -32,7 +32,7 @@ def options_of(root: str, config: DictConfig, plain: Mapping[str, Any] | None = 
         omegaconf.errors.OmegaConfBaseException: a value is missing or of another type.
     """
     plain = resolved(config) if plain is None else plain
-    names = _names(root)
+    names = names_of(root)
     attributes = {schema.KEYWORDS.get(key, key): value for key, value in plain.items()}
     known = flatten({key: value for key, value in attributes.items() if key in names})
     hydra = HydraConfig.instance().cfg if HydraConfig.initialized() else None
@@ -54,7 +54,7 @@ def typed(root: str, plain: Mapping[str, Any]) -> Any:
     Raises:
         omegaconf.errors.OmegaConfBaseException: a value is missing or of another type.
     """
-    names = _names(root)
+    names = names_of(root)
     attributes = {schema.KEYWORDS.get(key, key): value for key, value in plain.items()}
     given = {key: value for key, value in attributes.items() if key in names}
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema.SCHEMAS[root]), given))
@@ -114,7 +114,8 @@ def _with_seed(composed: DictConfig, seed: int) -> DictConfig:
     return merged
 
 
-def _names(root: str) -> set[str]:
+def names_of(root: str) -> set[str]:
+    """Return the names of the options of a command."""
     return {field.name for field in fields(cast(Any, schema.SCHEMAS[root]))}
 
 

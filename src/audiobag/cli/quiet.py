@@ -7,7 +7,7 @@ import warnings
 
 
 def quiet_libraries() -> None:
-    """Drop Lightning's information messages and two warnings that no user can act on.
+    """Drop Lightning's information messages and warnings that no user can act on.
 
     Lightning gives its loggers handlers and levels of their own when it is imported, so this imports it first.
     """
@@ -17,4 +17,5 @@ def quiet_libraries() -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", r"The number of training batches \(\d+\) is smaller than the logging interval")
     warnings.filterwarnings("ignore", "The `srun` command is available")  # the login node of a cluster

@@ -39,6 +39,8 @@ def main() -> None:
     """Run the command."""
     survive_closed_streams()
     options = _parser().parse_args()
+    if options.lines < 0:
+        _parser().error(f"argument --lines: must be at least 0, got {options.lines}")
     folders = [Path(folder) for folder in options.folders]
     try:
         if options.json:

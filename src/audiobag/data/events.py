@@ -106,7 +106,8 @@ def read_events(path: Path) -> Events:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"strong must be a file of events, got {path} ({type(error).__name__}: {error})") from error
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise InputError(f"strong must be a file of events, got {path} ({reason})") from error
     head = text.partition("\n")[0]
     form = next((f for f in _FORMATS if set(f.columns) <= set(head.strip().split(f.separator))), None)
     if form is None:

@@ -30,6 +30,8 @@ from audiobag.report.page import Content, Picture, page, place
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
 from audiobag.report.verdict import forest_rows, headline, verdict
+from audiobag.runs import RunDirectory
+from audiobag.utils.errors import InputError
 from audiobag.utils.files import atomic, check_writable, write_text
 from audiobag.utils.values import check_whole
 
@@ -86,6 +88,8 @@ def report(
     found, left_out = collect(runs)
     folder = runs[0] / "report" if out is None else out
     check_writable(folder)
+    if RunDirectory(folder).begun:
+        raise InputError(f"out must not be the folder of a run, whose files would be replaced, got {folder}")
     systems, repeats = group(found)
     against = choose(systems, baseline)
     labels = Labels()

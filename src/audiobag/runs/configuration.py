@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from audiobag.runs.first_version import read_first_version
-from audiobag.utils.configs import flatten
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import read_json, write_json
 from audiobag.utils.values import listed
@@ -43,6 +42,7 @@ _ADDED: Final[Mapping[str, Any]] = {
     "data.folds": 5,
     "embedding.input_norm": False,
 }
+_NOT_SET: Final = object()
 _SHOWN: Final = 6  # differences in a message
 
 
@@ -193,6 +193,8 @@ def _as_before(key: str, value: Any) -> bool:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one phrase for each key that `config_hash` covers and whose value changed.
 
+    A component of another class is one change. A key such as data.seed that changed as the key seed did is left out.
+
     Args:
         before: a configuration.
         now: another.
@@ -201,17 +203,27 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         >>> differences({"trainer": {"max_steps": 60}}, {"trainer": {"max_steps": 400}})
         ['trainer.max_steps was 60, is 400']
     """
-    old, new = (flatten(hashed_config(config)) for config in (before, now))
-    phrases = []
-    for key in dict.fromkeys([*old, *new]):
-        if key not in old:
-            phrases.append(f"{key} was not set, is {_shown(new[key])}")
-        elif key not in new:
-            phrases.append(f"{key} was {_shown(old[key])}, is not set")
-        elif old[key] != new[key]:
-            phrases.append(f"{key} was {_shown(old[key])}, is {_shown(new[key])}")
-    return phrases
+    found = dict(_changes(hashed_config(before), hashed_config(now)))
+    return [f"{key} {how}" for key, how in found.items() if "." not in key or found.get(key.split(".")[-1]) != how]
+
+
+def _changes(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each key whose value changed, and how."""
+    old, new = ({} if value is _NOT_SET else value for value in (before, now))
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and old.get("_target_") == new.get("_target_"):
+        for name in dict.fromkeys([*old, *new]):
+            inner = f"{key}.{name}" if key else str(name)
+            yield from _changes(old.get(name, _NOT_SET), new.get(name, _NOT_SET), inner)
+    elif before != now:
+        yield key, f"was {_shown(before)}, is {_shown(now)}"
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else value if isinstance(value, str) else json.dumps(value)
+    """Return a value, or the class of a component."""
+    if value is None:
+        return "null"
+    if value is _NOT_SET or value == {}:
+        return "not set"
+    if isinstance(value, Mapping) and "_target_" in value:
+        return str(value["_target_"]).rpartition(".")[2]
+    return value if isinstance(value, str) else json.dumps(value)

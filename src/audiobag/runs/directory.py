@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from audiobag.runs.per_class import ClassScores, read_per_class, write_per_class
 from audiobag.runs.predictions import read_predictions, write_predictions
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import read_json, write_json
+
+# Traces of a training or of scores. run.json is of audiobag 0.1.
+_TRACES: Final = ("metrics.json", "run.json", "predictions.h5", "checkpoints/*.ckpt", "csv/*/metrics.csv", "before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +78,17 @@ class RunDirectory:
         training = (metrics or {}).get("train")
         steps = training.get("steps") if isinstance(training, dict) else None
         if not isinstance(steps, int):
-            raise InputError(f"{self.path} is not a complete training run: give a checkpoint, such as {self.example()}")
+            raise InputError(f"{self.path} is not a complete training run: {self.instead()}")
         best = self.config().config.get("select") == "best"
         path = self.best_checkpoint if best else self.step_checkpoint(steps)
         if not path.is_file():
             raise InputError(f"no checkpoint at {path}, which holds the weights that were scored")
         return path
 
-    def example(self) -> Path:
-        """Return the newest checkpoint of the run, or where one would be, for messages."""
-        return next(iter(self.resumable()), self.step_checkpoint(300))
+    def instead(self) -> str:
+        """Return what to give in place of a run that is not complete, for messages."""
+        newest = next(iter(self.resumable()), None)
+        return "give another one" if newest is None else f"give a checkpoint, such as {newest}"
 
     @property
     def progress(self) -> Path:
@@ -112,17 +116,32 @@ class RunDirectory:
         """
         return read_config(self.path)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run has trained or scored here; one that failed before its first step has not."""
+        return any(any(self.path.glob(trace)) for trace in _TRACES)
+
     def check(self, config: Mapping[str, Any]) -> None:
-        """Check that no run of another configuration was started here.
+        """Check that no run of another configuration has begun here, and that no process works on one.
 
         Args:
             config: the resolved configuration of the run that is to start or continue here.
 
         Raises:
             OtherConfigurationError: lists every difference that can change the result.
-            ValueError: a run was started here, and its configuration cannot be read.
+            ValueError: a run has begun here, and its configuration cannot be read.
         """
-        check_same(self.path, config)
+        if self.begun or presence.at_work_elsewhere(self.path):
+            check_same(self.path, config)
+
+    def check_not_trained(self) -> None:
+        """Check that no training run is here, whose scores other ones would replace.
+
+        Raises:
+            ValueError: a training run is here.
+        """
+        if self.checkpoints.is_dir() or "train" in (self.metrics() or {}):
+            raise InputError(f"{self.path} holds a training run, whose files would be replaced: choose another folder")
 
     def finished(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the metrics of a complete run, so that it need not run again; None if it is not complete.
@@ -142,18 +161,19 @@ class RunDirectory:
         """Write config.json, before anything else.
 
         Raises:
-            OtherConfigurationError: a run of another configuration was started here.
+            OtherConfigurationError: a run of another configuration has begun here.
         """
         self.check(config.config)
+        if not self.begun and read_json(self.path / "config.json").get("config_hash") != config.hash:
+            self._tracking.unlink(missing_ok=True)  # of a run that failed before its first step
         config.write(self.path / "config.json")
 
     def threads(self) -> int | None:
-        """Return the number of CPU threads that the run started with; None if it has not started.
+        """Return the number of CPU threads that the run started with; None if it has not begun.
 
         The last digits of a result can depend on it.
         """
-        started = (self.path / "config.json").exists() or (self.path / "run.json").exists()
-        return self.config().threads if started else None
+        return self.config().threads if self.begun else None
 
     def write_predictions(
         self,

@@ -11,6 +11,7 @@ from audiobag.runs.directory import RunDirectory
 from audiobag.utils.errors import InputError
 
 _STARTED: Final = frozenset({"metrics.json", "config.json", "run.json", "train.log"})
+_EXPORT: Final = "class_names.json"
 JOB: Final = "job.yaml"
 """The file that a sweep hands to a job, before the job starts; see `sweep.handover`."""
 
@@ -28,7 +29,9 @@ def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
     for parent, below, names in os.walk(folder):
-        if (_STARTED | {JOB} if waiting else _STARTED) & set(names):
+        if _EXPORT in names:  # its config.json is that of a model
+            below.clear()
+        elif (_STARTED | {JOB} if waiting else _STARTED) & set(names):
             below.clear()
             yield Path(parent)
         below[:] = [name for name in below if not name.startswith(".")]  # such as the code of a sweep

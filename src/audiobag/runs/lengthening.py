@@ -71,7 +71,7 @@ def can_lengthen(run: RunDirectory, config: Mapping[str, Any]) -> bool:
     Raises:
         OtherConfigurationError: a larger max_steps changes its schedule too.
     """
-    if not (run.path / "config.json").is_file():
+    if not (run.begun and (run.path / "config.json").is_file()):
         return False
     found = longer(run, config)
     if found is None or not (run.metrics() is None or ended_at(run, found.before)):

@@ -111,6 +111,17 @@ def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
     return stage if alive else None, content
 
 
+def at_work_elsewhere(folder: Path) -> bool:
+    """Return whether another process than this one works on a run.
+
+    Args:
+        folder: folder of the run.
+    """
+    stage, content = stage_of(folder)
+    own = (content.get("host"), content.get("pid")) == (socket.gethostname(), os.getpid())
+    return stage is not None and stage.working and not own
+
+
 def _change(path: Path, stage: Stage, error: str | None = None) -> None:
     told = read_json(path)
     numbers = {key: told.get(key) for key in NUMBERS if isinstance(told.get(key), int | float)}

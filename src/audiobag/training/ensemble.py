@@ -84,6 +84,8 @@ def evaluate_ensemble(
     check_choice("combine", combine, COMBINATIONS)
     if not members:
         raise InputError("checkpoint must have at least one run or checkpoint, got none")
+    run = RunDirectory(Path(out))
+    run.check_not_trained()
     read = [_Member.of(member) for member in members]
     config: dict[str, Any] = {"ensemble": {"combine": combine, "members": [member.identity for member in read]}}
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
@@ -101,7 +103,6 @@ def evaluate_ensemble(
     probability = COMBINATIONS[combine]([torch.from_numpy(one) for one in scored.probabilities]).float()
     labels = torch.from_numpy(scored.labels.dense())
     scores = tagging_scores(probability, labels)
-    run = RunDirectory(Path(out))
     record = {
         "status": "done",
         "seed": 0,
@@ -146,9 +147,7 @@ class _Member:
         run = RunDirectory(near)
         metrics = run.metrics()
         if metrics is None or "train" not in metrics:
-            raise InputError(
-                f"{near} is not a complete training run: give a run, or a checkpoint such as {run.example()}"
-            )
+            raise InputError(f"{near} is not a complete training run: {run.instead()}")
         recorded = run.config()
         return cls(near, recorded.config, metrics, {"config_hash": recorded.hash, "step": metrics["train"]["steps"]})
 

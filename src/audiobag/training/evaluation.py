@@ -71,6 +71,7 @@ def evaluate(
     """
     path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
     check_writable(run.path)
+    run.check_not_trained()
     content = load_checkpoint(path)
     data = data or own_eval_set(path, content["audiobag"]["config"])
     distance = distances(ontology, data.test_store)

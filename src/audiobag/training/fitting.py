@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,7 @@ from audiobag.training.callbacks import (
     RunCheckpoints,
     TaggingScore,
 )
-from audiobag.training.cluster import cluster_environment
+from audiobag.training.cluster import cluster_environment, is_first
 from audiobag.training.continuing import check_continuable
 from audiobag.training.devices import (
     concrete_accelerator,
@@ -136,6 +137,12 @@ def fit(
     check_choice("select", select, ("last", "best"))
     if select == "best" and not data.holds_out:
         raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
+    steps, interval = options.get("max_steps"), options["val_check_interval"]
+    if select == "best" and steps is not None and steps < interval:
+        raise InputError(
+            f"val_check_interval must be at most max_steps={steps} if select is best, got {interval}: validate more"
+            " often, or train for longer"
+        )
     run = RunDirectory(Path(out))
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
@@ -143,7 +150,8 @@ def fit(
     check_writable(run.path)
     data.setup("fit")
     threads = set_threads(run.threads() if threads is None else threads, options["devices"])
-    run.begin(RunConfig(config.config, config.overrides, config.choices, config.follows_seed, threads))
+    if is_first():
+        run.begin(replace(config, threads=threads))
     loss = loss or ClipBCE()
     _tell_of_clips([*augment, loss], data)
     augment = sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
@@ -205,7 +213,9 @@ def _to_continue(path: Path) -> Path:
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    checkpoint = (newest_whole(RunDirectory(path)) if path.is_dir() else path) or RunDirectory(path).example()
+    checkpoint = newest_whole(RunDirectory(path)) if path.is_dir() else path
+    if checkpoint is None:
+        raise InputError(f"ckpt_path must be a checkpoint, or the folder of a run that has one, got {path}")
     load_checkpoint(checkpoint)
     return checkpoint
 

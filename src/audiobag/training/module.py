@@ -121,5 +121,7 @@ def _made(what: str, make: Callable[[Any], Any], argument: Any) -> Any:
     """Return what a third-party constructor makes; turn its error into a `ValueError` that names it."""
     try:
         return make(argument)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} cannot be built: {error}") from error

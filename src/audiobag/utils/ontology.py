@@ -19,14 +19,14 @@ def children(ontology: Path, argument: str = "ontology") -> dict[str, list[str]]
     Raises:
         ValueError: there is no such file, or it is not such a list.
     """
-    if not ontology.is_file():
-        raise InputError(
-            f"{argument} {ontology} is not a file: AudioSet's is ontology.json in github.com/audioset/ontology"
-        )
     try:
         content = json.loads(ontology.read_text(encoding="utf-8"))
         return {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{argument} must be a file like AudioSet's ontology.json, got {ontology} ({error.strerror})"
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{argument} {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
 
 

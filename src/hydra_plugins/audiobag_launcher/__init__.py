@@ -36,12 +36,14 @@ class _OwnLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs that are not complete."""
+        from audiobag.cli.messages import check_accepted
         from audiobag.cli.options import train_record
 
         assert self.hydra_context is not None
         assert self.config is not None
         loader = self.hydra_context.config_loader
         function = self._function()
+        check_accepted("hydra.launcher", self.options, function)
         return function(loader, self.config, job_overrides, initial_job_idx, train_record, **self.options)
 
     def _function(self) -> Callable[..., Sequence[JobReturn]]:

@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
 
+from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number, check_whole
 
 
@@ -45,6 +46,16 @@ class StepAveraging(WeightAveraging):
         """Make the average on the device of the training, to which Lightning moves the model only later."""
         pl_module.to(trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that training reaches the first step, and that no other callback averages the weights."""
+        if trainer.max_steps < self.first:
+            raise InputError(
+                f"the weights are averaged from step {self.first} on, after the last training step {trainer.max_steps}:"
+                " lower first, or train for longer"
+            )
+        if sum(isinstance(one, WeightAveraging) for one in trainer.callbacks) > 1:  # type: ignore[attr-defined]
+            raise InputError("callbacks must average the weights in one way: choose ema or swa")
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the averaged weights into the model while it trains; after that, it has the weights to score."""
