@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from audiobag.data.store import Store
 from audiobag.report.collect import collect
+from tests.report.fabricate import make_run
 
 
 def change(run: Path, **changes: object) -> None:
@@ -75,3 +77,10 @@ def test_the_reason_is_given_if_all_runs_are_broken(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="1 unfinished or broken: not finished"):
         collect([tmp_path])
+
+
+def test_lists_of_augmentations_are_options(store: Store, tmp_path: Path) -> None:
+    for n, parts in enumerate(((), ("mixup",), ("mixup", "frame_dropout"))):
+        make_run(tmp_path / str(n), store, options={"augment": {part: {"_target_": "any"} for part in parts}})
+    runs, _ = collect([tmp_path])
+    assert [run.choices["augment"] for run in runs] == ["none", "mixup", "mixup+frame_dropout"]

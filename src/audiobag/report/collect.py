@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audiobag.runs import ClassScores, RunDirectory
+from audiobag.runs import ClassScores, RunConfig, RunDirectory
 from audiobag.runs.finding import run_folders
 from audiobag.utils.errors import InputError
 
@@ -136,7 +136,14 @@ def _read(directory: RunDirectory) -> Run:
         raise InputError(f"per_class.csv has {len(classes.names)} classes, metrics.json {expected}")
     config, own = directory.config(), metrics.get("localisation")
     localised = _scores(directory, own, directory.path) if isinstance(own, dict) else None
-    return Run(directory, metrics, config.without_seed, config.overrides, config.choices or {}, classes, localised)
+    return Run(directory, metrics, config.without_seed, config.overrides, _choices(config), classes, localised)
+
+
+def _choices(config: RunConfig) -> Mapping[str, str]:
+    """Return the option chosen of each group. Hydra does not record lists of options, which augmentations may be."""
+    if not config.choices or "augment" in config.choices:
+        return config.choices or {}
+    return {**config.choices, "augment": "+".join(config.config.get("augment") or ["none"])}
 
 
 def _localised(directory: RunDirectory) -> Localised | None:

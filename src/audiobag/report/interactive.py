@@ -129,6 +129,7 @@ def gain(systems: Sequence[System], baseline: System, counts: Counts, colour: Ma
             "type": "log",
             "title": {"text": f"{counts.of} of the class"},
             "tickformat": "~s",
+            "dtick": "D2",  # 1, 2 and 5
         },
         "yaxis": {"title": {"text": f"gain in AP over {cut(baseline.label)}"}, "zeroline": True},
     }
