@@ -12,7 +12,7 @@ def test_options_are_groups_and_keys_that_vary_under_the_same_choice() -> None:
         {"pooling": "average", "embedding": "gru", "paths": "b", "experiment": "z"},
     ]
     configs = [
-        {"embedding.depth": "3", "embedding._target_": "MLP", "optimizer.lr": "0.00012345", "schedule.steps": "9"},
+        {"embedding.depth": "3", "embedding._target_": "MLP", "optimizer.lr": "0.00012345", "lr_scheduler.steps": "9"},
         {"embedding.depth": "3", "embedding._target_": "MLP", "optimizer.lr": "0.003", "schedule.steps": "8"},
         {"embedding.depth": "2", "embedding._target_": "GRU", "optimizer.lr": "0.003", "schedule.steps": "8"},
     ]

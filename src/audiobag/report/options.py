@@ -10,7 +10,7 @@ from audiobag.utils.plotting import cut
 
 # Groups that change no result, or that a column of their own shows.
 _NOT_SHOWN: Final = {"experiment", "paths", "logger", "debug", "schedule", "trainer", "sweep"}
-_STEPS: Final = ("schedule.", "trainer.max_steps")
+_STEPS: Final = ("schedule.", "trainer.max_steps", "lr_scheduler.steps")
 _LONGEST: Final = 30
 RANKED: Final = "#{}"
 """The label of a system with too many options to name."""
