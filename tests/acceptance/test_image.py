@@ -1,7 +1,7 @@
 """The cpu image, built and run by an arbitrary user on a read-only root file system.
 
 Needs buildah and podman. AUDIOBAG_BUILD_OPTIONS holds further options of the build on this machine: mounts of
-certificates, of pip's configuration or of wheels, or a build argument such as TORCH_INDEX.
+certificates, of pip's configuration or of wheels, or a build argument such as TORCH_INDEX or BASE.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def build() -> str:
 @pytest.fixture(scope="module")
 def image() -> dict[str, Any]:
     """The image's metadata, after it is built."""
-    base = re.search(r"^ARG BASE=(\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    options = os.environ.get("AUDIOBAG_BUILD_OPTIONS", "")
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    base = re.search(r"--build-arg[= ]BASE=(\S+)", options) or re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
     assert base is not None
     name = base[1]
     here = subprocess.run(["podman", "image", "exists", name], timeout=60, check=False).returncode == 0

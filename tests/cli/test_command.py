@@ -19,6 +19,7 @@ from audiobag.cli import command
 from audiobag.cli.command import Invocation
 from audiobag.cli.messages import component_error, message, with_key
 from audiobag.runs import OtherConfigurationError
+from audiobag.training.interruption import Stopped
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import locked
 from audiobag.utils.values import check_whole
@@ -53,6 +54,8 @@ def wrapped(cause: Exception) -> InstantiationException:
         (OtherConfigurationError("x holds another"), ExitCode.USER, "or choose another folder: hydra.run.dir=...\n"),
         (ValueError("ours too"), ExitCode.CRASH, "ValueError: ours too"),
         (Interrupted(), ExitCode.INTERRUPTED, "hydra.run.dir=here"),
+        (Interrupted("the same command continues"), ExitCode.INTERRUPTED, "interrupted; the same command continues\n"),
+        (Stopped(), ExitCode.INTERRUPTED, "audiobag: interrupted; give the same command again\n"),
         (RuntimeError("ours"), ExitCode.CRASH, "RuntimeError: ours"),
     ],
 )

@@ -234,6 +234,17 @@ def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == [".prepare.lock", "eval.h5", "rejected.csv"]
 
 
+def test_a_run_that_stopped_at_a_bad_file_continues_there(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.wav", noise(2.0))
+    (tmp_path / "in" / "b.wav").write_bytes(b"no sound")
+    options = {"encoder": small(), "split": "eval", "reading": Reading(batch_size=1)}
+    with pytest.raises(ValueError, match=r"b\.wav: it is not a sound"):
+        embed(tmp_path / "in", tmp_path / "out", **options)  # type: ignore[arg-type]
+    write(tmp_path / "in" / "b.wav", noise(3.0))
+    done = embed(tmp_path / "in", tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert (done.taken_over, done.audio_seconds) == (1, 3.0)
+
+
 def test_only_what_was_made_in_the_same_way_is_taken_over(tmp_path: Path) -> None:
     folder = tones(tmp_path / "in", each=2)
     reading = Reading(batch_size=2)

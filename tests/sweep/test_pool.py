@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from audiobag.runs import RunConfig
-from audiobag.runs.status import last_lines
+from audiobag.runs.status import last_lines, status
 from audiobag.sweep import pool
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver
@@ -102,6 +102,7 @@ def test_a_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "killed by signal 9" in shown
     assert "it wrote no metrics.json" in shown
     assert "3 failed, 1 done" in shown
+    assert status(todo[1].folder).log == ["started killed", "(killed by signal 9)"]
 
 
 def test_fail_fast_stops_the_others(tmp_path: Path) -> None:

@@ -79,14 +79,16 @@ def present(folder: Path) -> Iterator[None]:
         raise
 
 
-def record_failure(folder: Path) -> None:
+def record_failure(folder: Path, code: int | None = None) -> None:
     """Record that the process of a run has ended badly, which it may not have been able to do itself.
 
     Args:
         folder: folder of the run.
+        code: exit code of the process, -9 if signal 9 killed it; None if it is unknown.
     """
     path = folder / NAME
-    _change(path, Stage.FAILED, read_json(path).get("error"))
+    killed = f"(killed by signal {-code})" if code is not None and code < 0 else None
+    _change(path, Stage.FAILED, killed or read_json(path).get("error"))
 
 
 def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:

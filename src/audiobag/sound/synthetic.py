@@ -63,8 +63,10 @@ def write_recordings(folder: Path, size: str = "small", console: Console | None 
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(_COLUMNS)
+    finished = folder.with_name("recordings.new")
+    shutil.rmtree(finished, ignore_errors=True)  # of a process that was killed before the last line
     with (
-        whole_folder(folder.with_name("recordings.new")) as new,
+        whole_folder(finished) as new,
         Progress(console=console or Console(stderr=True), transient=True) as progress,
     ):
         task = progress.add_task("synthesising", total=sum(SIZES[size].values()))
@@ -78,7 +80,7 @@ def write_recordings(folder: Path, size: str = "small", console: Console | None 
         write_text(new / "labels.csv", text.getvalue())
         write_json(new / _MANIFEST, manifest)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name("recordings.new").rename(folder)
+    finished.rename(folder)
     return folder
 
 

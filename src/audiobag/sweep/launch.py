@@ -216,7 +216,7 @@ def run_handed(folder: Path, expected: str, sweep: str) -> float | None:
             requeue()
         if code:
             if code != ExitCode.INTERRUPTED:
-                record_failure(folder)
+                record_failure(folder, code)
             _LOG.error("%s failed; the end of its log:\n%s", folder, "\n".join(last_lines(folder)))
             raise SystemExit(code)
     return job.value()

@@ -76,7 +76,7 @@ def _finish(job: Job, process: subprocess.Popen[bytes]) -> None:
         job.state, job.ended = State.DONE, time.monotonic()
     else:  # includes a job that exits with 0 and leaves no metrics.json
         job.state = State.FAILED
-        record_failure(job.folder)
+        record_failure(job.folder, process.returncode)
 
 
 def _stop_all(running: dict[int, tuple[Job, Slot, subprocess.Popen[bytes]]]) -> None:
