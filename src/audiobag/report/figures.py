@@ -167,7 +167,7 @@ def example_pictures(
     try:
         found, wrong = example_clips(system, labels, load, chosen, audio_url)
     except InputError as error:
-        return [], [f"{system.name} has no pictures of clips: {error}."]
+        return [], [f"{system.label} has no pictures of clips: {error}."]
     shown = ", ".join(dict.fromkeys(title for clip in (*found, *wrong) for title, *_ in clip.panels()))
     details = (
         f" Model: {system.label}, seed {system.seeds[0]}, final weights. Classes are sorted by their probability F,"

@@ -65,7 +65,7 @@ def forest(rows: Sequence[ForestRow], xlabel: str) -> Plot:
             "zeroline": True,
             "rangemode": "tozero",
             "tickformat": "+",
-            "nticks": 4,
+            "nticks": 6,
             "tickangle": 0,
         },
         "yaxis": {

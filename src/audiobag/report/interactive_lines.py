@@ -71,7 +71,7 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
         "height": 420,
         "xaxis": {"title": {"text": "predicted probability"}, "range": [0, 1], "anchor": "y2"},
         "yaxis": {"title": {"text": "share of positives"}, "range": [0, 1.03], "domain": [0.36, 1]},
-        "yaxis2": {"title": {"text": "pairs"}, "type": "log", "domain": [0, 0.24], "nticks": 5, "tickformat": "~s"},
+        "yaxis2": {"title": {"text": "pairs"}, "type": "log", "domain": [0, 0.24], "dtick": 1, "tickformat": "~s"},
     }
     return {"data": data, "layout": layout}
 
