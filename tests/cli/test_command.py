@@ -155,6 +155,8 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["-m", "+optimizer.eps=1,inf"], "audiobag: optimizer.eps must be finite, got inf: null"),
         (["pooling=max,average"], "pooling=max,average has several values: write pooling=[max,average] for a list, or"),
         (["augment=[mixup,nope]"], "audiobag: Could not find 'augment/nope': --help lists the options\n"),
+        (["pooling=[max,average]"], "expected one: pooling=max,average with -m runs a job with each\n"),
+        (["tags=a"], "tags must be a list: write tags=[value] or tags=[value1,value2]\n"),
         (["--seed=3"], "--seed=3 is not a flag: options have no dashes, so write seed=3\n"),
         (["--embedding.width", "3"], "--embedding.width is not a flag: options have no dashes, so write embedding.w"),
         (["foo"], "foo is not an option: expected key=value; --help lists the keys"),

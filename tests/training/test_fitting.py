@@ -271,7 +271,7 @@ def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes |
         (("embedding.depth=-1",), r"embedding\.depth must be a whole number of at least 1, got -1"),
         (("embedding=gru", "embedding.width=0"), r"embedding\.width must be"),
         (("optimizer.lr=-1",), "optimizer cannot be built: Invalid learning rate: -1"),
-        (("optimizer.lr=high",), "optimizer cannot be built: "),
+        (("optimizer.lr=high",), "optimizer cannot be built with the text lr=high: "),
         (("lr_scheduler=cosine", "+lr_scheduler.steps=3"), "lr_scheduler cannot be built: .* argument 'steps'"),
         (("lr_scheduler=warmup_cosine",), r"^lr_scheduler\.warmup must be less than lr_scheduler\.steps=\d+, got 100"),
         (
@@ -286,6 +286,10 @@ def test_evaluate_refuses_what_is_no_checkpoint(tmp_path: Path, content: bytes |
         (("ckpt_path=.",), r"^ckpt_path must be a checkpoint, or the folder of a run that has one, got \.$"),
         (("select=best", "data.val_fraction=0"), "cannot be best without a hold-out"),
         (("threads=0",), "threads must be"),
+        (
+            ("trainer=ddp_cpu", "data.batch_size=15"),
+            r"^data\.batch_size must be divisible by the number of processes, 2",
+        ),
         (("+trainer.fast_dev_run=true",), r"trainer\.fast_dev_run must be false, got true.* use debug=fast"),
         (("+trainer.overfit_batches=1",), r"trainer\.overfit_batches must be 0, got 1.* use debug=overfit"),
         (("+trainer.limit_test_batches=1",), r"trainer\.limit_test_batches must be null, got 1"),

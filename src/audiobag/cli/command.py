@@ -42,6 +42,7 @@ T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _WANDB_SWEEP = "--wandb-sweep"
+_ONE_COMPONENT = ("data", "sampler", "embedding", "pooling", "loss", "optimizer", "lr_scheduler", "encoder")
 _REMEDY = "use the options that it was started with, or choose another folder: {}=..."
 
 # Run directories that are named by the second alone collide.
@@ -96,7 +97,7 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
             return
         try:
             with _hydra_raises():
-                _refuse_null_options(arguments)
+                _refuse_options(arguments)
                 _refuse_flags(root, arguments)
                 overrides = [a for a in arguments if not a.startswith("-")]
                 if help.wanted(arguments):
@@ -128,10 +129,14 @@ def run_directory() -> str:
     return str(HydraConfig.get().runtime.output_dir)
 
 
-def _refuse_null_options(arguments: list[str]) -> None:
-    """Refuse `group=null`, on which Hydra crashes."""
+def _refuse_options(arguments: list[str]) -> None:
+    """Refuse `group=null`, on which Hydra crashes, and several options of a group that stands for one component."""
     for argument in arguments:
         group, _, chosen = argument.lstrip("+").partition("=")
+        if group in _ONE_COMPONENT and chosen.startswith("[") and "," in chosen:
+            raise InputError(
+                f"{argument} has several options, expected one: {group}={chosen[1:-1]} with -m runs a job with each"
+            )
         if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
             raise InputError(
                 f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave"

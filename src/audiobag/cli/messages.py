@@ -232,6 +232,8 @@ def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
         return _renamed(first)
     if first.startswith("Cannot convert 'list'"):
         return f"{key} must be one value, got the list {first.partition(': ')[2][1:-1]}"
+    if "is not a ListConfig" in first:
+        return f"{key} must be a list: write {key}=[value] or {key}=[value1,value2]"
     return _missing(str(key), config) if "not in" in first else f"{key}: {first}"
 
 

@@ -13,87 +13,17 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf, open_dict
 
-
-class Select(StrEnum):
-    """Which weights are scored."""
-
-    last = "last"
-    best = "best"
-
-
-class Graph(StrEnum):
-    """Whether training steps are captured as a CUDA graph."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
-
-
-class OnError(StrEnum):
-    """What to do at a bad record."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-class PredictionFormat(StrEnum):
-    """File formats of predictions."""
-
-    h5 = "h5"
-    csv = "csv"
-    jsonl = "jsonl"
-    audacity = "audacity"
-
-
-class Times(StrEnum):
-    """Where seconds are counted from."""
-
-    video = "video"
-    clip = "clip"
-
-
-class ExportFormat(StrEnum):
-    """Formats of an export."""
-
-    safetensors = "safetensors"
-    onnx = "onnx"
-    torch_export = "torch_export"
-
-
-class Combine(StrEnum):
-    """How predictions of an ensemble are averaged."""
-
-    logit = "logit"
-    probability = "probability"
-
-
-class Channels(StrEnum):
-    """What becomes of the channels of a recording."""
-
-    mix = "mix"
-    each = "each"
-
-
-class Precision(StrEnum):
-    """Bits in which an encoder computes."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class SoundSize(StrEnum):
-    """Sizes of the synthetic sounds."""
-
-    tiny = "tiny"
-    small = "small"
-
-
-class Size(StrEnum):
-    """Sizes of the synthetic data set."""
-
-    tiny = "tiny"
-    small = "small"
-    full = "full"
+Select = StrEnum("Select", "last best")  # which weights are scored
+Graph = StrEnum("Graph", "auto always never")  # whether training steps are captured as a CUDA graph
+OnError = StrEnum("OnError", "stop skip")  # what to do at a bad record
+PredictionFormat = StrEnum("PredictionFormat", "h5 csv jsonl audacity")  # file formats of predictions
+Times = StrEnum("Times", "video clip")  # where seconds are counted from
+ExportFormat = StrEnum("ExportFormat", "safetensors onnx torch_export")  # formats of an export
+Combine = StrEnum("Combine", "logit probability")  # how predictions of an ensemble are averaged
+Channels = StrEnum("Channels", "mix each")  # what becomes of the channels of a recording
+Precision = StrEnum("Precision", "fp32 bf16")  # bits in which an encoder computes
+SoundSize = StrEnum("SoundSize", "tiny small")  # sizes of the synthetic sounds
+Size = StrEnum("Size", "tiny small full")  # sizes of the synthetic data set
 
 
 @dataclass

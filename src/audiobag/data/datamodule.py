@@ -147,14 +147,22 @@ class BagDataModule(LightningDataModule):
         device = self._trainer.strategy.root_device
         return ResidentBags(self.train_set, self._placement.together(self.train_set.stores, device))
 
+    def check_processes(self, number: int) -> None:
+        """Check that the clips of a batch can be shared by some processes.
+
+        Raises:
+            ValueError: they cannot.
+        """
+        if self.batch_size % number:
+            raise InputError(
+                f"batch_size must be divisible by the number of processes, {number}, got {self.batch_size}"
+            )
+
     def train_dataloader(self) -> TrainingBatches:
         """Return this rank's share of the training batches, up to the trainer's last step."""
         trainer = self._trainer
         world_size = trainer.world_size
-        if self.batch_size % world_size:
-            raise InputError(
-                f"batch_size must be divisible by the number of processes, {world_size}, got {self.batch_size}"
-            )
+        self.check_processes(world_size)
         if self.whole_steps:
             return TrainingIndices(self.train_set, self._draw, trainer.max_steps, self.resident.device)
         self._place(self.train_set)

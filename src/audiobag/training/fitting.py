@@ -133,6 +133,7 @@ def fit(
     check_options(options)
     check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))
     check_compile(compile)
+    data.check_processes(device_count(options["accelerator"], options["devices"]) * options["num_nodes"])
     check_seed(seed)
     check_choice("select", select, ("last", "best"))
     if select == "best" and not data.holds_out:

@@ -124,4 +124,6 @@ def _made(what: str, make: Callable[[Any], Any], argument: Any) -> Any:
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what} cannot be built: {error}") from error
+        texts = [f"{name}={value}" for name, value in getattr(make, "keywords", {}).items() if isinstance(value, str)]
+        given = f" with the text {', '.join(texts)}" if texts and isinstance(error, TypeError) else ""
+        raise InputError(f"{what} cannot be built{given}: {error}") from error
