@@ -16,6 +16,7 @@ from lightning import Callback
 
 from audiobag.explore import open_runs
 from audiobag.export import load, write_export
+from audiobag.prediction import predict_to_file
 from audiobag.runs import RunDirectory
 from audiobag.runs.checkpoints import load_checkpoint
 from audiobag.training import evaluate
@@ -178,6 +179,10 @@ def test_a_checkpoint_of_a_gpu_is_evaluated_predicted_exported_and_explored(stor
         found = tagger.to(device).predict(bags)
         assert found.clip.device.type == "cpu"
         np.testing.assert_allclose(found.clip.numpy(), probabilities(run.path), atol=1e-5)
+    for device in ("cpu", "cuda"):
+        predict_to_file(run.path, explored.store.path, tmp_path / f"{device}.h5", device=device)
+        with h5py.File(tmp_path / f"{device}.h5") as file:
+            np.testing.assert_allclose(file["probability"][:], probabilities(run.path), atol=1e-5)
     write_export(run.path, tmp_path / "export", replicates=0)
     np.testing.assert_allclose(load(tmp_path / "export").predict(bags).clip, probabilities(run.path), atol=1e-5)
     assert explored.clips(0)["found"]

@@ -50,7 +50,12 @@ def test_options_that_cannot_be_combined_are_refused(
 
 @pytest.mark.parametrize(
     ("overrides", "name"),
-    [([], "predictions.h5"), (["format=csv"], "predictions.csv"), (["picture=true", "at_most=1"], "pictures")],
+    [
+        ([], "predictions.h5"),
+        (["device=cpu"], "predictions.h5"),
+        (["format=csv"], "predictions.csv"),
+        (["picture=true", "at_most=1"], "pictures"),
+    ],
 )
 def test_by_default_the_output_goes_to_the_folder_of_the_command(
     arguments: list[str], tmp_path: Path, overrides: list[str], name: str

@@ -216,6 +216,7 @@ def test_nothing_is_overwritten_unless_asked(run: Callable[..., Outcome], tmp_pa
         ({"on_error": "ask"}, "on_error must be one of stop, skip, got ask"),
         ({"segments": True}, "segments cannot be written to format h5"),
         ({"threads": 0}, "threads must be a whole number of at least 1"),
+        ({"device": "nowhere"}, "device must be one that is there, such as cpu or cuda, got nowhere"),
         ({"format": "csv", "segments": True, "frames": True}, "frames cannot be combined with segments"),
         ({"source": "nowhere.npz"}, "no source at nowhere.npz"),
         ({"checkpoint": "nowhere.ckpt"}, "no checkpoint at nowhere.ckpt"),

@@ -50,7 +50,7 @@ def _sound(options: dict[str, Any]) -> None:
         from audiobag.cli.assemble import build
 
         config = build("encoder", config)
-    reading = Reading(**{name: options.pop(name) for name in ("channels", "pad_short", "device", "precision")})
+    reading = Reading(**{name: options.pop(name) for name in ("channels", "pad_short", "precision")})
     options["encoder"] = config
     options["reading"] = None if reading == Reading() else reading
 

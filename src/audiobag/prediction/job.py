@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from audiobag.runs import resolve_checkpoint
 from audiobag.sound import Encoder, Reading
 from audiobag.sound.files import is_sound
 from audiobag.sound.segments import Rule
-from audiobag.training.devices import set_threads
+from audiobag.training.devices import set_threads, torch_device
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, check_whole
 
@@ -56,6 +56,7 @@ class Job:
         times: str,
         batch_size: int,
         threads: int | None,
+        device: str | None,
         on_error: str,
         allow: Sequence[str],
         audio_url: str | None,
@@ -67,10 +68,13 @@ class Job:
         self._times, self._batch_size = times, batch_size
         set_threads(threads, devices=1)
         self.checkpoint = resolve_checkpoint(checkpoint)
-        self.tagger = load(self.checkpoint, allow=allow)
+        self.tagger = load(self.checkpoint, allow=allow).to(torch_device(device))
         self.recordings = is_sound(source)
         if self.recordings:
-            self.clips = open_recordings(self.tagger, source, on_error, allow=allow, **sound.given())
+            reading = replace(sound.reading or Reading(), device=device)
+            self.clips = open_recordings(
+                self.tagger, source, on_error, allow=allow, **{**sound.given(), "reading": reading}
+            )
         elif given := sound.given():
             raise InputError(f"{next(iter(given))} is for recordings, and {source} is none: omit it")
         else:

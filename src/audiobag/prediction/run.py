@@ -53,6 +53,7 @@ def predict_to_file(
     times: str = "video",
     batch_size: int = 500,
     threads: int | None = None,
+    device: str | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
     audio_url: str | None = None,
@@ -77,12 +78,13 @@ def predict_to_file(
         times: "video" counts seconds from the start of the clip's recording, "clip" from the start of the clip.
         batch_size: the most clips of a batch.
         threads: CPU threads; None for torch's choice.
+        device: of the model and of the encoder of recordings; None for a GPU if there is one.
         on_error: "stop" at the first bad record of the source, or "skip" it.
         allow: further packages whose modules the checkpoint may name; see `audiobag.load`.
         audio_url: address of the sound of a clip, which JSON lines have, see `Listening`; None for AudioSet's videos.
         encoder: for recordings; see `open_recordings`.
         clip_seconds: for recordings; see `open_recordings`.
-        reading: for recordings; see `open_recordings`.
+        reading: for recordings; see `open_recordings`. `device` replaces its device.
 
     Raises:
         ValueError: an argument cannot be used, `out` exists, or the clips do not fit the model.
@@ -111,6 +113,7 @@ def predict_to_file(
         times=times,
         batch_size=batch_size,
         threads=threads,
+        device=device,
         on_error=on_error,
         allow=allow,
         audio_url=audio_url,
@@ -141,6 +144,7 @@ def predict_to_pictures(
     times: str = "video",
     batch_size: int = 500,
     threads: int | None = None,
+    device: str | None = None,
     on_error: str = "stop",
     allow: Sequence[str] = (),
     encoder: Encoder | None = None,
@@ -161,6 +165,7 @@ def predict_to_pictures(
         times: see `predict_to_file`.
         batch_size: see `predict_to_file`.
         threads: see `predict_to_file`.
+        device: see `predict_to_file`.
         on_error: see `predict_to_file`.
         allow: see `predict_to_file`.
         encoder: see `predict_to_file`.
@@ -186,6 +191,7 @@ def predict_to_pictures(
         times=times,
         batch_size=batch_size,
         threads=threads,
+        device=device,
         on_error=on_error,
         allow=allow,
         audio_url=None,

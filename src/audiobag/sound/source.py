@@ -20,7 +20,7 @@ from audiobag.sound.encoder import Encoder
 from audiobag.sound.kept import Item, Kept, Of, groups
 from audiobag.sound.reading import SoundFile, library
 from audiobag.sound.windows import HALF, PRECISIONS, End, Window, encoded, windows
-from audiobag.utils.errors import InputError
+from audiobag.training.devices import torch_device
 from audiobag.utils.values import check_choice, check_whole
 
 CHANNELS = ("mix", "each")
@@ -51,23 +51,6 @@ class Reading:
         check_choice("channels", self.channels, CHANNELS)
         check_choice("precision", self.precision, PRECISIONS)
         check_whole("batch_size", self.batch_size)
-
-    def place(self) -> torch.device:
-        """Return the device.
-
-        Raises:
-            ValueError: there is no such device.
-        """
-        wanted = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(wanted)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"device must be one that is there, such as cpu or cuda, got {wanted} ({reason})"
-            ) from error
-        return device
 
 
 class Recordings:
@@ -146,7 +129,7 @@ class Recordings:
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each split."""
-        device = self._reading.place()
+        device = torch_device(self._reading.device)
         self._encoder.eval().to(device)
         if self._keep is not None:
             self._kept = Kept(self._keep, self._way(device), self._encoder.dim, self._encoder.numpy_dtype)

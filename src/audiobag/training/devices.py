@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_whole
 
 _TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD of glibc's malloc.h
@@ -26,6 +27,25 @@ def concrete_accelerator(accelerator: str) -> str:
     if torch.cuda.is_available():
         return "gpu"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def torch_device(device: str | None) -> torch.device:
+    """Return a device of this machine.
+
+    Args:
+        device: such as "cpu" or "cuda:1"; None for a GPU if there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(wanted)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device must be one that is there, such as cpu or cuda, got {wanted} ({reason})") from error
+    return found
 
 
 def device_count(accelerator: str, devices: object) -> int:
