@@ -135,7 +135,7 @@ def test_sweep_in_mounted_folders(image: dict[str, Any], place: Path) -> None:
     run(place, "audiobag-sweep", "prepare", "source=synthetic", "size=tiny")
     options = ("data.root=data/synthetic/tiny", "trainer.max_steps=10", *SMALL)
     output = run(place, "audiobag-sweep", "train", "-m", *options, "pooling=average,max")
-    jobs = sorted(p.parent.name for p in (place / "outputs" / "sweeps" / "pooling-synthetic").glob("*/metrics.json"))
+    jobs = sorted(p.parent.name for p in (place / "outputs" / "sweeps").glob("*/*/metrics.json"))
     assert jobs == ["pooling-average", "pooling-max"], output
 
 
