@@ -26,8 +26,14 @@ def test_clips_of_audioset_are_places_in_videos(tmp_path: Path) -> None:
 def test_a_pattern_is_filled_and_quoted() -> None:
     heard = Listening("file:///data/{video_id}_{start}_{end}.wav")
     assert heard.address(b"a b/c?", 1.5, 3.0) == "file:///data/a%20b/c%3F_1.5_3.wav"
-    assert heard.address(b"a/../../c", 1.5, 3.0) is None, "it is not in the folder"
     assert heard.address(b"x", math.nan) == "file:///data/x_0_0.wav"
+
+
+def test_an_id_that_leads_out_of_the_folder_of_sounds_has_no_address() -> None:
+    heard = Listening("file:///data/{video_id}")
+    for name in (b"../secret", b"a/../../secret", b"..", b"../secret@10s"):
+        assert heard.address(name, 10.0) is None
+    assert heard.address(b"/etc/..hidden", 0.0) == "file:///data//etc/..hidden"
 
 
 def test_a_clip_of_a_recording_is_heard_in_the_recording() -> None:

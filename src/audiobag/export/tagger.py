@@ -139,7 +139,7 @@ class Tagger(nn.Module, HubMixin):
         Raises:
             ValueError: the file is bad, or the encoder cannot be made or is another than the model's.
 
-        Example:
+        Examples:
             >>> audiobag.load("exported").listen("street.wav").segments()  # doctest: +SKIP
             [(3.0, 5.0, 'Bell', 0.97)]
         """
@@ -250,7 +250,7 @@ def predict(
     Raises:
         ValueError: there is no model, or the shapes or lengths do not fit.
 
-    Example:
+    Examples:
         >>> audiobag.predict("exports/attention", frames, lengths).clip.shape  # doctest: +SKIP
         torch.Size([20371, 527])
     """

@@ -52,7 +52,7 @@ def predict_bags(tagger: Tagger, clips: Iterable[Clip], batch_size: int = 500) -
     Raises:
         ValueError: the model does not take such frames.
 
-    Example:
+    Examples:
         >>> for batch in predict_bags(audiobag.load("run.ckpt"), open_clips(Path("eval.h5"))):  # doctest: +SKIP
         ...     print(batch.probability.argmax(1))
     """
