@@ -111,14 +111,17 @@ def test_a_component_of_another_class_is_one_difference() -> None:
     changes = {
         "lr_scheduler": ({}, {"_target_": "a.Cosine", "steps": 3}),
         "augment": ({}, {"mixup": {"_target_": "a.Mixup", "alpha": 1}}),
+        "options": ({}, None),
         "averaging": (None, {"first": 3}),
         "pooling": (fusion, {**fusion, "measure": {"_target_": "a.Mean", "p": 2}}),
     }
-    both = ({**old, **{key: change[i] for key, change in changes.items()}} for i, old in enumerate((before, now)))
+    both = [{**old, **{key: change[i] for key, change in changes.items()}} for i, old in enumerate((before, now))]
+    del both[1]["options"]
     assert differences(*both) == [
         "sampler was Uniform, is Balanced",
         "data.seed was 3, is 4",
-        "lr_scheduler was not set, is Cosine",
+        "lr_scheduler was empty, is Cosine",
+        "options was empty, is not set",
         'averaging was null, is {"first": 3}',
         "pooling.measure was Max, is Mean",
         "augment.mixup was not set, is Mixup",

@@ -146,6 +146,9 @@ def test_a_folder_with_another_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"trainer\.max_steps was 5, is 9"):
         Job(complete.name, complete.folder, handed(9)).look()
     begun.run.begin(RunConfig(config(7)))
+    begun.look()  # nothing was trained there
+    begun.run.checkpoints.mkdir()
+    begun.run.step_checkpoint(3).touch()
     with pytest.raises(ValueError, match=r"trainer\.max_steps was 7, is 5"):
         begun.look()
 

@@ -125,8 +125,12 @@ def test_averaged_predictions_are_those_of_the_averaged_weights(data: Path, tmp_
 
 
 def test_averaging_that_training_does_not_reach_changes_nothing(data: Path, tmp_path: Path) -> None:
-    plain = trained(data, tmp_path / "plain").metrics
-    late = trained(data, tmp_path / "late", "callbacks=[default,swa]", "callbacks.swa.first=100").metrics
+    options = ("callbacks.early_stopping.patience=1", "optimizer.lr=0", "trainer.max_steps=50", "seed=1")
+    plain = trained(data, tmp_path / "plain", "callbacks=early_stopping", *options).metrics
+    late = trained(
+        data, tmp_path / "late", "callbacks=[early_stopping,swa]", "callbacks.swa.first=50", *options
+    ).metrics
+    assert late["train"]["steps"] < 50
     assert (late["test"], late["val"]) == (plain["test"], plain["val"])
 
 
@@ -224,7 +228,7 @@ def test_warmup_cosine_is_the_equation() -> None:
         (("callbacks=[default,ema]", "callbacks.ema.decay=1"), r"callbacks\.ema\.decay must be a number in \[0, 1\)"),
         (("callbacks=[default,swa]", "callbacks.swa.every=0"), r"callbacks\.swa\.every must be"),
         (("loss=focal", "loss.gamma=0.5"), r"loss\.gamma must be 0 or at least 1, got 0\.5"),
-        (("lr_scheduler=warmup_cosine",), "warmup must be less than steps=8, got 100"),
+        (("lr_scheduler=warmup_cosine",), "warmup must be less than lr_scheduler.steps=8, got 100"),
     ],
 )
 def test_unusable_values_are_refused(data: Path, tmp_path: Path, overrides: tuple[str, ...], what: str) -> None:

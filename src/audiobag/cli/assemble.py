@@ -14,8 +14,9 @@ from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
 from omegaconf import OmegaConf
 
+from audiobag.cli.keys import check_accepted
 from audiobag.cli.members import members
-from audiobag.cli.messages import check_accepted, component_error
+from audiobag.cli.messages import component_error
 from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first, quote_paths
+from audiobag.cli.keys import below_null
 from audiobag.cli.options import names_of, options_of
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.sweep import outcome
@@ -155,7 +156,7 @@ def _refuse_flags(root: str, arguments: list[str]) -> None:
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
     """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null."""
     for argument in arguments if isinstance(error, AssertionError) else []:
-        if (sentence := messages.below_null(argument, config)) is not None:
+        if (sentence := below_null(argument, config)) is not None:
             return InputError(sentence)
     return error
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
-from inspect import signature
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from audiobag.cli.keys import RENAMED, missing_key
 from audiobag.cli.schema import KEYWORDS
 from audiobag.runs import OtherConfigurationError
 from audiobag.utils.configs import flatten, quoted
 from audiobag.utils.errors import InputError, causes
 
-_LISTED = 12  # keys of a group in a message, at most
 # What the operating system says of a path that the user has to change.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_GROUPS = files("audiobag.conf")
-_RENAMED = {"scheduler": "lr_scheduler"}
 # Options of Hydra's plugins, the package of each, and what installs it.
 _PLUGINS = {
     "hydra/sweeper/optuna": ("hydra-optuna-sweeper", "'audiobag[optuna]'"),
@@ -140,51 +135,6 @@ def with_key(text: str, config: Mapping[str, Any]) -> str:
     return keys[0] + _OTHER.sub(whole, text.removeprefix(argument[1]))
 
 
-def unknown_key(key: str, known: Iterable[str], *, addable: bool = False) -> str:
-    """Return the sentence for a key that nothing reads.
-
-    Args:
-        key: dotted.
-        known: the keys that there are, dotted.
-        addable: whether `+key=...` would be read, as an argument that a component's YAML does not list.
-    """
-    top, dot, rest = key.partition(".")
-    if top in _RENAMED:
-        return f"{key} is not a key: {top} is now {_RENAMED[top]}, so write {_RENAMED[top]}{dot}{rest}"
-    meant = _meant(key, [one for one in known if one != key])
-    added = f" (+{key}=... adds an argument that is not listed)" if addable else ""
-    return f"{key} is not a key that anything reads{added}: {meant or '--help lists the keys'}"
-
-
-def check_accepted(group: str, names: Iterable[str], function: Callable[..., Any]) -> None:
-    """Check that a function takes the keys of a group as arguments.
-
-    Raises:
-        ValueError: it has no such argument.
-    """
-    accepted = signature(function).parameters
-    for name in names:
-        if name not in accepted and not any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
-            raise InputError(unknown_key(f"{group}.{name}", [f"{group}.{known}" for known in accepted]))
-
-
-def _meant(key: str, known: Sequence[str]) -> str | None:
-    """Return which of the known keys may have been meant by a key that is not one of them."""
-    parent, _, name = key.rpartition(".")
-    prefix = f"{parent}." if parent else ""
-    below = dict.fromkeys(one.removeprefix(prefix).partition(".")[0] for one in known if one.startswith(prefix))
-    names = [one for one in below if not one.startswith("_")]
-    same = [one for one in known if one.rpartition(".")[2] == name]
-    if close := difflib.get_close_matches(name, names, n=1):
-        return f"did you mean {prefix}{close[0]}?"
-    if len(same) == 1:
-        return f"did you mean {same[0]}?"
-    if parent and 0 < len(names) <= _LISTED:
-        return f"{parent} has {', '.join(names)}"
-    close = [] if names and parent else difflib.get_close_matches(key, [one for one in known if "._" not in one], n=1)
-    return f"did you mean {close[0]}?" if close else None
-
-
 def _is_full(error: BaseException) -> bool:
     """Return whether a disk or a quota is full. HDF5 and torch say so in an error of their own."""
     known = isinstance(error, OSError) and error.errno in _FULL
@@ -234,53 +184,11 @@ def _omegaconf(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
         return f"{key} must be one value, got the list {first.partition(': ')[2][1:-1]}"
     if "is not a ListConfig" in first:
         return f"{key} must be a list: write {key}=[value] or {key}=[value1,value2]"
-    return _missing(str(key), config) if "not in" in first else f"{key}: {first}"
-
-
-def _missing(key: str, config: Mapping[str, Any]) -> str:
-    """Return the sentence for a key that the configuration does not have."""
-    group, _, name = key.rpartition(".")
-    parent = _at(config, group)
-    if (sentence := below_null(key, config)) is not None:
-        return sentence
-    if group and _GROUPS.joinpath(group, f"{name}.yaml").is_file():
-        return f"{key} needs {group}={name}: add it, or {group}=[...,{name}] beside others"
-    if parent == {} and _GROUPS.joinpath(group).is_dir():
-        return f"{key} needs another choice of {group}, which has no arguments now: add {group}=...; --help lists them"
-    component = isinstance(parent, Mapping) and "_target_" in parent and not key.startswith("hydra.")
-    return unknown_key(key, flatten(config), addable=component)
-
-
-def below_null(argument: str, config: Mapping[str, Any]) -> str | None:
-    """Return the sentence for an override `a.b.c=value` of which `a` or `a.b` is null; None for other overrides.
-
-    Args:
-        argument: the override.
-        config: the composed configuration without overrides.
-    """
-    key = argument.partition("=")[0].lstrip("+~")
-    for dot in re.finditer(r"\.", key):
-        parent = key[: dot.start()]
-        group, _, name = parent.rpartition(".")
-        if _at(config, parent, {}) is not None:
-            continue
-        if _GROUPS.joinpath(parent).is_dir():
-            return f"{argument} needs a choice of {parent}, which is null: add {parent}=...; --help lists them"
-        if group and _GROUPS.joinpath(group, f"{name}.yaml").is_file():
-            return _missing(parent, config)
-        return f"{argument} needs a value of {parent}, which is null: set it as a whole, {parent}={{...}}"
-    return None
-
-
-def _at(config: Any, key: str, otherwise: Any = None) -> Any:
-    """Return the value of a dotted key."""
-    for name in key.split("."):
-        config = config.get(name, otherwise) if isinstance(config, Mapping) else otherwise
-    return config
+    return missing_key(str(key), config) if "not in" in first else f"{key}: {first}"
 
 
 def _renamed(text: str) -> str:
-    for old, new in _RENAMED.items():
+    for old, new in RENAMED.items():
         if f"'{old}" in text or f"'/{old}" in text:
             return f"{text} ({old} is now {new})"
     return text

@@ -11,7 +11,8 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from audiobag.cli import messages, schema
+from audiobag.cli import schema
+from audiobag.cli.keys import unknown_key
 from audiobag.runs import RunConfig
 from audiobag.utils.configs import flatten, resolved
 from audiobag.utils.errors import InputError
@@ -40,7 +41,7 @@ def options_of(root: str, config: DictConfig, plain: Mapping[str, Any] | None = 
     referred = {key for text in texts for key in _REFERENCE.findall(text)}
     for key in (key for name, value in attributes.items() if name not in names for key in flatten({name: value})):
         if not any(key == one or key.startswith(f"{one}.") for one in referred):
-            raise InputError(messages.unknown_key(key, known))
+            raise InputError(unknown_key(key, known))
     return typed(root, plain)
 
 

@@ -27,12 +27,4 @@ class GRU(Recurrent):
         ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        depth: int = 2,
-        width: int = 500,
-        dropout: float = 0.2,
-        bidirectional: bool = True,
-    ) -> None:
-        super().__init__(nn.GRU, in_features, depth, width, dropout, bidirectional)
+    cell = nn.GRU

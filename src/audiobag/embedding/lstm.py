@@ -29,12 +29,4 @@ class LSTM(Recurrent):
         Hochreiter and Schmidhuber (1997), "Long short-term memory".
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        depth: int = 2,
-        width: int = 500,
-        dropout: float = 0.2,
-        bidirectional: bool = True,
-    ) -> None:
-        super().__init__(nn.LSTM, in_features, depth, width, dropout, bidirectional)
+    cell = nn.LSTM

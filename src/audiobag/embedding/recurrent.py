@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -14,8 +16,9 @@ from audiobag.utils.values import check_number, check_whole
 class Recurrent(nn.Module):
     """Embeds each frame in the context of its bag with recurrent layers; see `GRU` and `LSTM`.
 
+    The layers are of the class `cell`, and have its name in lower case in the state dict.
+
     Args:
-        cell: `torch.nn.GRU` or `torch.nn.LSTM`; the layers have its name in lower case in the state dict.
         in_features: D.
         depth: number of layers.
         width: H; a bidirectional network gives half of it to each direction.
@@ -26,14 +29,10 @@ class Recurrent(nn.Module):
         ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
     """
 
+    cell: ClassVar[type[nn.GRU] | type[nn.LSTM]]
+
     def __init__(
-        self,
-        cell: type[nn.GRU] | type[nn.LSTM],
-        in_features: int,
-        depth: int,
-        width: int,
-        dropout: float,
-        bidirectional: bool,
+        self, in_features: int, depth: int = 2, width: int = 500, dropout: float = 0.2, bidirectional: bool = True
     ) -> None:
         super().__init__()
         check_whole("depth", depth)
@@ -41,8 +40,8 @@ class Recurrent(nn.Module):
         check_number("dropout", dropout, "[0, 1)")
         directions = 1 + bidirectional
         if width % directions:
-            raise InputError(f"width must be even for a bidirectional {cell.__name__}, got {width}")
-        layers = cell(
+            raise InputError(f"width must be even for a bidirectional {self.cell.__name__}, got {width}")
+        layers = self.cell(
             in_features,
             width // directions,
             depth,
@@ -50,7 +49,7 @@ class Recurrent(nn.Module):
             dropout=dropout if depth > 1 else 0.0,
             bidirectional=bidirectional,
         )
-        self.name = cell.__name__.lower()
+        self.name = self.cell.__name__.lower()
         self.add_module(self.name, layers)
         self.dropout = Dropout(dropout)
         self.out_features = width

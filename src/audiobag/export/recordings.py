@@ -29,21 +29,7 @@ def recordings_of(
     reading: Reading | None = None,
     allow: Sequence[str] = (),
 ) -> Recordings:
-    """Return recordings of any length as clips for a model. They are read, encoded and cut while one iterates.
-
-    All clips of a recording have its name as their video id, and their start in it.
-
-    Args:
-        tagger: the model.
-        source: sound files, as `audiobag.sound.files.find_files` takes them.
-        encoder: the encoder; None for that of the model's record.
-        clip_seconds: duration of a clip; None for that of the clips that the model was trained on, or else 10 s.
-        reading: how to read and encode; None for `Reading()`.
-        allow: further packages whose modules the record may name; see `audiobag.load`.
-
-    Raises:
-        ValueError: there is no sound, the model's record has no encoder, or `encoder` is another than the model's.
-    """
+    """Return recordings as clips for a model; see `prediction.open_recordings` for the arguments and errors."""
     files = find_files(source)
     if encoder is None:
         encoder = tagger.encoder(allow)

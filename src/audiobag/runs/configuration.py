@@ -210,7 +210,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _changes(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield each key whose value changed, and how."""
     old, new = ({} if value is _NOT_SET else value for value in (before, now))
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and old.get("_target_") == new.get("_target_"):
+    parts = isinstance(old, Mapping) and isinstance(new, Mapping) and old.get("_target_") == new.get("_target_")
+    if parts and (old or new):
         for name in dict.fromkeys([*old, *new]):
             inner = f"{key}.{name}" if key else str(name)
             yield from _changes(old.get(name, _NOT_SET), new.get(name, _NOT_SET), inner)
@@ -222,8 +223,10 @@ def _shown(value: Any) -> str:
     """Return a value, or the class of a component."""
     if value is None:
         return "null"
-    if value is _NOT_SET or value == {}:
+    if value is _NOT_SET:
         return "not set"
+    if value == {}:
+        return "empty"
     if isinstance(value, Mapping) and "_target_" in value:
         return str(value["_target_"]).rpartition(".")[2]
     return value if isinstance(value, str) else json.dumps(value)

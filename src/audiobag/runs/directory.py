@@ -173,7 +173,8 @@ class RunDirectory:
 
         The last digits of a result can depend on it.
         """
-        return self.config().threads if self.begun else None
+        recorded = any((self.path / name).exists() for name in ("config.json", "run.json"))
+        return self.config().threads if self.begun and recorded else None
 
     def write_predictions(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -20,38 +21,54 @@ from audiobag.sweep.naming import is_search, trial_name
 from audiobag.utils.errors import InputError
 
 
-def compose_jobs(
-    loader: ConfigLoader,
-    master: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first: int,
-    record: Callable[[DictConfig], RunConfig],
-) -> list[Job]:
-    """Return jobs with their resolved configurations.
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweeper hands to a launcher.
 
-    Args:
+    Attributes:
         loader: composes the configurations of the jobs.
         master: configuration of the sweep.
         job_overrides: overrides of each job.
         first: number of the first of these jobs in the sweep.
         record: resolves the composed configuration of a job; raises if it cannot be used.
+    """
+
+    loader: ConfigLoader
+    master: DictConfig
+    job_overrides: Sequence[Sequence[str]]
+    first: int
+    record: Callable[[DictConfig], RunConfig]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the sweep, which holds those of its jobs."""
+        return Path(self.master.hydra.sweep.dir).resolve()
+
+    @property
+    def search(self) -> bool:
+        """Whether further jobs depend on the results of these."""
+        return is_search(self.master.hydra)
+
+
+def compose_jobs(sweep: Sweep) -> list[Job]:
+    """Return the jobs of a sweep with their resolved configurations.
 
     Raises:
         ValueError: there is no job, or one cannot be composed.
     """
-    if not job_overrides:
+    if not sweep.job_overrides:
         raise InputError("the sweep has no job: give each swept key at least one value")
-    folder = Path(master.hydra.sweep.dir).resolve()
+    folder = sweep.folder
     jobs = []
     with _environment({SWEEP: folder.name}):
-        for number, overrides in enumerate(job_overrides, first):
-            config = loader.load_sweep_config(master, list(overrides))
+        for number, overrides in enumerate(sweep.job_overrides, sweep.first):
+            config = sweep.loader.load_sweep_config(sweep.master, list(overrides))
             with open_dict(config):
                 # The name of a folder must not depend on the number that a cluster gives to the job.
                 config.hydra.job.id, config.hydra.job.num = str(number), number
             HydraConfig.instance().set_config(config)
             name = str(config.hydra.sweep.subdir)
-            if is_search(master.hydra) and not (folder / name).exists():  # as audiobag 0.1 named it
+            if sweep.search and not (folder / name).exists():  # as audiobag 0.1 named it
                 name = trial_name(config.hydra.job.override_dirname)
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.runtime.output_dir = str(folder / name)
@@ -59,7 +76,7 @@ def compose_jobs(
             part = hydra_part(config.hydra, folder / name)
             with open_dict(config):
                 del config["hydra"]
-            jobs.append(Job(name, folder / name, HandedOver(record(config), part)))
+            jobs.append(Job(name, folder / name, HandedOver(sweep.record(config), part)))
     return jobs
 
 

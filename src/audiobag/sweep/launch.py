@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig
 from rich.console import Console
 
 from audiobag.runs import RunConfig
@@ -20,12 +18,11 @@ from audiobag.runs.presence import record_failure
 from audiobag.runs.status import last_lines
 from audiobag.sweep import outcome
 from audiobag.sweep.child import SWEEP, job_command, start, stopping
-from audiobag.sweep.composing import compose_jobs, returned, unique
+from audiobag.sweep.composing import Sweep, compose_jobs, returned, unique
 from audiobag.sweep.display import Display
 from audiobag.sweep.handover import HandedOver, hydra_part, read
 from audiobag.sweep.jobs import Job, State, only_copy
 from audiobag.sweep.lengthen import lengthen, shorter_run
-from audiobag.sweep.naming import is_search
 from audiobag.sweep.pool import run_jobs
 from audiobag.sweep.requeue import notice, requeue
 from audiobag.sweep.slots import Slot, make_slots, visible_gpus
@@ -40,11 +37,7 @@ _EXPECTED: Final = "AUDIOBAG_CONFIG_HASH"  # hash of the configuration that the 
 
 
 def launch(
-    loader: ConfigLoader,
-    master: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first: int,
-    record: Callable[[DictConfig], RunConfig],
+    sweep: Sweep,
     *,
     jobs: int | str,
     devices_per_job: int | None,
@@ -54,11 +47,7 @@ def launch(
     """Run the jobs that are not complete and return the val/mAP of each job.
 
     Args:
-        loader: composes the configurations of the jobs.
-        master: configuration of the sweep.
-        job_overrides: overrides of each job.
-        first: number of the first of these jobs in the sweep.
-        record: resolves the composed configuration of a job; raises if it cannot be used.
+        sweep: what the sweeper hands over.
         jobs: how many jobs run at once, or "auto".
         devices_per_job: GPUs of one job; None to use trainer.devices of the configuration.
         fail_fast: stop all jobs at the first failure.
@@ -70,15 +59,15 @@ def launch(
             would continue with further jobs otherwise.
     """
     begin()
-    folder = Path(master.hydra.sweep.dir).resolve()
-    composed = compose_jobs(loader, master, job_overrides, first, record)
-    todo = unique(composed, repeats=is_search(master.hydra))
+    folder = sweep.folder
+    composed = compose_jobs(sweep)
+    todo = unique(composed, repeats=sweep.search)
     with only_copy(folder):
         for job in todo:
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            return show_plan(display, composed, search=is_search(master.hydra))
+            return show_plan(display, composed, search=sweep.search)
         prepare(folder, todo)
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
@@ -116,35 +105,22 @@ def show_plan(display: Display, composed: Sequence[Job], *, search: bool) -> lis
     return [returned(job) for job in composed]
 
 
-def hand_over(
-    loader: ConfigLoader,
-    master: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first: int,
-    record: Callable[[DictConfig], RunConfig],
-) -> list[list[str]]:
+def hand_over(sweep: Sweep) -> list[list[str]]:
     """Write the file of each job for another launcher than `pool`, and return the overrides to launch the jobs with.
 
     `run_one`, which may run later and on another machine, finds the file by these overrides. Jobs that a search
     proposes twice have equal overrides.
 
-    Args:
-        loader: composes the configurations of the jobs.
-        master: configuration of the sweep.
-        job_overrides: overrides of each job.
-        first: number of the first of these jobs in the sweep.
-        record: resolves the composed configuration of a job; raises if it cannot be used.
-
     Raises:
         ValueError: a job cannot be composed, or its folder holds another configuration.
     """
     found = []
-    composed = compose_jobs(loader, master, job_overrides, first, record)
-    unique(composed, repeats=is_search(master.hydra))
+    composed = compose_jobs(sweep)
+    unique(composed, repeats=sweep.search)
     for job in composed:
         job.look()
-    prepare(Path(master.hydra.sweep.dir).resolve(), composed)
-    for job, overrides in zip(composed, job_overrides, strict=True):
+    prepare(sweep.folder, composed)
+    for job, overrides in zip(composed, sweep.job_overrides, strict=True):
         job.handed.write(job.folder)
         expected = f"++hydra.job.env_set.{_EXPECTED}={quoted(job.handed.record.hash)}"
         found.append([*overrides, f"hydra.sweep.subdir={quoted(job.name)}", expected])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from audiobag.runs import RunDirectory, hashed_config
 from audiobag.runs.finding import run_folders
 from audiobag.sweep import outcome
-from audiobag.utils.configs import quoted
+from audiobag.utils.configs import quoted, value_at
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import short_name
 
@@ -184,7 +184,7 @@ def _harmless(key: str) -> bool:
     config: Any = True
     for name in reversed(key.split(".")):
         config = {name: config}
-    return key in _NAMED or key.startswith("hydra") or _at(hashed_config(config), key) is None
+    return key in _NAMED or key.startswith("hydra") or value_at(hashed_config(config), key) is None
 
 
 def _phrase(override: Override) -> str:
@@ -204,11 +204,4 @@ def _value(config: DictConfig, key: str) -> Any:
     with suppress(OmegaConfBaseException):
         value = OmegaConf.select(config, key)
         return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return _at(_plain(config), key)
-
-
-def _at(config: Any, key: str) -> Any:
-    """Return the value of a dotted key; None if there is none."""
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, Mapping) else None
-    return config
+    return value_at(_plain(config), key)

@@ -15,24 +15,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 
-from audiobag.runs import RunConfig
 from audiobag.runs.presence import Stage, record_failure, stage_of
 from audiobag.runs.status import SUBMITTED, slurm_number
 from audiobag.sweep import outcome
-from audiobag.sweep.composing import compose_jobs, returned, unique
+from audiobag.sweep.composing import Sweep, compose_jobs, returned, unique
 from audiobag.sweep.display import Display
 from audiobag.sweep.jobs import Job, State, only_copy
 from audiobag.sweep.launch import prepare, run_handed, show_plan
-from audiobag.sweep.naming import is_search
 from audiobag.training.interruption import begin, noted
 from audiobag.utils.errors import ExitCode, InputError
 from audiobag.utils.files import write_json
@@ -57,11 +54,7 @@ _WAITING_STATES: Final = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", 
 
 
 def launch(
-    loader: ConfigLoader,
-    master: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first: int,
-    record: Callable[[DictConfig], RunConfig],
+    sweep: Sweep,
     *,
     wait: bool,
     dry_run: bool,
@@ -71,11 +64,7 @@ def launch(
     """Submit the jobs that are neither complete nor in the queue; return the val/mAP of each job that is complete.
 
     Args:
-        loader: composes the configurations of the jobs.
-        master: configuration of the sweep.
-        job_overrides: overrides of each job.
-        first: number of the first of these jobs in the sweep.
-        record: resolves the composed configuration of a job; raises if it cannot be used.
+        sweep: what the sweeper hands over.
         wait: whether to wait for the jobs, those of earlier commands included.
         dry_run: show what would be submitted, and submit nothing.
         submitit_folder: folder for the scripts and the output of the tasks.
@@ -87,19 +76,18 @@ def launch(
         SystemExit: 75 after an interruption; the jobs stay in the queue.
     """
     begin()
-    folder = Path(master.hydra.sweep.dir).resolve()
-    search = is_search(master.hydra)
-    if search and not wait:
+    if sweep.search and not wait:
         raise InputError(
             "hydra.launcher.wait must be true for a search, whose next trials depend on the results of the others"
         )
-    composed = compose_jobs(loader, master, job_overrides, first, record)
-    todo = unique(composed, repeats=search)
+    folder = sweep.folder
+    composed = compose_jobs(sweep)
+    todo = unique(composed, repeats=sweep.search)
     with only_copy(folder):
         _look(todo)
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            return show_plan(display, composed, search=search)
+            return show_plan(display, composed, search=sweep.search)
         missing = [job for job in todo if job.state is State.WAITING]
         if missing:
             prepare(folder, missing)

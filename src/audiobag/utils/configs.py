@@ -28,6 +28,19 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix[:-1]: value}
 
 
+def value_at(config: Any, key: str, otherwise: Any = None) -> Any:
+    """Return the value of a dotted key in nested mappings.
+
+    Args:
+        config: the mappings.
+        key: dotted.
+        otherwise: what to return if there is no such key.
+    """
+    for name in key.split("."):
+        config = config.get(name, otherwise) if isinstance(config, Mapping) else otherwise
+    return config
+
+
 def quoted(text: str | Path) -> str:
     r"""Return a text in quotes, for an override that Hydra reads back as exactly this text.
 

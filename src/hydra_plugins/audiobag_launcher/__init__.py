@@ -5,9 +5,10 @@ Hydra finds plugins only in this namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
@@ -17,13 +18,20 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
+if TYPE_CHECKING:
+    from audiobag.sweep.composing import Sweep
+
 
 class _OwnLauncher(Launcher):
-    """Keeps what the functions that launch jobs need; the processes of the jobs run the task.
+    """Calls the function `launch` of a module, which is imported only where there is a sweep.
+
+    The processes of the jobs run the task.
 
     Args:
         options: of the function.
     """
+
+    module: str
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -36,19 +44,12 @@ class _OwnLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs that are not complete."""
-        from audiobag.cli.messages import check_accepted
-        from audiobag.cli.options import train_record
+        from audiobag.cli.keys import check_accepted
 
-        assert self.hydra_context is not None
-        assert self.config is not None
-        loader = self.hydra_context.config_loader
-        function = self._function()
+        function = import_module(self.module).launch
         check_accepted("hydra.launcher", self.options, function)
-        return function(loader, self.config, job_overrides, initial_job_idx, train_record, **self.options)
-
-    def _function(self) -> Callable[..., Sequence[JobReturn]]:
-        """Return the function, whose module is imported only where there is a sweep."""
-        raise NotImplementedError
+        returned: Sequence[JobReturn] = function(_sweep(self, job_overrides, initial_job_idx), **self.options)
+        return returned
 
 
 class PoolLauncher(_OwnLauncher):
@@ -58,10 +59,7 @@ class PoolLauncher(_OwnLauncher):
         options: jobs, devices_per_job, fail_fast and dry_run of `audiobag.sweep.launch.launch`.
     """
 
-    def _function(self) -> Callable[..., Sequence[JobReturn]]:
-        from audiobag.sweep.launch import launch
-
-        return launch
+    module = "audiobag.sweep.launch"
 
 
 class SlurmLauncher(_OwnLauncher):
@@ -71,10 +69,7 @@ class SlurmLauncher(_OwnLauncher):
         options: wait, dry_run and the resources of `audiobag.sweep.slurm.launch`.
     """
 
-    def _function(self) -> Callable[..., Sequence[JobReturn]]:
-        from audiobag.sweep.slurm import launch
-
-        return launch
+    module = "audiobag.sweep.slurm"
 
 
 class HandOverLauncher(Launcher):
@@ -99,17 +94,22 @@ class HandOverLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Write the files and start the jobs."""
-        from audiobag.cli.options import train_record
         from audiobag.sweep.launch import hand_over
 
         assert self.launcher is not None
-        assert self.hydra_context is not None
-        assert self.config is not None
-        loader = self.hydra_context.config_loader
-        overrides = hand_over(loader, self.config, job_overrides, initial_job_idx, train_record)
+        overrides = hand_over(_sweep(self, job_overrides, initial_job_idx))
         once = list(dict.fromkeys(map(tuple, overrides)))  # a search may propose the same job twice
         done = dict(zip(once, self.launcher.launch(once, initial_job_idx), strict=True))
         return [done[tuple(one)] for one in overrides]
+
+
+def _sweep(launcher: _OwnLauncher | HandOverLauncher, job_overrides: Sequence[Sequence[str]], first: int) -> Sweep:
+    from audiobag.cli.options import train_record
+    from audiobag.sweep.composing import Sweep
+
+    assert launcher.hydra_context is not None
+    assert launcher.config is not None
+    return Sweep(launcher.hydra_context.config_loader, launcher.config, job_overrides, first, train_record)
 
 
 class WorkingDirectorySearchPath(SearchPathPlugin):
