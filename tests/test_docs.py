@@ -199,7 +199,6 @@ def test_site_builds_without_a_warning_and_loads_nothing_from_other_servers(tmp_
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "<title>" in (tmp_path / "results" / "report" / "report.html").read_text(encoding="utf-8")
     html = "".join(p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.html"))
     for name in ("pooling.SoftmaxAttention", "load", "predict", "train", "open_store", "report.report"):
         assert f'id="audiobag.{name}"' in html, "the reference has public names"

@@ -43,7 +43,6 @@ T = TypeVar("T")
 _TRACEBACK = "AUDIOBAG_TRACEBACK"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _WANDB_SWEEP = "--wandb-sweep"
-_ONE_COMPONENT = ("data", "sampler", "embedding", "pooling", "loss", "optimizer", "lr_scheduler", "encoder")
 _REMEDY = "use the options that it was started with, or choose another folder: {}=..."
 
 # Run directories that are named by the second alone collide.
@@ -131,13 +130,15 @@ def run_directory() -> str:
 
 
 def _refuse_options(arguments: list[str]) -> None:
-    """Refuse `group=null`, on which Hydra crashes, and several options of a group that stands for one component."""
+    """Refuse `group=null`, on which Hydra crashes, several options for one component, and folders without a name."""
     for argument in arguments:
         group, _, chosen = argument.lstrip("+").partition("=")
-        if group in _ONE_COMPONENT and chosen.startswith("[") and "," in chosen:
+        if group in messages.ONE_COMPONENT and chosen.startswith("[") and "," in chosen:
             raise InputError(
                 f"{argument} has several options, expected one: {group}={chosen[1:-1]} with -m runs a job with each"
             )
+        if group in ("hydra.run.dir", "hydra.sweep.dir") and not chosen:
+            raise InputError(f"{argument} has no value and needs a folder, such as {group}=outputs/mine")
         if "null" in chosen.split(",") and files("audiobag.conf").joinpath(group.partition("@")[0]).is_dir():
             raise InputError(
                 f"{argument}; expected an option of that group: --help lists them, {group}=[] is none, or leave"

@@ -19,6 +19,8 @@ from audiobag.runs import OtherConfigurationError
 from audiobag.utils.configs import flatten, quoted
 from audiobag.utils.errors import InputError, causes
 
+ONE_COMPONENT = ("data", "sampler", "embedding", "pooling", "loss", "optimizer", "lr_scheduler", "encoder")
+"""Groups of which one option is chosen."""
 # What the operating system says of a path that the user has to change.
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -71,8 +73,8 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
         if (missing := _missing_extra(str(error))) is not None:
             return missing
         if values := _AMBIGUOUS.match(str(error)):
-            listed = f"{values[2]}=[{values[3]}]"
-            return f"{values[1]} has several values: write {listed} for a list, or add -m for one job each"
+            a_list = "" if values[2] in ONE_COMPONENT else f"write {values[2]}=[{values[3]}] for a list, or "
+            return f"{values[1]} has several values: {a_list}add -m for one job each"
         text = _IN_ROOT.sub("", " ".join(str(error).partition("Config search path")[0].split()))
         return _renamed(_NOT_LOADED.sub(r"Could not find '\1': --help lists the options", text))
     return None
