@@ -142,7 +142,7 @@ class OntologyParents(Targets):
         Raises:
             ValueError: the file is not an ontology of the classes.
         """
-        self._pairs = torch.tensor(ancestors(self.path, clips.mids), dtype=torch.int64).reshape(-1, 2).T.contiguous()
+        self._pairs = torch.from_numpy(ancestors(self.path, clips.mids))
 
     def forward(self, bags: Bags) -> Bags:
         """Return the bags with more labels."""

@@ -50,9 +50,9 @@ class OntologyConsistency(nn.Module):
             ValueError: the file is not an ontology of the classes, or has none above another.
         """
         pairs = ancestors(self.path, clips.mids)
-        if not pairs:
+        if not pairs.size:
             raise InputError(f"path {self.path} has no class above another: use a loss without it")
-        self._pairs = torch.tensor(pairs, dtype=torch.int64).T.contiguous()
+        self._pairs = torch.from_numpy(pairs)
 
     def forward(self, prediction: BagPrediction, labels: Labels, mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Return L; the second term is in fp32 under any precision."""

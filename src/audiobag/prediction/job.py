@@ -71,10 +71,8 @@ class Job:
         self.tagger = load(self.checkpoint, allow=allow).to(torch_device(device))
         self.recordings = is_sound(source)
         if self.recordings:
-            reading = replace(sound.reading or Reading(), device=device)
-            self.clips = open_recordings(
-                self.tagger, source, on_error, allow=allow, **{**sound.given(), "reading": reading}
-            )
+            sound = replace(sound, reading=replace(sound.reading or Reading(), device=device))
+            self.clips = open_recordings(self.tagger, source, on_error, allow=allow, **sound.given())
         elif given := sound.given():
             raise InputError(f"{next(iter(given))} is for recordings, and {source} is none: omit it")
         else:

@@ -64,16 +64,16 @@ class SoundFile:
     @property
     def size(self) -> int:
         """Bytes of the file; 0 if it is missing."""
-        try:
-            return self.path.stat().st_size
-        except OSError:
-            return 0
+        return self._status("st_size")
 
     @property
     def modified(self) -> int:
         """When the file was last changed, in nanoseconds; 0 if it is missing."""
+        return self._status("st_mtime_ns")
+
+    def _status(self, name: str) -> int:
         try:
-            return self.path.stat().st_mtime_ns
+            return int(getattr(self.path.stat(), name))
         except OSError:
             return 0
 

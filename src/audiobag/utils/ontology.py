@@ -6,6 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
 from audiobag.utils.errors import InputError
 
 
@@ -30,8 +34,8 @@ def children(ontology: Path, argument: str = "ontology") -> dict[str, list[str]]
         raise InputError(f"{argument} {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
 
 
-def ancestors(path: Path, mids: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs (class, class above it) of an ontology, sorted.
+def ancestors(path: Path, mids: Sequence[str]) -> Int64[NDArray[np.int64], "2 P"]:
+    """Return the P pairs of a class and a class above it in an ontology, sorted.
 
     Args:
         path: see `children`.
@@ -45,7 +49,8 @@ def ancestors(path: Path, mids: Sequence[str]) -> list[tuple[int, int]]:
         raise InputError(f"path {path} lacks {len(unknown)} of the {len(mids)} classes, the first is {unknown[0]!r}")
     number = {mid: k for k, mid in enumerate(mids)}
     below = {mid: _below(entries, mid) for mid in mids}
-    return sorted((number[mid], number[above]) for above in mids for mid in below[above] if mid in number)
+    pairs = sorted((number[mid], number[above]) for above in mids for mid in below[above] if mid in number)
+    return np.ascontiguousarray(np.array(pairs, np.int64).reshape(-1, 2).T)
 
 
 def _below(entries: Mapping[str, Iterable[str]], mid: str) -> set[str]:
