@@ -102,9 +102,12 @@ class TrainingClips:
 
 @runtime_checkable
 class LearnsOfClips(Protocol):
-    """A part of a training that is told of the training clips before the first step."""
+    """A loss or an augmentation that is told of the training clips before the first step.
 
-    def setup(self, clips: TrainingClips) -> None:
+    Training calls `set_training_clips` of each part that has it; other parts are left alone.
+    """
+
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Learn about the training clips.
 
         Raises:

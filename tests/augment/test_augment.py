@@ -95,7 +95,7 @@ class TestGaussianNoise(AugmentSuite):
 
     def test_std_is_that_of_the_dequantised_frames(self) -> None:
         noise = GaussianNoise(std=0.5)
-        noise.setup(self.clips())
+        noise.set_training_clips(self.clips())
         bags = many()
         added = (noise(bags).frames - bags.frames) / 128
         assert added.std().item() == pytest.approx(0.5, rel=0.02)
@@ -108,7 +108,7 @@ class TestLabelSmoothing(AugmentSuite):
     @pytest.mark.parametrize("towards", [None, 0.5])
     def test_equals_the_equation(self, towards: float | None) -> None:
         smoothing = LabelSmoothing(0.2, towards)
-        smoothing.setup(self.clips())
+        smoothing.set_training_clips(self.clips())
         target = self.clips().labels.dense().mean(0) if towards is None else towards
         expected = 0.8 * self.bags().labels.numpy() + 0.2 * target
         np.testing.assert_allclose(smoothing(self.bags()).labels.numpy(), expected, rtol=1e-6)

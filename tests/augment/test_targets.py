@@ -37,7 +37,7 @@ class TestDistillation(AugmentSuite):
 
     def test_other_classes_are_refused(self) -> None:
         with pytest.raises(ValueError, match="teacher has 4 classes, the training clips have 3"):
-            Distillation(Fixed(4)).setup(self.clips())
+            Distillation(Fixed(4)).set_training_clips(self.clips())
 
 
 class TestLabelEnhancement(AugmentSuite):
@@ -46,7 +46,7 @@ class TestLabelEnhancement(AugmentSuite):
     @pytest.mark.parametrize("quantile", [None, 0.25])
     def test_equals_the_equation(self, quantile: float | None) -> None:
         enhancement = LabelEnhancement(Fixed(), quantile, value=0.8)
-        enhancement.setup(self.clips())
+        enhancement.set_training_clips(self.clips())
         before, clips = self.bags(), self.clips()
         q, labels = Fixed().probability(clips.video_id), clips.labels.dense()
         after = enhancement(before).labels
@@ -61,7 +61,7 @@ class TestLabelEnhancement(AugmentSuite):
         clips = self.clips()
         none = replace(clips.labels, ids=clips.labels.ids[:0], offsets=np.zeros(41, np.int64))
         enhancement = LabelEnhancement(Fixed())
-        enhancement.setup(replace(clips, labels=none))
+        enhancement.set_training_clips(replace(clips, labels=none))
         bags = replace(self.bags(), labels=torch.zeros(32, 3, dtype=torch.bool))
         assert not enhancement(bags).labels.any()
 
@@ -71,7 +71,7 @@ class TestOntologyParents(AugmentSuite):
 
     def test_a_clip_has_the_classes_above_its_own(self) -> None:
         parents = OntologyParents(ONTOLOGY)
-        parents.setup(self.clips())
+        parents.set_training_clips(self.clips())
         labels = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0.2, 0.1, 0.5]])
         bags = self.bags()
         five = replace(bags, **{n: getattr(bags, n)[:5] for n in ("frames", "lengths", "index")}, labels=labels)
@@ -81,13 +81,13 @@ class TestOntologyParents(AugmentSuite):
     def test_unknown_classes_and_other_files_are_refused(self, tmp_path: Path) -> None:
         other = TrainingClips(self.clips().video_id, self.clips().labels, ("/m/a", "/m/b", "/m/z"))
         with pytest.raises(ValueError, match=r"path .*ontology\.json lacks 1 of the 3 classes, the first is '/m/z'"):
-            OntologyParents(ONTOLOGY).setup(other)
+            OntologyParents(ONTOLOGY).set_training_clips(other)
         for content in ("{}", "[{}]", "no"):
             (tmp_path / "other.json").write_text(content if content != "{}" else '{"a": 1}')
             with pytest.raises(ValueError, match=r"path .*other\.json is not a list of id and child_ids"):
-                OntologyParents(tmp_path / "other.json").setup(self.clips())
+                OntologyParents(tmp_path / "other.json").set_training_clips(self.clips())
         with pytest.raises(ValueError, match=r"path must be a file .*absent\.json \(No such file"):
-            OntologyParents(tmp_path / "absent.json").setup(self.clips())
+            OntologyParents(tmp_path / "absent.json").set_training_clips(self.clips())
 
 
 @pytest.mark.parametrize("make", [TestDistillation, TestLabelEnhancement, TestOntologyParents])

@@ -60,7 +60,7 @@ class TestOntologyConsistency(LossSuite):
 
     def make(self) -> nn.Module:
         loss = OntologyConsistency(ClipBCE(), self.path, weight=3.0)
-        loss.setup(_clips("a", "b", "c"))
+        loss.set_training_clips(_clips("a", "b", "c"))
         return loss
 
     def oracle(self, clip: Array, frame: Array, labels: oracle.Labels, lengths: NDArray[np.int64]) -> float:
@@ -77,9 +77,9 @@ class TestOntologyConsistency(LossSuite):
         with pytest.raises(
             ValueError, match=r"path .*ontology\.json has no class above another: use a loss without it"
         ):
-            loss.setup(_clips("c"))
+            loss.set_training_clips(_clips("c"))
         with pytest.raises(ValueError, match=r"path .*ontology\.json lacks 1 of the 2 classes, the first is 'z'"):
-            loss.setup(_clips("a", "z"))
+            loss.set_training_clips(_clips("a", "z"))
 
 
 @pytest.mark.parametrize("loss", [FocalBCE(0.0), AsymmetricBCE(0.0, 0.0, 0.0)])

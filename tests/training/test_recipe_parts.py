@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from audiobag.augment import Mixup
+from audiobag.augment import Mixup, TrainingClips
+from audiobag.bags import BagPrediction
 from audiobag.data.store import open_store
+from audiobag.loss import ClipBCE
 from audiobag.runs.checkpoints import load_checkpoint
 from audiobag.runs.configuration import config_hash
 from audiobag.runs.directory import RunDirectory
@@ -201,6 +204,31 @@ def test_objects_are_augmented_and_told_apart(data: Path, tmp_path: Path) -> Non
         fitted(data, tmp_path / "run")
     with pytest.raises(ValueError, match=r"another configuration: augment was .*Mixup\(alpha=1\.0\)"):
         fitted(data, tmp_path / "run", augment=[Mixup(0.5)])
+
+
+class Heard(nn.Module):
+    """A loss with `set_training_clips`, and with an unrelated `setup`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[bytes] = []
+
+    def set_training_clips(self, clips: TrainingClips) -> None:
+        self.ids += clips.video_id.tolist()
+
+    def setup(self, *arguments: object) -> None:
+        raise AssertionError("nothing of a training may call it")
+
+    def forward(self, prediction: BagPrediction, labels: Tensor, mask: Tensor) -> Tensor:
+        return ClipBCE()(prediction, labels, mask)
+
+
+def test_a_loss_is_told_of_the_training_clips_by_a_method_of_its_own_name(data: Path, tmp_path: Path) -> None:
+    loss = Heard()
+    fitted(data, tmp_path / "run", loss=loss)
+    stored = open_store(data / "bal_train.h5").columns.video_id.tolist()
+    assert 0 < len(loss.ids) <= len(stored)
+    assert set(loss.ids) <= set(stored)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

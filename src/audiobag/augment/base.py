@@ -20,7 +20,7 @@ class Augmentation(nn.Module):
     before_others: ClassVar[bool] = False
     """Whether it must be applied before other augmentations, which may mix clips."""
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Learn about the training clips, before the first step. Most augmentations need not.
 
         Raises:

@@ -18,8 +18,8 @@ class GaussianNoise(Augmentation):
     $$\tilde x_{nt} = x_{nt} + \mathrm{std} \cdot z_{nt}, \qquad z_{nt} \sim \mathcal{N}(0, I)$$
 
     Args:
-        std: standard deviation, in units of the dequantised frames: those of AudioSet lie in [-1, 1). Without `setup`,
-            which tells the scale of the stored frames, in units of the stored frames.
+        std: standard deviation, in units of the dequantised frames: those of AudioSet lie in [-1, 1). Before
+            `set_training_clips`, which gives the scale of the stored frames, in units of the stored frames.
 
     Raises:
         ValueError: `std` is negative.
@@ -31,7 +31,7 @@ class GaussianNoise(Augmentation):
         self.std = std
         self._scale = 1.0
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Take the scale of the stored frames."""
         self._scale = clips.scale
 

@@ -22,8 +22,8 @@ class LabelSmoothing(Augmentation):
 
     Args:
         epsilon: how far labels move, in [0, 1).
-        towards: $u_k$ of all classes; None for the share of training clips that have class k, which `setup`
-            tells (0 without it). With rare classes, 0.5 raises the mean label far above their frequency.
+        towards: $u_k$ of all classes; None for the share of training clips that have class k (0 before
+            `set_training_clips`). With rare classes, 0.5 raises the mean label far above their frequency.
 
     Raises:
         ValueError: an argument is out of range.
@@ -37,7 +37,7 @@ class LabelSmoothing(Augmentation):
         self.epsilon, self.towards = epsilon, towards
         self._target = torch.tensor(0.0 if towards is None else towards)  # u, [] or [K]
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Take the frequencies of the classes."""
         if self.towards is None:
             self._target = torch.from_numpy(clips.labels.counts / len(clips.labels)).float()

@@ -59,7 +59,7 @@ class Distillation(Targets):
         self.teacher, self.weight = teacher, weight
         self._rows = _Rows()
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Look up the probabilities of all training clips.
 
         Raises:
@@ -101,7 +101,7 @@ class LabelEnhancement(Targets):
         self.teacher, self.quantile, self.value = teacher, quantile, value
         self._rows = _Rows()
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Find the labels to add to the training clips.
 
         Raises:
@@ -136,7 +136,7 @@ class OntologyParents(Targets):
         self.path = Path(path)
         self._pairs = torch.zeros(2, 0, dtype=torch.int64)  # (class, class above it)
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Read the ontology.
 
         Raises:

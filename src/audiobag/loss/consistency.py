@@ -43,7 +43,7 @@ class OntologyConsistency(nn.Module):
         self.loss, self.path, self.weight = loss, Path(path), weight
         self._pairs = torch.zeros(2, 0, dtype=torch.int64)  # (class, class above it)
 
-    def setup(self, clips: TrainingClips) -> None:
+    def set_training_clips(self, clips: TrainingClips) -> None:
         """Read the ontology.
 
         Raises:

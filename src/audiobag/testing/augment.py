@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
 
-from audiobag.augment import Augmentation, TrainingClips
+from audiobag.augment import TrainingClips
 from audiobag.bags import Bags
+from audiobag.labels import LearnsOfClips
 from audiobag.testing.inputs import random_labels
 
 _CLIPS, _CLASSES = 40, 3
@@ -56,8 +57,8 @@ class AugmentSuite:
     def apply(self, bags: Bags, seed: int = 1) -> Bags:
         """Return augmented bags."""
         module = self.make()
-        if isinstance(module, Augmentation):
-            module.setup(self.clips())
+        if isinstance(module, LearnsOfClips):
+            module.set_training_clips(self.clips())
         torch.manual_seed(seed)
         augmented: Bags = module(bags)
         return augmented
@@ -123,8 +124,8 @@ class AugmentSuite:
 
     def test_the_host_does_not_wait_for_the_device(self) -> None:
         module, bags = self.make(), self.bags()
-        if isinstance(module, Augmentation):
-            module.setup(self.clips())
+        if isinstance(module, LearnsOfClips):
+            module.set_training_clips(self.clips())
         module(bags)
         with _Watched() as watched:
             module(bags)

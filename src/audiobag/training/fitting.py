@@ -250,7 +250,7 @@ def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:
     clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
     for part in parts:
         if isinstance(part, LearnsOfClips):
-            part.setup(clips)
+            part.set_training_clips(clips)
 
 
 def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Callback]:
