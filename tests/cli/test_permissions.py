@@ -64,6 +64,43 @@ def test_an_unwritable_folder_is_refused_in_a_sentence(
     assert line.startswith(f"audiobag: {said.format(**known)}")
 
 
+@pytest.mark.parametrize("place", ["/proc/x/y", "{here}/file/x"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("prepare", *SYNTHETIC, "out={place}"),
+        ("prepare", *SYNTHETIC, "hydra.run.dir={place}"),
+        ("embed", "source=synthetic-sounds", "size=tiny", "out={place}"),
+        ("train", "hydra.run.dir={place}"),
+        ("train", "-m", "seed=0,1", "hydra.sweep.dir={place}"),
+        ("train", "-m", "seed=0,1", "hydra.sweep.dir={place}", "hydra.launcher.dry_run=true"),
+        ("evaluate", "checkpoint={run}", "hydra.run.dir={place}"),
+        ("predict", "checkpoint={run}", "source={store}", "out={place}"),
+        ("predict", "checkpoint={run}", "source={store}", "out={place}", "picture=true"),
+        ("predict", "checkpoint={run}", "source={store}", "hydra.run.dir={place}"),
+        ("export", "checkpoint={run}", "out={place}"),
+        ("report", "{here}/run", "hydra.run.dir={place}"),
+        ("explore", "{here}/run", "hydra.run.dir={place}"),
+        ("listen", "{here}/file", "checkpoint={run}", "out={place}"),
+        ("doctor", "{place}"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_cannot_be_created_is_refused_in_a_sentence(
+    tmp_path: Path, command: tuple[str, ...], place: str
+) -> None:
+    run, store = make_run(tmp_path / "run")
+    (tmp_path / "file").touch()
+    known = {"here": tmp_path, "run": run, "store": store.path}
+    name, *options = (part.replace("{place}", place).format(**known) for part in command)
+    done = run_command(name, *options, cwd=tmp_path)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith("audiobag: ")
+    assert place.format(here=tmp_path).rpartition("/")[0] in line
+    assert "choose another" in line
+
+
 def test_a_complete_run_of_others_is_only_read(tmp_path: Path, closed: Path) -> None:
     make_store(tmp_path / "data" / "bal_train.h5", classes=5)
     make_store(tmp_path / "data" / "eval.h5", classes=5, seed=1)

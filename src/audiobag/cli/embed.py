@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command
+from audiobag.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import EmbedOptions
@@ -20,6 +21,8 @@ def _embed(called: Invocation[EmbedOptions]) -> None:
     from audiobag.sound import Reading, embed
 
     options, console = asdict(called.options), Console(stderr=True)
+    if options["source"] != "synthetic-sounds":
+        refuse_unused(["size"], "without source=synthetic-sounds")
     reading = Reading(**{name: options.pop(name) for name in _READING})
     encoder = build("encoder", options.pop("encoder"))
     console.print(embed(**options, encoder=encoder, reading=reading, console=console))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command
+from audiobag.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import ExportOptions
@@ -19,6 +20,10 @@ def _export(called: Invocation[ExportOptions]) -> None:
 
     options = asdict(called.options)
     named = members(options.pop("checkpoint"), options.pop("runs"))
+    if len(named) > 1:
+        refuse_unused(["replicates"], "on an ensemble, whose card has no intervals")
+        if options["format"] == "safetensors":
+            refuse_unused(["store"], "on an ensemble without a graph")
     written = write_export(named, **options)
     console = Console(highlight=False)
     if written.difference is not None:

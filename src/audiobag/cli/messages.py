@@ -18,6 +18,7 @@ from audiobag.cli.schema import KEYWORDS
 from audiobag.runs import OtherConfigurationError
 from audiobag.utils.configs import flatten, quoted
 from audiobag.utils.errors import InputError, causes
+from audiobag.utils.files import check_writable
 
 ONE_COMPONENT = ("data", "sampler", "embedding", "pooling", "loss", "optimizer", "lr_scheduler", "encoder")
 """Groups of which one option is chosen."""
@@ -62,7 +63,7 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
             return f"{cause.full_key} has no value and needs one: add {cause.full_key}=...; --help says what it takes"
         if isinstance(cause, OmegaConfBaseException):
             return _omegaconf(cause, config)
-        if isinstance(cause, OSError) and cause.filename and cause.errno in _REFUSED:
+        if isinstance(cause, OSError) and cause.filename and _is_refused(cause):
             path = Path(cause.filename).absolute()
             return f"{path} cannot be used ({cause.strerror}): choose another path, or change its permissions"
         if _is_full(cause):
@@ -135,6 +136,17 @@ def with_key(text: str, config: Mapping[str, Any]) -> str:
         return f"{reference[1] if reference else key if key in values else other[1]}="
 
     return keys[0] + _OTHER.sub(whole, text.removeprefix(argument[1]))
+
+
+def _is_refused(error: OSError) -> bool:
+    """Return whether the path cannot be used. A folder that takes no files, as /proc, says that a new one is missing."""
+    if error.errno != errno.ENOENT:
+        return error.errno in _REFUSED
+    try:
+        check_writable(Path(error.filename).absolute().parent)
+    except InputError:
+        return True
+    return False
 
 
 def _is_full(error: BaseException) -> bool:

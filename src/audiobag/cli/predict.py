@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import Invocation, command, run_directory
-from audiobag.utils.errors import InputError
+from audiobag.cli.unused import refuse_unused
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import PredictOptions
 
 _OF_FILES = ("format", "frames", "segments", "force", "threshold", "median", "audio_url")
 _OF_PICTURES = ("clips", "class_name", "most_wrong", "at_most")
+_OF_RECORDINGS = ("encoder", "clip_seconds", "channels", "pad_short", "precision")
 
 
 def _predict(called: Invocation[PredictOptions]) -> None:
@@ -21,10 +22,10 @@ def _predict(called: Invocation[PredictOptions]) -> None:
 
     from audiobag.prediction import predict_to_file, predict_to_pictures
 
+    _refuse_unused(called.options)
     options = asdict(called.options)
     _sound(options)
     picture = options.pop("picture")
-    _check_picture(picture, options)
     for name in _OF_FILES if picture else _OF_PICTURES:
         del options[name]
     if options["out"] is None:
@@ -55,13 +56,27 @@ def _sound(options: dict[str, Any]) -> None:
     options["reading"] = None if reading == Reading() else reading
 
 
-def _check_picture(picture: bool, options: dict[str, object]) -> None:
-    """Refuse options of the other kind of output."""
-    for name in _OF_FILES[:3] if picture else _OF_PICTURES[:3]:
-        if options[name]:
-            if picture:
-                raise InputError(f"picture=true cannot be combined with {name}: omit {name}, or run the command twice")
-            raise InputError(f"{name} needs picture=true, since it chooses the clips to draw: add it, or omit {name}")
+def _refuse_unused(options: PredictOptions) -> None:
+    """Refuse options of another kind of output or of another kind of source."""
+    from audiobag.prediction import format_of
+    from audiobag.sound.files import is_sound
+
+    if options.picture:
+        refuse_unused(_OF_FILES, "with picture=true")
+        if options.clips is not None:
+            refuse_unused(["at_most"], "with clips, all of which are drawn")
+    else:
+        written = format_of(options.out, options.format)
+        refuse_unused(_OF_PICTURES, "without picture=true")
+        if written != "audacity" and not options.segments:
+            refuse_unused(["threshold", "median"], "without segments=true")
+        if written != "jsonl":
+            refuse_unused(["audio_url"], f"in format {written}: JSON lines have the address of a clip")
+        if written == "h5":
+            refuse_unused(["top_k"], "in format h5, which has all classes")
+            refuse_unused(["times"], "in format h5, which counts from the start of the video")
+    if Path(options.source).exists() and not is_sound(options.source):
+        refuse_unused(_OF_RECORDINGS, f"on {options.source}, which is no recording")
 
 
 main = command("predict", _predict)

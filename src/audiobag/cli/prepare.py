@@ -6,6 +6,7 @@ from pathlib import Path
 
 from audiobag.cli.command import Invocation, command
 from audiobag.cli.schema import PrepareOptions
+from audiobag.cli.unused import refuse_unused
 
 
 def _prepare(called: Invocation[PrepareOptions]) -> None:
@@ -14,6 +15,10 @@ def _prepare(called: Invocation[PrepareOptions]) -> None:
     from audiobag.prepare import add_strong_labels, default_out, prepare
 
     options, console = called.options, Console(stderr=True)
+    if options.source != "synthetic":
+        refuse_unused(["size"], "without source=synthetic")
+    if options.strong is None:
+        refuse_unused(["ontology"], "without strong")
     out = default_out(options.source, options.size) if options.out is None else Path(options.out)
     summary = prepare(
         options.source, out, size=options.size, force=options.force, on_error=options.on_error, console=console

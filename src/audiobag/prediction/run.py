@@ -90,13 +90,9 @@ def predict_to_file(
         ValueError: an argument cannot be used, `out` exists, or the clips do not fit the model.
     """
     out = Path(out)
-    if out == STANDARD_OUTPUT:
-        if format not in (None, "jsonl"):
-            raise InputError(f"format must be jsonl to write to the standard output, got {format}")
-        format = "jsonl"  # noqa: A001
-    if format is None:
-        suffix = out.suffix.removeprefix(".")
-        format = suffix if suffix in FORMATS else "h5"  # noqa: A001
+    if out == STANDARD_OUTPUT and format not in (None, "jsonl"):
+        raise InputError(f"format must be jsonl to write to the standard output, got {format}")
+    format = format_of(out, format)  # noqa: A001
     check_choice("format", format, FORMATS)
     if out != STANDARD_OUTPUT:
         _check_out(out, folder=format == "audacity", force=force)
@@ -129,6 +125,19 @@ def predict_to_file(
         if not count:
             raise InputError(f"{job.clips.path} holds no readable clip: give another source")
     return Outcome(out, count, None, job.notices())
+
+
+def format_of(out: str | Path | None, format: str | None = None) -> str:  # noqa: A002
+    """Return the format in which predictions are written: the one given, or else that of the suffix of `out`.
+
+    Args:
+        out: the file; "-" for the standard output; None if it is not chosen yet.
+        format: see `predict_to_file`.
+    """
+    if format is not None or out is None:
+        return format or "h5"
+    suffix = Path(out).suffix.removeprefix(".")
+    return "jsonl" if Path(out) == STANDARD_OUTPUT else suffix if suffix in FORMATS else "h5"
 
 
 def predict_to_pictures(
