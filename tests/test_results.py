@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,16 @@ def test_pages_hold_the_tables_that_the_csvs_make(tables: ModuleType) -> None:
         page = path.read_text(encoding="utf-8")
         assert "<!-- results: " in page
         assert tables.renewed(page) == page, f"{path.name} is not what its CSVs say: python docs/results/tables.py"
+
+
+def test_runs_behind_links_are_collected(data: Path, tmp_path: Path) -> None:
+    trained(data, tmp_path / "elsewhere" / "seed-0", "trainer.max_steps=2")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "one").symlink_to(tmp_path / "elsewhere")
+    load_script(ROOT / "docs" / "results" / "collect.py").main(tmp_path / "sweeps", tmp_path)
+    (row,) = csv.DictReader((tmp_path / "scores.csv").read_text().splitlines())
+    assert (row["sweep"], row["run"]) == ("one", "seed-0")
+    assert (tmp_path / "class_AP.csv").read_text().splitlines()[0] == "one"
 
 
 def test_the_curves_of_the_schedule_count_completed_steps(data: Path, tmp_path: Path) -> None:

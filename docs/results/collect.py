@@ -3,7 +3,7 @@
     python docs/results/collect.py outputs/sweeps docs/results/beyond
 
 writes scores.csv and class_AP.csv. A run is named by its folders below the first folder that is given. A system is a
-run without its seed, and its AP is the mean over the seeds.
+run without its seed, and its AP is the mean over the seeds. Symbolic links to folders of runs are followed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+
+from audiobag.runs.finding import run_folders
 
 METRICS = ("mAP", "AUC", "d_prime", "lwlrap", "micro_mAP", "best_F1")
 AVERAGED = METRICS[:3]
@@ -63,7 +65,7 @@ def main(folder: Path, out: Path) -> None:
         folder: a folder of sweeps.
         out: where to write.
     """
-    found = sorted(folder.glob("*/**/metrics.json"))
+    found = sorted(path for run in run_folders(folder) if (path := run / "metrics.json").is_file())
     with (out / "scores.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()

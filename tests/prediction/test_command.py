@@ -31,7 +31,10 @@ def arguments(made: tuple[Path, Store], tmp_path: Path, monkeypatch: pytest.Monk
     [
         (["picture=true", "format=csv"], "format has no effect with picture=true: omit it"),
         (["picture=true", "threshold=0.3"], "threshold has no effect with picture=true: omit it"),
-        (["picture=true", "clips=[a]", "at_most=2"], "at_most has no effect with clips, all of which are drawn: omit it"),
+        (
+            ["picture=true", "clips=[a]", "at_most=2"],
+            "at_most has no effect with clips, all of which are drawn: omit it",
+        ),
         (["most_wrong=true"], "most_wrong has no effect without picture=true: omit it"),
         (["at_most=2"], "at_most has no effect without picture=true: omit it"),
         (["picture=true", "out=-"], "out must be a folder for pictures, got -"),

@@ -8,6 +8,7 @@ import pytest
 
 from audiobag.data.store import Store
 from audiobag.report.collect import collect
+from audiobag.report.places import shortener
 from tests.report.fabricate import make_run
 
 
@@ -52,6 +53,19 @@ def test_each_run_is_found_once(sweep: Path) -> None:
     (sweep / "notes").mkdir()
     runs, left_out = collect([sweep, sweep / "pooling=average,seed=1", sweep.parent])
     assert (len(runs), left_out) == (6, [])
+
+
+def test_runs_behind_links_are_found_and_named_by_their_links(sweep: Path) -> None:
+    folder = sweep.parent / "links"
+    folder.mkdir()
+    for seed in range(3):
+        (folder / f"run-{seed}").symlink_to(sweep / f"pooling=average,seed={seed}")
+    runs, left_out = collect([folder])
+    assert (len(runs), left_out) == (3, [])
+    short = shortener([folder])
+    assert short(f"no {runs[0].directory.path}/a, {sweep}") == f"no run-0/a, {sweep}"
+    assert shortener([folder, sweep])(f"{runs[0].directory.path} is old") == "links/run-0 is old"
+    assert shortener([folder / "run-0"])(f"{runs[0].directory.path}/a") == "a"
 
 
 def test_the_folder_of_a_single_run_is_accepted(sweep: Path) -> None:

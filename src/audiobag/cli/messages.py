@@ -139,7 +139,7 @@ def with_key(text: str, config: Mapping[str, Any]) -> str:
 
 
 def _is_refused(error: OSError) -> bool:
-    """Return whether the path cannot be used. A folder that takes no files, as /proc, says that a new one is missing."""
+    """Return whether the path cannot be used. In a folder that takes no files, as in /proc, a new one is "missing"."""
     if error.errno != errno.ENOENT:
         return error.errno in _REFUSED
     try:

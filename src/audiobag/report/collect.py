@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audiobag.runs import ClassScores, RunConfig, RunDirectory
-from audiobag.runs.finding import run_folders
+from audiobag.runs.finding import real_run_folders
 from audiobag.utils.errors import InputError
 
 SCORED = ("test", "test_averaged")
@@ -92,7 +92,7 @@ def collect(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
     runs: list[Run] = []
     left_out: list[LeftOut] = []
     localised: list[Localised] = []
-    for path in sorted({found.resolve() for folder in folders for found in run_folders(folder)}):
+    for path in real_run_folders(folders):
         try:
             if found := _localised(RunDirectory(path)):
                 localised.append(found)
@@ -114,8 +114,7 @@ def unsent(folders: Iterable[Path]) -> list[Path]:
 
     Those of unfinished runs are included.
     """
-    found = sorted({path for folder in folders for path in run_folders(folder)})
-    return [start for path in found for start in RunDirectory(path).unsent()]
+    return [start for path in real_run_folders(folders) for start in RunDirectory(path).unsent()]
 
 
 def _read(directory: RunDirectory) -> Run:

@@ -27,6 +27,7 @@ from audiobag.report.localisation_differences import (
     localisation_forests,
 )
 from audiobag.report.page import Content, Picture, page, place
+from audiobag.report.places import shortener
 from audiobag.report.systems import System, choose, group
 from audiobag.report.tables import difference_tables, differences_csv, score_tables, scores_csv
 from audiobag.report.verdict import forest_rows, headline, verdict
@@ -108,6 +109,7 @@ def report(
         localisation_difference_table(located, against),
     ]
     tables += [table for table in of_seconds if table is not None]
+    short = shortener(runs)
     clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
     content = Content(
         title=headline(ranked),
@@ -123,8 +125,8 @@ def report(
             *clips,
         ],
         per_class=_per_class(ranked, against, counts),
-        notices=[*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends],
-        left_out=[*left_out, *repeats],
+        notices=[*map(short, (*flags(systems), *missing, *no_clips, *localisation.notices(systems), *no_ends))],
+        left_out=[LeftOut(each.path, short(each.reason)) for each in (*left_out, *repeats)],
         sounds=sounds,
     )
     for picture in _drawn(content):

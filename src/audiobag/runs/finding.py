@@ -19,6 +19,8 @@ JOB: Final = "job.yaml"
 def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
     """Yield the folders in which a run has started. A run contains no other runs, so the search stops there.
 
+    Symbolic links are followed. A folder that can be reached in several ways is found once, by the first of them.
+
     Args:
         folder: where to search.
         waiting: whether jobs of sweeps that have not started count too.
@@ -28,13 +30,32 @@ def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}: give the folder of a run or of a sweep")
-    for parent, below, names in os.walk(folder):
+    visited: set[Path] = set()
+    for parent, below, names in os.walk(folder, followlinks=True):
+        below.sort()
+        if (real := Path(parent).resolve()) in visited:  # also of a link to a folder above it
+            below.clear()
+            continue
+        visited.add(real)
         if _EXPORT in names:  # its config.json is that of a model
             below.clear()
         elif (_STARTED | {JOB} if waiting else _STARTED) & set(names):
             below.clear()
             yield Path(parent)
         below[:] = [name for name in below if not name.startswith(".")]  # such as the code of a sweep
+
+
+def real_run_folders(folders: Iterable[Path], *, waiting: bool = False) -> list[Path]:
+    """Return the folders of runs at and below some folders, without symbolic links, each once, sorted by path.
+
+    Args:
+        folders: where to search.
+        waiting: see `run_folders`.
+
+    Raises:
+        ValueError: a folder does not exist.
+    """
+    return sorted({path.resolve() for folder in folders for path in run_folders(folder, waiting=waiting)})
 
 
 def training_runs(folders: Iterable[Path]) -> list[Path]:
@@ -44,7 +65,7 @@ def training_runs(folders: Iterable[Path]) -> list[Path]:
         ValueError: there is none, or one is not complete.
     """
     found = []
-    for path in sorted({path.resolve() for folder in folders for path in run_folders(folder)}):
+    for path in real_run_folders(folders):
         metrics = RunDirectory(path).metrics()
         if metrics is None:
             raise InputError(f"{path} is not a complete run: continue it, or list the runs without it")

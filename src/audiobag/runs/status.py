@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiobag.runs.directory import RunDirectory
-from audiobag.runs.finding import run_folders
+from audiobag.runs.finding import real_run_folders
 from audiobag.runs.presence import NUMBERS, Stage, stage_of
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import read_json
@@ -68,8 +68,7 @@ def statuses(folders: Iterable[Path], lines: int = 5) -> list[RunStatus]:
     Raises:
         ValueError: a folder does not exist.
     """
-    paths = sorted({path.resolve() for folder in folders for path in run_folders(folder, waiting=True)})
-    return [status(path, lines) for path in paths]
+    return [status(path, lines) for path in real_run_folders(folders, waiting=True)]
 
 
 def status(folder: Path, lines: int = 5) -> RunStatus:
