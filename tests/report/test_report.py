@@ -238,7 +238,7 @@ def test_clips_of_the_best_system_are_on_the_page(sweep: Path, scored: Store) ->
 
     checkpoint.unlink()
     (notice,) = report([sweep], out=sweep.parent / "again", replicates=0, load=load).notices
-    place = "pooling=attention_softmax,seed=0/checkpoints/step-00000030.ckpt"
+    place = "pooling=attention_softmax,seed=0/checkpoints/step-00000010.ckpt"
     assert notice.startswith(f"attention_softmax has no pictures of clips: no checkpoint at {place}")
     assert not (sweep.parent / "again" / "clips_found.png").exists()
     assert report([sweep], replicates=0).notices == ()
