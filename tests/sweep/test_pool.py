@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -103,6 +104,17 @@ def test_a_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "it wrote no metrics.json" in shown
     assert "3 failed, 1 done" in shown
     assert status(todo[1].folder).log == ["started killed", "(killed by signal 9)"]
+
+
+def test_the_counts_follow_each_job_and_come_once_at_the_end(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, "good", "good")
+    console = Console(record=True, width=200, file=io.StringIO())
+    display = Display(todo, console)
+    pool.run_jobs(todo, [Slot((), 1)], watch=display.update)
+    display.summary()
+    shown = console.export_text()
+    assert shown.count("1 done, 1 ") == 1
+    assert shown.count("2 done") == 1
 
 
 def test_fail_fast_stops_the_others(tmp_path: Path) -> None:

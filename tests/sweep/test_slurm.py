@@ -77,6 +77,15 @@ def test_a_sweep_is_submitted_once_and_the_same_command_submits_what_is_missing(
     assert submitted(cluster) == {"seed-0": "71_0", "seed-1": "72_0", "seed-2": "72_1"}
 
 
+def test_a_folder_of_scripts_that_cannot_be_created_is_not_laid_on_slurm(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ("-m", *SUBMIT, "seed=0,1", "hydra.launcher.submitit_folder=/proc/x/y")
+    assert train(monkeypatch, *command) == ExitCode.USER
+    assert "submitit_folder must be a folder that can be written to, got /proc/x/y" in capfd.readouterr().err
+    assert submitted(cluster) == {}
+
+
 def test_nothing_is_submitted_while_slurm_does_not_answer(
     cluster: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

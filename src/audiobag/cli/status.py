@@ -53,7 +53,7 @@ def main() -> None:
         else:
             from rich.console import Console
 
-            Console().print(_page(folders, options.lines))
+            Console().print(_page(folders, options.lines), soft_wrap=True)  # paths stay whole, to be copied
     except InputError as error:
         sys.stderr.write(f"audiobag: {error}\n")
         raise SystemExit(ExitCode.USER) from None

@@ -21,6 +21,7 @@ from audiobag.utils.times import duration
 
 _COLOURS = {State.RUNNING: "cyan", State.DONE: "green", State.FAILED: "red", State.INTERRUPTED: "yellow"}
 _ENDED = (State.DONE, State.FAILED, State.INTERRUPTED)
+_LASTING = (State.WAITING, State.QUEUED, State.RUNNING)
 _REFRESH_SECONDS = 0.5
 _TABLE_LINES = 6  # lines of a table besides its rows
 
@@ -66,7 +67,8 @@ class Display:
             name, value = job.score() if job.state is State.DONE else ("", None)
             score = "" if value is None else f"  {name} {value:.4f}"
             self._print(f"{job.name}: {job.state.value}{score}")
-        if any(job.state in _ENDED for job in changed):
+        lasting = any(job.state in _LASTING for job in self.jobs)  # the last counts are those of the summary
+        if lasting and any(job.state in _ENDED for job in changed):
             self._print(self._counts())
 
     def plan(self, shorter: Mapping[str, Path]) -> None:

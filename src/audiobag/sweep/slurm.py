@@ -32,7 +32,7 @@ from audiobag.sweep.jobs import Job, State, only_copy
 from audiobag.sweep.launch import prepare, run_handed, show_plan
 from audiobag.training.interruption import begin, noted
 from audiobag.utils.errors import ExitCode, InputError
-from audiobag.utils.files import write_json
+from audiobag.utils.files import check_writable, write_json
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 2.0
@@ -153,6 +153,7 @@ def _submit(jobs: Sequence[Job], folder: str, resources: Mapping[str, Any]) -> l
         raise InputError(
             "hydra/launcher=slurm_... needs the package submitit, which is not installed: pip install 'audiobag[slurm]'"
         ) from error
+    check_writable(Path(folder), "submitit_folder")
     code = jobs[0].handed.code
     executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=0)
     given = {
