@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance.running import processes_of, wait_for_step
+from tests.acceptance.running import PATIENCE, processes_of, wait_for_step
 from tests.conftest import make_store
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ SHORT = (*OPTIONS, "trainer.max_steps=40")
 TWO = ("trainer=ddp_cpu", "trainer.devices=2")
 ELASTIC = ("--nnodes=1:2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--rdzv-id=audiobag")
 STARTED: list[subprocess.Popen[bytes]] = []
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_store(folder / "data" / "bal_train.h5", clips=600, classes=20, dim=32)
     make_store(folder / "data" / "eval.h5", clips=300, classes=20, dim=32, seed=1)
     alone = begin(folder, BIN / "audiobag-train", *SHORT, "hydra.run.dir=alone")
-    assert alone.wait(200) == 0
+    assert alone.wait(PATIENCE) == 0
     return folder
 
 
@@ -90,7 +90,7 @@ def check(place: Path, name: str) -> None:
 def test_two_ranks_of_torchrun_equal_one_process(place: Path, how: str) -> None:
     options = (f"--master-port={free_port()}",) if how == "static" else ELASTIC
     run = torchrun(place, *options, "-m", "audiobag.cli.train", *SHORT, *TWO, f"hydra.run.dir={how}")
-    assert run.wait(200) == 0, (place / "log").read_text()[-3000:]
+    assert run.wait(PATIENCE) == 0, (place / "log").read_text()[-3000:]
     check(place, how)
 
 
@@ -101,7 +101,7 @@ def test_elastic_starts_all_ranks_again_when_one_dies(place: Path) -> None:
     wait_for_step(place / "killed", run, 30)
     ranks = [rank for rank in processes_of("hydra.run.dir=killed") if rank != run.pid]
     os.kill(max(ranks), signal.SIGKILL)
-    assert run.wait(200) == 0, (place / "log").read_text()[-3000:]
+    assert run.wait(PATIENCE) == 0, (place / "log").read_text()[-3000:]
     assert "continuing from" in (place / "log").read_text()
     assert json.loads((place / "killed" / "metrics.json").read_text())["status"] == "done"
 
@@ -124,7 +124,7 @@ def pods(place: Path, *options: str) -> list[subprocess.Popen[bytes]]:
 
 def test_pods_of_a_pytorchjob_equal_one_process(place: Path) -> None:
     ranks = pods(place, *SHORT)
-    assert [rank.wait(200) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
+    assert [rank.wait(PATIENCE) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
     (place / "outputs" / "ddp").rename(place / "pods")
     check(place, "pods")
 
@@ -137,5 +137,5 @@ def test_pods_that_are_interrupted_continue_when_started_again(place: Path) -> N
         os.killpg(rank.pid, signal.SIGTERM)
     assert [rank.wait(60) for rank in ranks] == [143, 143], (place / "log").read_text()[-3000:]
     ranks = pods(place, *longer)
-    assert [rank.wait(200) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
+    assert [rank.wait(PATIENCE) for rank in ranks] == [0, 0], (place / "log").read_text()[-3000:]
     assert json.loads((place / "outputs" / "ddp" / "metrics.json").read_text())["status"] == "done"

@@ -122,7 +122,7 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["seed=x"], "seed: Value 'x' of type 'str' could not be converted to Integer"),
         (["select=first"], "select: Invalid value 'first', expected one of [last, best]"),
         (["scheduler=cosine"], "scheduler is now lr_scheduler"),
-        (["-m", "pooling=average,nope"], "Could not find 'pooling/nope'"),
+        (["-m", "pooling=average,nope"], "Could not find 'pooling/nope': pooling has additive "),
         (
             ["-m", "embedding.depht=1,2"],
             "embedding.depht is not a key that anything reads (+embedding.depht=... adds an argument that is not"

@@ -48,6 +48,7 @@ def test_the_sweep_of_poolings_takes_up_the_users_own(tmp_path: Path) -> None:
     assert planned.returncode == 0, planned.stderr
     shipped = {path.stem for path in (Path(audiobag.conf.__file__).parent / "pooling").glob("*.yaml")}
     assert set(re.findall(r"pooling-(\w+)", planned.stdout + planned.stderr)) == shipped | {"mine"}
+    assert f"Folder: {tmp_path}/outputs/sweeps/" in planned.stderr
 
 
 def test_jobs_follow_the_users_preset_and_the_same_command_skips_them(data: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _PLUGINS = {
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _KEY = re.compile(r"[~+]{0,2}[\w./@:-]+", re.ASCII)
 _IN_ROOT = re.compile(r"^In '\w+': ")
+_OPTIONS = re.compile(r"'([^']+)' Available options in '([^']+)': ")
 _NOT_LOADED = re.compile(r"Could not load '([^']+)'\.?")
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '((.+?)=(.*))'")
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -77,6 +78,7 @@ def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str
             a_list = "" if values[2] in ONE_COMPONENT else f"write {values[2]}=[{values[3]}] for a list, or "
             return f"{values[1]} has several values: {a_list}add -m for one job each"
         text = _IN_ROOT.sub("", " ".join(str(error).partition("Config search path")[0].split()))
+        text = _OPTIONS.sub(r"'\1': \2 has ", text)
         return _renamed(_NOT_LOADED.sub(r"Could not find '\1': --help lists the options", text))
     return None
 

@@ -67,7 +67,7 @@ def launch(
             job.look()
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            return show_plan(display, composed, search=sweep.search)
+            return show_plan(display, composed, folder, search=sweep.search)
         prepare(folder, todo)
         waiting = sum(job.state is State.WAITING for job in todo)
         slots = _slots(todo[0].handed.record.config, jobs, devices_per_job, waiting)
@@ -88,17 +88,19 @@ def launch(
     return [returned(job) for job in composed]
 
 
-def show_plan(display: Display, composed: Sequence[Job], *, search: bool) -> list[JobReturn]:
+def show_plan(display: Display, composed: Sequence[Job], folder: Path, *, search: bool) -> list[JobReturn]:
     """Show what would run, and return what is known of the jobs.
 
     Args:
         display: of the jobs, each once.
         composed: the jobs as the sweeper gave them.
+        folder: of the sweep.
         search: whether further jobs depend on their results.
 
     Raises:
         SystemExit: 0 after the plan of a search, whose sweeper would propose further jobs otherwise.
     """
+    display.console.print(f"Folder: {folder}", soft_wrap=True, markup=False, highlight=False)
     display.plan({job.name: source for job in display.jobs if (source := shorter_run(job)) is not None})
     if search:
         raise SystemExit(ExitCode.DONE)

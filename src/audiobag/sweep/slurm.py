@@ -87,9 +87,10 @@ def launch(
         _look(todo)
         display = Display(todo, Console(stderr=True))
         if dry_run:
-            return show_plan(display, composed, search=sweep.search)
+            return show_plan(display, composed, folder, search=sweep.search)
         missing = [job for job in todo if job.state is State.WAITING]
         if missing:
+            check_writable(Path(submitit_folder), "submitit_folder")
             prepare(folder, missing)
             for job in missing:
                 job.handed.write(job.folder)
@@ -153,7 +154,6 @@ def _submit(jobs: Sequence[Job], folder: str, resources: Mapping[str, Any]) -> l
         raise InputError(
             "hydra/launcher=slurm_... needs the package submitit, which is not installed: pip install 'audiobag[slurm]'"
         ) from error
-    check_writable(Path(folder), "submitit_folder")
     code = jobs[0].handed.code
     executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=0)
     given = {
