@@ -161,7 +161,7 @@ def fit(
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment)
+    parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment, compile)
     module = TaggingModule(*parts)
     reason = obstacle(
         options,
@@ -174,8 +174,6 @@ def fit(
         module, data.whole_steps = WholeStepModule(*parts, graph_required=graph == "always"), True
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
-    if compile:
-        model.compile(mode=compile)
     if resumed is not None:
         check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
