@@ -64,7 +64,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def model_weights(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights in a checkpoint, with the names of `BagClassifier.state_dict()`.
+    """Return the weights of what `load_checkpoint` returned, with the names of `BagClassifier.state_dict()`.
 
     Raises:
         ValueError: the weights are not tensors.
@@ -76,7 +76,7 @@ def model_weights(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def checkpoint_model(path: Path, content: Mapping[str, Any], allow: Sequence[str] = ()) -> BagClassifier:
-    """Build the model of a checkpoint, with its weights.
+    """Build the model of what `load_checkpoint` returned, with its weights.
 
     Raises:
         ValueError: there is no model in the configuration, a class is refused, or the weights do not fit.
@@ -146,7 +146,7 @@ def checkpoint_metadata(config: Mapping[str, Any], store: Store) -> dict[str, An
 
 
 def check_scorable(path: Path, metadata: Mapping[str, Any], store: Store) -> None:
-    """Check that a store has the frames and classes that a checkpoint was trained on.
+    """Check that a store has the frames and classes that a checkpoint was trained on, as its entry `audiobag` tells.
 
     Raises:
         ValueError: names the first difference.

@@ -77,7 +77,7 @@ def can_lengthen(run: RunDirectory, config: Mapping[str, Any]) -> bool:
 
 
 def lengthen_here(run: RunDirectory, config: RunConfig, *, first: bool = True) -> None:
-    """Make a run the beginning of a longer one in the same folder, if its configuration allows it.
+    """Make a run, on which no other process works, the beginning of a longer one, if its configuration allows it.
 
     The results of a complete run are kept in `before/step-XXXXXXXX`, which is a run directory of its own.
     Of several ranks, the first lengthens while the others wait.

@@ -160,7 +160,7 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
 
 
 def run_handed(folder: Path, expected: str, sweep: str) -> float | None:
-    """Run the job whose job.yaml is in a folder, unless it is complete, and return its val/mAP.
+    """Run the job whose job.yaml, of an expected hash, is in a folder, unless it is complete; return its val/mAP.
 
     Raises:
         ValueError: the folder holds another configuration.
