@@ -27,8 +27,8 @@ from audiobag.prediction import predict_to_file
 from audiobag.sampler import Balanced
 from audiobag.training.callbacks import TaggingScore
 from audiobag.training.devices import set_matmul_precision
-from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.module import TaggingModule
+from audiobag.training.trainer import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.whole_step import WholeStep
 from audiobag.utils.files import write_text
 from benchmarks.loader import PerSample

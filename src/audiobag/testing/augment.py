@@ -55,12 +55,16 @@ class AugmentSuite:
 
     def apply(self, bags: Bags, seed: int = 1) -> Bags:
         """Return augmented bags."""
-        module = self.make()
-        if isinstance(module, Augmentation):
-            module.setup(self.clips())
+        module = self._ready()
         torch.manual_seed(seed)
         augmented: Bags = module(bags)
         return augmented
+
+    def _ready(self) -> nn.Module:
+        module = self.make()
+        if isinstance(module, Augmentation):
+            module.setup(self.clips())
+        return module
 
     def bags(self) -> Bags:
         """Return 32 of the clips, with 1 to 6 frames of 4 numbers as AudioSet stores them."""
@@ -122,9 +126,7 @@ class AugmentSuite:
         assert not self.make().state_dict()
 
     def test_the_host_does_not_wait_for_the_device(self) -> None:
-        module, bags = self.make(), self.bags()
-        if isinstance(module, Augmentation):
-            module.setup(self.clips())
+        module, bags = self._ready(), self.bags()
         module(bags)
         with _Watched() as watched:
             module(bags)

@@ -62,6 +62,11 @@ def check_readable(path: Path) -> None:
         raise InputError(f"{path} may not be read by this user: change its permissions, or choose another path")
 
 
+def shown_path(path: Path) -> str:
+    """Return a path relative to the working directory where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def short_name(original: str, name: str, longest: int) -> str:
     """Return a name that was made from another, such that different originals have different names.
 
