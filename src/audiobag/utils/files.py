@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import csv
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -134,6 +136,23 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_rows(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write rows as CSV, atomically; without rows, remove the file of an earlier run."""
+    if rows:
+        write_text(path, csv_text(head, rows))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
