@@ -27,8 +27,8 @@ from audiobag.prediction import predict_to_file
 from audiobag.sampler import Balanced
 from audiobag.training.callbacks import TaggingScore
 from audiobag.training.devices import set_matmul_precision
-from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.module import TaggingModule
+from audiobag.training.trainer import TRAINER_DEFAULTS, make_trainer
 from audiobag.training.whole_step import WholeStep
 from audiobag.utils.files import write_text
 from benchmarks.loader import PerSample
@@ -165,17 +165,9 @@ def _write(work: Path, record: dict[str, Any], rows: list[Row]) -> None:
 
 def whole_step(bags: ResidentBags, compiled: bool = False) -> WholeStep:
     """Return the paper's step, which its first call captures."""
-    model = paper_model().to(CUDA)
-    if compiled:
-        model.compile()
-    loss = ClipBCE()
-
-    def loss_of(batch: Any) -> Tensor:
-        mask = batch.mask
-        value: Tensor = loss(model(batch.frames, mask), batch.labels, mask)
-        return value
-
-    return WholeStep(loss_of, model, bags, torch.optim.Adam(model.parameters(), lr=1e-3, fused=True), required=True)
+    adam = partial(torch.optim.Adam, lr=1e-3, fused=True)
+    module = TaggingModule(paper_model(), ClipBCE(), adam, compile="default" if compiled else None).to(CUDA)
+    return WholeStep(module.loss_of, module, bags, adam(module.parameters()), required=True)
 
 
 def eager_step(bags: ResidentBags) -> Callable[[Tensor], None]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from audiobag.bags import Bags
 from audiobag.embedding import MLP
 from audiobag.loss import ClipBCE
 from audiobag.model import BagClassifier
 from audiobag.pooling import Expectation, SoftmaxAttention
 from audiobag.training.devices import cpu_multiplies_bf16, keep_freed_memory
+from audiobag.training.module import TaggingModule
 from benchmarks.measure import Row, milliseconds, seconds
 
 CLIPS, FRAMES, DIM, WIDTH, CLASSES = 500, 10, 128, 500, 527
@@ -79,30 +81,25 @@ def run(work: Path) -> list[Row]:
     """Measure."""
     keep_freed_memory()  # as audiobag-train does; it speeds up all candidates
     torch.manual_seed(0)
-    frames = torch.randint(0, 256, (CLIPS, FRAMES, DIM), dtype=torch.uint8)
-    mask, labels = torch.ones(CLIPS, FRAMES, dtype=torch.bool), torch.rand(CLIPS, CLASSES) < 0.004
-    criterion, hot, rows = ClipBCE(), labels.float(), []
+    frames, labels = torch.randint(0, 256, (CLIPS, FRAMES, DIM), dtype=torch.uint8), torch.rand(CLIPS, CLASSES) < 0.004
+    bags, hot, rows = Bags(frames, torch.full((CLIPS,), FRAMES), labels, torch.arange(CLIPS)), labels.float(), []
     for bf16 in (False, True) if cpu_multiplies_bf16() else (False,):
         precision = "bf16-mixed" if bf16 else "32-true"
-        model = paper_model()
-        plain, compiled = PlainExpectation(), deepcopy(model)
-        compiled.compile()
+        eager, compiled = (
+            TaggingModule(paper_model(), ClipBCE(), torch.optim.Adam, compile=mode) for mode in (None, "default")
+        )
+        plain = PlainExpectation()
         ours, products = f"audiobag, {precision}", f"matrix products alone, {precision}"
-        candidates = {
-            ours: train_step(
-                lambda model=model: criterion(model(frames, mask), labels, mask), list(model.parameters()), bf16
-            ),
-            products: matmuls(torch.bfloat16 if bf16 else torch.float32),
-            f"the same network in plain torch, {precision}": train_step(
-                lambda plain=plain: nn.functional.binary_cross_entropy(plain(frames).clamp(0, 1), hot),
-                list(plain.parameters()),
-                bf16,
-            ),
-            f"audiobag with compile=default, {precision}": train_step(
-                lambda compiled=compiled: criterion(compiled(frames, mask), labels, mask),
-                list(compiled.parameters()),
-                bf16,
-            ),
+        losses: dict[str, tuple[nn.Module, Callable[[], Tensor]]] = {
+            ours: (eager, partial(eager.loss_of, bags)),
+            f"audiobag with compile=default, {precision}": (compiled, partial(compiled.loss_of, bags)),
+            f"the same network in plain torch, {precision}": (plain, partial(_plain_loss, plain, frames, hot)),
         }
+        candidates = {name: train_step(loss, list(net.parameters()), bf16) for name, (net, loss) in losses.items()}
+        candidates[products] = matmuls(torch.bfloat16 if bf16 else torch.float32)
         rows += milliseconds(seconds(candidates, repeats=9, warm_up=2), ours, {products: "at most 1.5 x"})
     return rows
+
+
+def _plain_loss(plain: nn.Module, frames: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.binary_cross_entropy(plain(frames).clamp(0, 1), labels)

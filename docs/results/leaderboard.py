@@ -15,7 +15,7 @@ from audiobag.pictures.forest import ForestRow, draw_forest
 
 _PUBLISHED = {"published: 0.274": 0.274}
 _OWN = {
-    "the mean of four kinds of training": "ens_four",
+    "the mean of five kinds of training": "ens_ten",
     "the mean of three experiment=best": "ens_best",
     "experiment=best": "best",
     "experiment=best without frame dropout": "ladder/experiment-ladder-9_fusion",

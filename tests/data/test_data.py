@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 
-from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, TrainingBatches, held_out, in_fold
+from audiobag.data import BagDataModule, BagDataset, EvaluationBatches, held_out, in_fold
 from audiobag.data.store import Store
 from audiobag.sampler import Uniform
 from tests.conftest import make_store
@@ -80,30 +80,6 @@ def test_evaluation_visits_each_clip_once_in_equal_steps(store: Store, world_siz
 def test_more_ranks_than_clips_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="60 clips cannot be scored by 61 processes"):
         EvaluationBatches(BagDataset([store]), 10, 0, 61)
-
-
-def test_ranks_together_see_the_global_batches(store: Store) -> None:
-    dataset = BagDataset([store])
-    sampler = Uniform(dataset.labels, 12, seed=0)
-    whole = [bags.index for bags in TrainingBatches(dataset, sampler, 9)]
-    shares = [list(TrainingBatches(dataset, sampler, 9, rank, 3)) for rank in range(3)]
-    assert len(whole) == 9
-    for step in range(9):
-        joined = torch.stack([shares[rank][step].index for rank in range(3)], 1).ravel()
-        assert joined.tolist() == whole[step].tolist()
-
-
-def test_training_continues_from_a_checkpoint(store: Store) -> None:
-    dataset = BagDataset([store])
-    sampler = Uniform(dataset.labels, 12, seed=0)
-    whole = [bags.index.tolist() for bags in TrainingBatches(dataset, sampler, 9)]
-    first = TrainingBatches(dataset, sampler, 9)
-    iterator = iter(first)
-    for _ in range(4):
-        next(iterator)
-    second = TrainingBatches(dataset, sampler, 9)
-    second.load_state_dict(first.state_dict())
-    assert [bags.index.tolist() for bags in second] == whole[4:]
 
 
 def test_hold_out_depends_on_the_id_alone() -> None:

@@ -129,14 +129,6 @@ def test_the_input_can_be_normalised(bags: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(mlp(3 * x + 7, mask)[mask], mlp(x, mask)[mask], atol=1e-4, rtol=1e-3)
 
 
-def test_gru_reads_a_bag_as_if_it_were_alone() -> None:
-    torch.manual_seed(0)
-    gru = GRU(5, depth=2, width=8).eval()
-    x = torch.randn(2, 6, 5)
-    mask = torch.arange(6) < torch.tensor([6, 2])[:, None]
-    torch.testing.assert_close(gru(x, mask)[1, :2], gru.gru(x[1:, :2])[0][0])
-
-
 @pytest.mark.parametrize("kind", [MLP, ResidualMLP, Convolution, Transformer, GRU, LSTM])
 @pytest.mark.parametrize(
     ("options", "message"),

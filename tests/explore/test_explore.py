@@ -17,7 +17,6 @@ import torch
 from audiobag.data.store import Store
 from audiobag.explore import Opened, open_runs
 from audiobag.explore.app import make_app
-from audiobag.explore.explored import SECTIONS
 from audiobag.explore.serve import check_loopback, serve
 from audiobag.export import load
 from audiobag.prepare import add_strong_labels
@@ -79,7 +78,7 @@ def test_the_overview_has_all_classes_and_runs(opened: Opened) -> None:
 
 def test_clips_have_the_predictions_of_each_run_in_the_same_order_of_classes(opened: Opened) -> None:
     sections = ask(opened, "/api/class/3?run=1&run=0")["sections"]
-    assert set(sections) == set(SECTIONS)
+    assert set(sections) == {"found", "missed", "mistaken"}
     for name, rows in opened.clips(3, by=1).items():
         assert [clip["row"] for clip in sections[name]] == rows
     for clip in (clip for section in sections.values() for clip in section):
@@ -246,13 +245,6 @@ def test_the_clips_are_predicted_with_the_weights_that_were_scored(tmp_path: Pat
     expected = load(best if select == "best" else last)
     frames = store.frames[: store.columns.lengths[0]][None]
     torch.testing.assert_close(one.predict([0]).clip, expected.predict(frames).clip)
-
-
-def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
-    complete_run(tmp_path / "run")
-    (tmp_path / "run" / "metrics.json").unlink()
-    with pytest.raises(ValueError, match=r"no complete run at or below .*run"):
-        open_runs([tmp_path / "run"], load)
 
 
 def test_runs_that_cannot_be_explored_are_refused(folder: Path, tmp_path: Path, store: Store) -> None:

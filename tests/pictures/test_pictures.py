@@ -66,8 +66,8 @@ def test_precision_and_hits_are_those_of_scikit_learn(values: int) -> None:
 
 
 def test_classes_are_spread_from_the_most_frequent_to_the_rarest() -> None:
+    assert spread(np.arange(32)[::-1], np.ones(32, bool)) == [0, 1, 3, 7, 15, 31]
     clips = np.array([5, 1000, 20, 1, 300])
-    assert spread(clips, np.ones(5, bool), 3) == [1, 4, 3]
     assert spread(clips, np.array([True, False, True, False, False])) == [2, 0]
     assert spread(clips, np.zeros(5, bool)) == []
 

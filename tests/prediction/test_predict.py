@@ -239,16 +239,6 @@ def test_a_run_stands_for_the_weights_that_it_scored(
         assert file.attrs["checkpoint"] == str(made[0])
 
 
-def test_a_run_that_lost_its_checkpoint_or_is_unfinished_is_refused(tmp_path: Path) -> None:
-    last, store = make_run(tmp_path / "run")
-    moved = last.rename(last.with_name("step-00000004.ckpt"))
-    with pytest.raises(ValueError, match=f"no checkpoint at {last}, which holds the weights that were scored"):
-        predict_to_file(tmp_path / "run", store.path, tmp_path / "a.csv")
-    (tmp_path / "run" / "metrics.json").unlink()
-    with pytest.raises(ValueError, match=f"is not a complete training run: give a checkpoint, such as {moved}"):
-        predict_to_file(tmp_path / "run", store.path, tmp_path / "a.csv")
-
-
 def test_clips_of_another_kind_are_refused(
     run: Callable[..., Outcome], made: tuple[Path, Store], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiobag.labels import audioset_classes
-from audiobag.prepare.labels import Event, Labels, read_labels
+from audiobag.prepare.labels import NO_LABELS, Event, Labels, read_labels
 from audiobag.prepare.splits import assign
 
 
@@ -136,17 +136,17 @@ def test_missing_and_binary_labels_are_refused(tmp_path: Path) -> None:
 
 def test_the_hash_of_a_name_decides_alone() -> None:
     names = [f"{i}.wav" for i in range(2000)]
-    splits = assign(names, None, eval_fraction=0.3)
-    assert assign(reversed(names), None, eval_fraction=0.3) == splits
+    splits = assign(names, NO_LABELS, eval_fraction=0.3)
+    assert assign(reversed(names), NO_LABELS, eval_fraction=0.3) == splits
     share = sum(split == "eval" for split in splits.values()) / len(names)
     assert math.isclose(share, 0.3, abs_tol=0.05)
-    more = assign(names, None, eval_fraction=0.4)
+    more = assign(names, NO_LABELS, eval_fraction=0.4)
     assert all(more[name] == "eval" for name, split in splits.items() if split == "eval")
-    assert set(assign(names, None, split="eval").values()) == {"eval"}
+    assert set(assign(names, NO_LABELS, split="eval").values()) == {"eval"}
     for fraction in (1e-9, 0.2, 1 - 1e-9):
-        assert set(assign(names[:6], None, eval_fraction=fraction).values()) == {"bal_train", "eval"}
-    assert set(assign(names[:6], None, eval_fraction=0).values()) == {"bal_train"}
+        assert set(assign(names[:6], NO_LABELS, eval_fraction=fraction).values()) == {"bal_train", "eval"}
+    assert set(assign(names[:6], NO_LABELS, eval_fraction=0).values()) == {"bal_train"}
     with pytest.raises(ValueError, match="split must be a name"):
-        assign(names, None, split="../x")
+        assign(names, NO_LABELS, split="../x")
     with pytest.raises(ValueError, match="eval_fold needs a column fold"):
-        assign(names, None, eval_fold=3)
+        assign(names, NO_LABELS, eval_fold=3)

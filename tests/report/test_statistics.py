@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from audiobag.report.statistics import (
+    CLASS_REPLICATES,
     bootstrap_map,
     bootstrap_mean,
     bootstrap_weights,
@@ -88,12 +89,12 @@ def test_draws_are_reproducible_and_come_in_blocks() -> None:
 
 def test_bootstrap_of_a_mean_has_scipys_standard_error() -> None:
     gain = np.random.default_rng(1).normal(0.02, 0.05, 527)
-    replicates = bootstrap_mean(gain, 4000)
+    replicates = bootstrap_mean(gain)
     expected = stats.bootstrap((gain,), np.mean, n_resamples=4000, rng=1)
-    assert len(replicates) == 4000
+    assert len(replicates) == CLASS_REPLICATES
     assert replicates.std(ddof=1) == pytest.approx(expected.standard_error, rel=0.05)
     assert replicates.mean() == pytest.approx(gain.mean(), abs=3 * expected.standard_error / math.sqrt(4000))
-    assert (bootstrap_mean(gain, 4000) == replicates).all()
+    assert (bootstrap_mean(gain) == replicates).all()
 
 
 def test_bootstrap_interval_of_map_is_that_of_scipy_and_scikit_learn() -> None:

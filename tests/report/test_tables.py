@@ -10,9 +10,10 @@ import pytest
 
 from audiobag.data.store import Store
 from audiobag.report.collect import collect
-from audiobag.report.formats import Table, csv_text, latex, latex_text, markdown, markdown_text
+from audiobag.report.formats import Table, latex, latex_text, markdown, markdown_text
 from audiobag.report.systems import group
 from audiobag.report.tables import score_tables, scores_csv
+from audiobag.utils.files import csv_text
 from tests.report.fabricate import make_run
 from tests.report.test_systems import like_the_papers
 

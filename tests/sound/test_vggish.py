@@ -15,7 +15,7 @@ import audiobag
 from audiobag.export import write_export
 from audiobag.prediction import predict_to_file
 from audiobag.sound import VGGish, embed
-from audiobag.sound.vggish_weights import to_tensorflow
+from audiobag.sound.vggish_weights import LAYERS
 from tests.composing import trained
 from tests.oracles import sound as oracle
 from tests.sound.making import noise, write
@@ -47,6 +47,17 @@ def pca() -> dict[str, np.ndarray]:
         "pca_eigen_vectors": vectors.astype(np.float32),
         "pca_means": rng.standard_normal((128, 1)).astype(np.float32),
     }
+
+
+def to_tensorflow(weights: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Return weights with TensorFlow's names and layouts."""
+    out: dict[str, np.ndarray] = {}
+    for scope, layer in LAYERS.items():
+        weight = weights[f"{layer}.weight"]
+        turned = weight.permute(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+        out[f"vggish/{scope}/weights"] = turned.contiguous().numpy()
+        out[f"vggish/{scope}/biases"] = weights[f"{layer}.bias"].numpy()
+    return out
 
 
 @pytest.fixture(scope="module")

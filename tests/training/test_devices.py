@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from audiobag.training.devices import concrete_accelerator, device_count, set_matmul_precision
-from audiobag.training.fitting import TRAINER_DEFAULTS
 from audiobag.training.options import check_clipping, check_options
+from audiobag.training.trainer import TRAINER_DEFAULTS
 from audiobag.utils.processes import available_cores
 from tests.composing import trained
 
@@ -41,13 +41,6 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
     ran = subprocess.run([sys.executable, "-c", _PAGES], check=True, capture_output=True, text=True)
     before, after = map(int, ran.stdout.split())
     assert after < before / 10
-
-
-def test_accumulated_gradients_are_refused() -> None:
-    options = {"accelerator": "cpu", "precision": "32-true", "max_steps": 4, "devices": 1}
-    check_options({**options, "accumulate_grad_batches": 1})
-    with pytest.raises(ValueError, match=r"accumulate_grad_batches must be 1, got 2.* raise batch_size"):
-        check_options({**options, "accumulate_grad_batches": 2})
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,19 @@ def results(record: dict[str, Any]) -> dict[str, Any]:
     return {k: record[k] for k in ("config_hash", "val", "test", "test_averaged") if k in record}
 
 
+def continued(data: Path, tmp_path: Path, step: int, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the results of a run, and of the same run when it is interrupted after `step` and continues."""
+    whole = trained(data, tmp_path / "whole", *overrides).metrics
+    halved = tmp_path / "halved"
+    shutil.copytree(tmp_path / "whole", halved)
+    for later in ("metrics.json", "predictions.h5", "per_class.csv"):
+        (halved / later).unlink()
+    for checkpoint in (halved / "checkpoints").glob("*.ckpt"):
+        if checkpoint.name != f"step-{step:08d}.ckpt":
+            checkpoint.unlink()
+    return results(whole), results(trained(data, halved, *overrides).metrics)
+
+
 def probabilities(folder: Path, name: str = "probability") -> np.ndarray:
     with h5py.File(folder / "predictions.h5") as file:
         return np.asarray(file[name][()])
@@ -108,19 +121,12 @@ def test_interrupted_run_ends_with_the_same_numbers(
 ) -> None:
     """From a checkpoint before the averaging window and from one within it."""
     monkeypatch.setattr(RunCheckpoints, "KEEP", 9)
-    whole = run(data, tmp_path / "whole", *WINDOW)
-    halved = tmp_path / "halved"
-    shutil.copytree(tmp_path / "whole", halved)
-    for later in ("metrics.json", "predictions.h5", "per_class.csv"):
-        (halved / later).unlink()
-    for checkpoint in (halved / "checkpoints").glob("*.ckpt"):
-        if checkpoint.name != f"step-{step:08d}.ckpt":
-            checkpoint.unlink()
-    assert results(run(data, halved, *WINDOW)) == results(whole)
+    whole, halved = continued(data, tmp_path, step, *WINDOW)
+    assert halved == whole
     for name in ("probability", "probability_averaged"):
-        np.testing.assert_array_equal(probabilities(halved, name), probabilities(tmp_path / "whole", name))
+        np.testing.assert_array_equal(*(probabilities(tmp_path / f, name) for f in ("halved", "whole")))
     final = "checkpoints/step-00000008.ckpt"
-    weights, expected = (load_checkpoint(f / final)["state_dict"] for f in (halved, tmp_path / "whole"))
+    weights, expected = (load_checkpoint(tmp_path / f / final)["state_dict"] for f in ("halved", "whole"))
     assert all(torch.equal(weights[k], expected[k]) for k in expected)
 
 

@@ -24,7 +24,7 @@ from audiobag.metrics.localisation import LOCALISATION_OF_TEST
 from audiobag.prepare import add_strong_labels
 from audiobag.runs import RunDirectory
 from audiobag.training import evaluate
-from audiobag.training.callbacks.frames import FramePredictions
+from audiobag.training.callbacks.predictions import FramePredictions
 from tests.composing import composed, trained
 from tests.conftest import load_script
 from tests.tracking.dotwandb import starts

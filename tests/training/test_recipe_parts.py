@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -22,26 +20,13 @@ from audiobag.runs.directory import RunDirectory
 from audiobag.training import WarmupCosine, evaluate
 from audiobag.training.callbacks import RunCheckpoints
 from tests.composing import composed, small_training, trained
-from tests.training.test_fitting import WINDOW, probabilities, results
+from tests.training.test_fitting import WINDOW, continued, probabilities
 from tests.training.test_hot_path import waits
 from tests.training.test_objects import fitted
 
 ALL = "augment=[mixup,frame_dropout,frame_shuffle,gaussian_noise,label_smoothing]"
 EMA = ("callbacks=[averaging,ema]", *WINDOW[1:], "callbacks.ema.decay=0.7")
 SWA = ("callbacks=[averaging,swa]", *WINDOW[1:], "callbacks.swa.first=3", "callbacks.swa.every=2")
-
-
-def continued(data: Path, tmp_path: Path, step: int, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the results of a run, and of the same run when it is interrupted after `step` and continues."""
-    whole = trained(data, tmp_path / "whole", *overrides).metrics
-    halved = tmp_path / "halved"
-    shutil.copytree(tmp_path / "whole", halved)
-    for later in ("metrics.json", "predictions.h5", "per_class.csv"):
-        (halved / later).unlink()
-    for checkpoint in (halved / "checkpoints").glob("*.ckpt"):
-        if checkpoint.name != f"step-{step:08d}.ckpt":
-            checkpoint.unlink()
-    return results(whole), results(trained(data, halved, *overrides).metrics)
 
 
 @pytest.fixture

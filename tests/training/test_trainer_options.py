@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from audiobag.cli.python import train
 from audiobag.runs.directory import RunDirectory
-from audiobag.training.fitting import TRAINER_DEFAULTS
 from audiobag.training.options import check_options
+from audiobag.training.trainer import TRAINER_DEFAULTS
 from audiobag.training.trainer_options import HONOURED, REFUSED, check_trainer_options
 from tests.composing import SMALL, composed, trained
 
@@ -140,14 +139,6 @@ def test_honoured_options_train_and_score_everything(option: str, data: Path, tm
     assert run.metrics["train"]["steps"] == 8
     names, probability = RunDirectory(run.path).read_predictions()
     assert len(names) == len(probability) == 41
-
-
-def test_a_time_limit_ends_training_and_keeps_its_weights(data: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
-    run = trained(data, tmp_path / "run", "trainer.max_steps=100000", "+trainer.max_time={seconds: 1}")
-    assert run.metrics["train"]["steps"] < 100000
-    assert time.monotonic() - began < 120
-    assert RunDirectory(run.path).scored_checkpoint().is_file()
 
 
 def test_a_profile_lies_in_the_folder_of_the_run(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -17,7 +19,6 @@ from omegaconf import OmegaConf
 from audiobag.cli.keys import check_accepted
 from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
-from audiobag.cli.quiet import quiet_libraries
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.cli.unused import refuse_unused
 from audiobag.data import BagDataModule
@@ -46,15 +47,10 @@ _OF_TRAINING = (
 def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
     """Build what the options describe, train it, and return metrics.json.
 
-    Args:
-        options: of audiobag-train.
-        config: the configuration to record.
-        out: folder of the run.
-
     Raises:
         ValueError: a component refuses its arguments, or the run cannot start.
     """
-    quiet_libraries()
+    _quiet_libraries()
     with present(out) if is_first() else nullcontext():
         return _train(options, config, out)
 
@@ -94,14 +90,10 @@ def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any
 def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
     """Score the checkpoint or the ensemble that the options name, and return metrics.json.
 
-    Args:
-        options: of audiobag-evaluate.
-        out: folder of the results.
-
     Raises:
         ValueError: the checkpoint or the eval set cannot be used.
     """
-    quiet_libraries()
+    _quiet_libraries()
     named = members(options.checkpoint, options.runs)
     refuse_unused(_OF_TRAINING, "on scoring")
     if len(named) == 1:
@@ -117,10 +109,9 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
     }
     if len(named) == 1 and not options.holdout:
         return evaluate(named[0], out, strong=options.strong, psds=options.psds, **how)
-    if options.psds:
-        raise InputError("psds needs one checkpoint and its eval set: score the members one by one")
-    if options.strong is not None:
-        raise InputError("strong needs one checkpoint and its eval set: score the members one by one")
+    for name, given in {"psds": options.psds, "strong": options.strong is not None}.items():
+        if given:
+            raise InputError(f"{name} needs one checkpoint and its eval set: score the members one by one")
     return evaluate_ensemble(named, out, combine=options.combine, holdout=options.holdout, **how)
 
 
@@ -138,11 +129,6 @@ def model_of(options: TrainOptions, store: Store) -> BagClassifier:
 
 def build(key: str, config: Any, **arguments: Any) -> Any:
     """Build a component.
-
-    Args:
-        key: of the component in the configuration, for messages.
-        config: its `_target_` and arguments.
-        arguments: further arguments.
 
     Raises:
         ValueError: the component refuses its arguments; names their keys.
@@ -172,3 +158,13 @@ def _trainer(config: dict[str, Any], function: Callable[..., Any]) -> dict[str, 
     given = {k: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for k, v in made.keywords.items()}
     check_trainer_options(given)
     return {"trainer": made.func, **given} if made.func is not Trainer else given
+
+
+def _quiet_libraries() -> None:
+    """Drop Lightning's information messages and warnings that no user can act on."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`")  # lightning 2.6 with torch 2.13
+    warnings.filterwarnings("ignore", r"The number of training batches \(\d+\) is smaller than the logging interval")
+    warnings.filterwarnings("ignore", "The `srun` command is available")  # the login node of a cluster

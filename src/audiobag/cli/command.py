@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
-from audiobag.cli.folders import flags_first, quote_paths
+from audiobag.cli.folders import flags_first, name_folders, quote_paths
 from audiobag.cli.keys import below_null
 from audiobag.cli.options import names_of, options_of
 from audiobag.cli.streams import survive_closed_streams
@@ -32,6 +32,7 @@ from audiobag.training import interruption
 from audiobag.utils.configs import resolved
 from audiobag.utils.errors import ExitCode, InputError, Interrupted
 from audiobag.utils.files import folder_or_temporary
+from audiobag.utils.processes import environment
 from hydra_plugins.audiobag_launcher import (
     HandOverLauncher,
     PoolLauncher,
@@ -70,12 +71,13 @@ class Invocation(Generic[T]):
     config: dict[str, Any]
 
 
-def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[], None]:
+def command(root: str, run: Callable[[Invocation[Any]], object], named: str | None = None) -> Callable[[], None]:
     """Return a command's `main`.
 
     Args:
         root: name of the root configuration, `train` for conf/train.yaml.
         run: does the work.
+        named: key of the paths that may be given without a key; None for none.
     """
 
     def task(config: DictConfig) -> object:
@@ -91,7 +93,8 @@ def command(root: str, run: Callable[[Invocation[Any]], object]) -> Callable[[],
         survive_closed_streams()
         interruption.install()
         die_with_parent()
-        sys.argv[1:] = arguments = quote_paths(flags_first(sys.argv[1:]))
+        arguments = sys.argv[1:] if named is None else name_folders(sys.argv[1:], named)
+        sys.argv[1:] = arguments = quote_paths(flags_first(arguments))
         if "--version" in arguments:
             sys.stdout.write(f"audiobag {version('audiobag')}\n")
             return
@@ -162,24 +165,14 @@ def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> 
     return error
 
 
-@contextmanager
-def _hydra_raises() -> Iterator[None]:
+def _hydra_raises() -> AbstractContextManager[None]:
     """Have Hydra raise its errors, which it otherwise prints and turns into exit code 1.
 
     The variable that does so is the user's way to ask for tracebacks too, and child processes inherit it: what the
     user asked for is kept in a variable of our own.
     """
-    before = {name: os.environ.get(name) for name in (_FULL_ERROR, _TRACEBACK)}
-    os.environ.setdefault(_TRACEBACK, "1" if before[_FULL_ERROR] == "1" else "0")
-    os.environ[_FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    asked = os.environ.get(_TRACEBACK, "1" if os.environ.get(_FULL_ERROR) == "1" else "0")
+    return environment({_FULL_ERROR: "1", _TRACEBACK: asked})
 
 
 def guarded(root: str, run: Callable[[Invocation[Any]], object], config: DictConfig) -> object:

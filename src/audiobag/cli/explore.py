@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command
-from audiobag.cli.folders import name_folders
 from audiobag.utils.errors import InputError
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import ExploreOptions
-
-
-def main() -> None:
-    """Run the command. Folders may be given without a key."""
-    sys.argv[1:] = name_folders(sys.argv[1:])
-    _main()
 
 
 def _explore(called: Invocation[ExploreOptions]) -> None:
@@ -52,7 +44,7 @@ def _say(address: str) -> None:
     Console().print(f"Explore: {address} (Ctrl-C ends it)", soft_wrap=True, markup=False, highlight=False)
 
 
-_main = command("explore", _explore)
+main = command("explore", _explore, "runs")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,6 @@ _PLAIN = re.compile(r"[\w./+@ -]*")
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Return command line arguments with the flags before the overrides; Hydra refuses overrides on both sides of one.
 
-    Args:
-        arguments: as given.
-
     Example:
         >>> flags_first(["seed=0,1", "-m", "pooling=max"])
         ['-m', 'seed=0,1', 'pooling=max']
@@ -35,11 +32,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Return command line arguments with quotes around values that name an existing file and that Hydra cannot read.
-
-    Args:
-        arguments: as given.
-    """
+    """Return command line arguments with quotes around values that name an existing file and that Hydra cannot read."""
     parts = [argument.partition("=") for argument in arguments]
     return [
         f"{key}={quoted(value)}" if equals and not _PLAIN.fullmatch(value) and os.path.lexists(value) else argument
@@ -51,10 +44,6 @@ def name_folders(arguments: Sequence[str], key: str = "runs") -> list[str]:
     """Return command line arguments with the folders or files in one override, by default `runs=[...]`.
 
     An argument with a `=` is an override unless a folder of that name exists, such as `pooling=max,seed=0` of a sweep.
-
-    Args:
-        arguments: as given.
-        key: of the override.
 
     Example:
         >>> name_folders(["table2", "out=docs"])

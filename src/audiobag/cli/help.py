@@ -23,12 +23,7 @@ def wanted(arguments: Iterable[str]) -> bool:
 
 
 def show(root: str, overrides: list[str]) -> None:
-    """Print the help of a command.
-
-    Args:
-        root: name of the root configuration.
-        overrides: whose configuration is shown.
-    """
+    """Print the help of a command."""
     with hydra.initialize_config_module("audiobag.conf", version_base="1.3"):
         config = hydra.compose(root, overrides, return_hydra_config=True)
     template = config.hydra.help.template

@@ -8,16 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command, run_directory
-from audiobag.cli.folders import name_folders
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import ListenOptions
-
-
-def main() -> None:
-    """Run the command. The recording may be given without a key."""
-    sys.argv[1:] = name_folders(sys.argv[1:], "source")
-    _main()
 
 
 def _listen(called: Invocation[ListenOptions]) -> None:
@@ -66,7 +59,7 @@ def _listen(called: Invocation[ListenOptions]) -> None:
 
 
 _MOST_LINES = 20
-_main = command("listen", _listen)
+main = command("listen", _listen, "source")
 
 
 if __name__ == "__main__":

@@ -93,13 +93,7 @@ def _missing_extra(text: str) -> str | None:
 
 
 def component_error(key: str, config: Any, error: InstantiationException) -> InputError:
-    """Return what is wrong with a component: its constructor's own words, with the component's key.
-
-    Args:
-        key: of the component in the configuration, such as `embedding`.
-        config: of the component.
-        error: what Hydra raised when it built the component.
-    """
+    """Return what is wrong with a component: its constructor's own words, with the component's key."""
     inner = _FULL_KEY.search(str(error))
     path = f"{key}.{inner[1]}" if inner else key
     chain = list(causes(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, cast
 
@@ -34,10 +34,10 @@ def options_of(root: str, config: DictConfig, plain: Mapping[str, Any] | None = 
     """
     plain = resolved(config) if plain is None else plain
     names = names_of(root)
-    attributes = {schema.KEYWORDS.get(key, key): value for key, value in plain.items()}
+    attributes = _attributes(plain)
     known = flatten({key: value for key, value in attributes.items() if key in names})
     hydra = HydraConfig.instance().cfg if HydraConfig.initialized() else None
-    texts = [*_texts(OmegaConf.to_container(config)), *_texts(OmegaConf.to_container(hydra) if hydra else None)]
+    texts = [str(OmegaConf.to_container(one)) for one in (config, hydra) if one]
     referred = {key for text in texts for key in _REFERENCE.findall(text)}
     for key in (key for name, value in attributes.items() if name not in names for key in flatten({name: value})):
         if not any(key == one or key.startswith(f"{one}.") for one in referred):
@@ -48,16 +48,11 @@ def options_of(root: str, config: DictConfig, plain: Mapping[str, Any] | None = 
 def typed(root: str, plain: Mapping[str, Any]) -> Any:
     """Return the options of a command as its dataclass, without the keys that other keys refer to.
 
-    Args:
-        root: name of the root configuration.
-        plain: the resolved configuration.
-
     Raises:
         omegaconf.errors.OmegaConfBaseException: a value is missing or of another type.
     """
     names = names_of(root)
-    attributes = {schema.KEYWORDS.get(key, key): value for key, value in plain.items()}
-    given = {key: value for key, value in attributes.items() if key in names}
+    given = {key: value for key, value in _attributes(plain).items() if key in names}
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema.SCHEMAS[root]), given))
 
 
@@ -109,6 +104,11 @@ def choices() -> dict[str, str]:
     return {k: v for k, v in chosen.items() if "/" not in k and v and k != "sweep" and "hydra" not in k}
 
 
+def _attributes(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with attributes of a dataclass in place of keys."""
+    return {schema.KEYWORDS.get(key, key): value for key, value in plain.items()}
+
+
 def _with_seed(composed: DictConfig, seed: int) -> DictConfig:
     merged = OmegaConf.merge(composed, {"seed": seed})
     assert isinstance(merged, DictConfig)
@@ -118,15 +118,3 @@ def _with_seed(composed: DictConfig, seed: int) -> DictConfig:
 def names_of(root: str) -> set[str]:
     """Return the names of the options of a command."""
     return {field.name for field in fields(cast(Any, schema.SCHEMAS[root]))}
-
-
-def _texts(node: Any) -> Iterator[str]:
-    """Yield every text in nested containers."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from _texts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import Invocation, command
-from audiobag.cli.folders import name_folders
 from audiobag.utils.values import check_choice, listed
 
 if TYPE_CHECKING:
     from audiobag.export import Tagger
     from audiobag.report import Report
-
-
-def main() -> None:
-    """Run the command. Folders may be given without a key."""
-    sys.argv[1:] = name_folders(sys.argv[1:])
-    _main()
 
 
 def _report(called: Invocation[Any]) -> None:
@@ -52,7 +44,7 @@ def _load(path: Path) -> Tagger:
     return load(path)
 
 
-_main = command("report", _report)
+main = command("report", _report, "runs")
 
 
 def _show(written: Report) -> None:

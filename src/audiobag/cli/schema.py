@@ -1,7 +1,8 @@
 """The options of each command, with their types: the schemas of the root configurations in `conf/`.
 
-OmegaConf checks what is composed against them. The values and what they mean are in the YAML files. Components such as
-`embedding` are plain YAML with a `_target_`, whose constructor checks its own arguments.
+OmegaConf checks what is composed against them; a field without a default must have a value there. The values and what
+they mean are in the YAML files. Components such as `embedding` are plain YAML with a `_target_`, whose constructor
+checks its own arguments.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 
 Select = StrEnum("Select", "last best")  # which weights are scored
 Graph = StrEnum("Graph", "auto always never")  # whether training steps are captured as a CUDA graph
@@ -26,7 +27,7 @@ SoundSize = StrEnum("SoundSize", "tiny small")  # sizes of the synthetic sounds
 Size = StrEnum("Size", "tiny small full")  # sizes of the synthetic data set
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Schedule:
     """Training steps of a data set, and the window of steps over which eval predictions are averaged."""
 
@@ -36,211 +37,211 @@ class Schedule:
     every: int = 100
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Paths:
     """Folders that other keys refer to."""
 
-    data: str = MISSING
-    run: str | None = MISSING  # no folder yet with --cfg
+    data: str
+    run: str | None  # no folder yet with --cfg
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainOptions:
     """Options of audiobag-train, see conf/train.yaml."""
 
-    seed: int = MISSING
-    select: Select = MISSING
-    threads: int | None = MISSING
-    compile: str | None = MISSING
-    graph: Graph = MISSING
-    ckpt_path: str | None = MISSING
-    init_from: str | None = MISSING
-    tags: list[str] = MISSING
-    data: dict[str, Any] = MISSING
+    seed: int
+    select: Select
+    threads: int | None
+    compile: str | None
+    graph: Graph
+    ckpt_path: str | None
+    init_from: str | None
+    tags: list[str]
+    data: dict[str, Any]
     schedule: Schedule = field(default_factory=Schedule)
-    sampler: dict[str, Any] = MISSING
-    embedding: dict[str, Any] = MISSING
-    pooling: dict[str, Any] = MISSING
-    loss: dict[str, Any] = MISSING
+    sampler: dict[str, Any]
+    embedding: dict[str, Any]
+    pooling: dict[str, Any]
+    loss: dict[str, Any]
     augment: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = MISSING
-    lr_scheduler: dict[str, Any] = MISSING
-    trainer: dict[str, Any] = MISSING
-    callbacks: dict[str, Any] = MISSING
-    logger: dict[str, Any] = MISSING
-    paths: Paths = MISSING
+    optimizer: dict[str, Any]
+    lr_scheduler: dict[str, Any]
+    trainer: dict[str, Any]
+    callbacks: dict[str, Any]
+    logger: dict[str, Any]
+    paths: Paths
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EvaluateOptions:
     """Options of audiobag-evaluate, see conf/evaluate.yaml."""
 
-    checkpoint: Any = MISSING
-    runs: Any = MISSING
-    combine: Combine = MISSING
-    holdout: bool = MISSING
-    ontology: str | None = MISSING
-    strong: str | None = MISSING
-    psds: bool = MISSING
+    checkpoint: Any
+    runs: Any
+    combine: Combine
+    holdout: bool
+    ontology: str | None
+    strong: str | None
+    psds: bool
     data: dict[str, Any] | None = None
-    allow: Any = MISSING
-    threads: int | None = MISSING
-    trainer: dict[str, Any] = MISSING
-    seed: int = MISSING
-    sampler: dict[str, Any] | None = MISSING
-    paths: Paths = MISSING
+    allow: Any
+    threads: int | None
+    trainer: dict[str, Any]
+    seed: int
+    sampler: dict[str, Any] | None
+    paths: Paths
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PrepareOptions:
     """Options of audiobag-prepare, see conf/prepare.yaml."""
 
-    source: str = MISSING
-    out: str | None = MISSING
-    on_error: OnError = MISSING
-    force: bool = MISSING
-    size: Size = MISSING
-    strong: str | None = MISSING
-    ontology: str | None = MISSING
+    source: str
+    out: str | None
+    on_error: OnError
+    force: bool
+    size: Size
+    strong: str | None
+    ontology: str | None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class EmbedOptions:
     """Options of audiobag-embed, see conf/embed.yaml."""
 
-    source: Any = MISSING
-    out: str = MISSING
-    encoder: dict[str, Any] = MISSING
-    labels: Any = MISSING
-    split: str | None = MISSING
-    eval_fold: Any = MISSING
-    eval_fraction: float = MISSING
-    clip_seconds: float | None = MISSING
-    clip_hop_seconds: float | None = MISSING
-    channels: Channels = MISSING
-    pad_short: bool = MISSING
-    batch_size: int = MISSING
-    device: str | None = MISSING
-    precision: Precision = MISSING
-    size: SoundSize = MISSING
-    threads: int | None = MISSING
-    on_error: OnError = MISSING
-    force: bool = MISSING
+    source: Any
+    out: str
+    encoder: dict[str, Any]
+    labels: Any
+    split: str | None
+    eval_fold: Any
+    eval_fraction: float
+    clip_seconds: float | None
+    clip_hop_seconds: float | None
+    channels: Channels
+    pad_short: bool
+    batch_size: int
+    device: str | None
+    precision: Precision
+    size: SoundSize
+    threads: int | None
+    on_error: OnError
+    force: bool
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PredictOptions:
     """Options of audiobag-predict, see conf/predict.yaml."""
 
-    checkpoint: str = MISSING
-    source: str = MISSING
-    out: str | None = MISSING
-    format: PredictionFormat | None = MISSING
-    force: bool = MISSING
-    top_k: int | None = MISSING
-    frames: bool = MISSING
-    segments: bool = MISSING
-    threshold: float = MISSING
-    median: int = MISSING
-    picture: bool = MISSING
-    clips: Any = MISSING
+    checkpoint: str
+    source: str
+    out: str | None
+    format: PredictionFormat | None
+    force: bool
+    top_k: int | None
+    frames: bool
+    segments: bool
+    threshold: float
+    median: int
+    picture: bool
+    clips: Any
     class_name: str | None = None
-    most_wrong: bool = MISSING
-    at_most: int = MISSING
-    times: Times = MISSING
-    audio_url: str | None = MISSING
-    batch_size: int = MISSING
-    threads: int | None = MISSING
-    on_error: OnError = MISSING
-    allow: Any = MISSING
+    most_wrong: bool
+    at_most: int
+    times: Times
+    audio_url: str | None
+    batch_size: int
+    threads: int | None
+    on_error: OnError
+    allow: Any
     encoder: dict[str, Any] | None = None
-    clip_seconds: float | None = MISSING
-    channels: Channels = MISSING
-    pad_short: bool = MISSING
-    device: str | None = MISSING
-    precision: Precision = MISSING
+    clip_seconds: float | None
+    channels: Channels
+    pad_short: bool
+    device: str | None
+    precision: Precision
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ListenOptions:
     """Options of audiobag-listen, see conf/listen.yaml."""
 
-    source: Any = MISSING
-    checkpoint: str = MISSING
-    out: str | None = MISSING
-    top_k: int = MISSING
-    threshold: float = MISSING
-    median: int = MISSING
-    browser: bool | None = MISSING
+    source: Any
+    checkpoint: str
+    out: str | None
+    top_k: int
+    threshold: float
+    median: int
+    browser: bool | None
     encoder: dict[str, Any] | None = None
-    clip_seconds: float | None = MISSING
-    device: str | None = MISSING
-    precision: Precision = MISSING
-    threads: int | None = MISSING
-    allow: Any = MISSING
+    clip_seconds: float | None
+    device: str | None
+    precision: Precision
+    threads: int | None
+    allow: Any
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReportOptions:
     """Options of audiobag-report, see conf/report.yaml."""
 
-    runs: Any = MISSING
-    out: str | None = MISSING
-    baseline: str | None = MISSING
-    classes: Any = MISSING
-    replicates: int = MISSING
-    dashboard: str | None = MISSING
-    audio_url: str | None = MISSING
+    runs: Any
+    out: str | None
+    baseline: str | None
+    classes: Any
+    replicates: int
+    dashboard: str | None
+    audio_url: str | None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ExploreOptions:
     """Options of audiobag-explore, see conf/explore.yaml."""
 
-    runs: Any = MISSING
-    host: str = MISSING
-    port: int = MISSING
-    audio_url: str | None = MISSING
-    strong: str | None = MISSING
-    allow: Any = MISSING
+    runs: Any
+    host: str
+    port: int
+    audio_url: str | None
+    strong: str | None
+    allow: Any
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ExportOptions:
     """Options of audiobag-export, see conf/export.yaml."""
 
-    checkpoint: Any = MISSING
-    runs: Any = MISSING
-    format: ExportFormat = MISSING
-    out: str = MISSING
-    store: str | None = MISSING
-    replicates: int = MISSING
-    half: bool = MISSING
-    with_encoder: bool = MISSING
-    allow: Any = MISSING
+    checkpoint: Any
+    runs: Any
+    format: ExportFormat
+    out: str
+    store: str | None
+    replicates: int
+    half: bool
+    with_encoder: bool
+    allow: Any
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PoolOptions:
     """Options of the `pool` launcher, see conf/hydra/launcher/pool.yaml."""
 
-    _target_: str = MISSING
-    jobs: int | str = MISSING
-    devices_per_job: int | None = MISSING
-    fail_fast: bool = MISSING
-    dry_run: bool = MISSING
+    _target_: str
+    jobs: int | str
+    devices_per_job: int | None
+    fail_fast: bool
+    dry_run: bool
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SlurmOptions:
     """Options of the launchers for SLURM, see conf/hydra/launcher/slurm_gpu.yaml. Resources have submitit's names."""
 
-    _target_: str = MISSING
-    wait: bool = MISSING
-    dry_run: bool = MISSING
-    submitit_folder: str = MISSING
-    name: str = MISSING
-    timeout_min: int = MISSING
+    _target_: str
+    wait: bool
+    dry_run: bool
+    submitit_folder: str
+    name: str
+    timeout_min: int
     nodes: int = 1
     tasks_per_node: int = 1
     gpus_per_node: int | None = None

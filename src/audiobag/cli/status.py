@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from audiobag.cli.streams import survive_closed_streams
 from audiobag.utils.errors import ExitCode, InputError
+from audiobag.utils.files import shown_path
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -99,9 +99,9 @@ def _page(folders: Sequence[Path], lines: int) -> Group:
     parts: list[RenderableType] = []
     for parent in dict.fromkeys(run.path.parent for run in found):
         runs = [run for run in found if run.path.parent == parent]
-        parts += [Text(f"{_relative(parent)}: {_counts(runs)}", style="bold"), _table(runs)]
+        parts += [Text(f"{shown_path(parent)}: {_counts(runs)}", style="bold"), _table(runs)]
     for run in (run for run in found if run.log):
-        parts.append(Text("\n".join([f"{_relative(run.path)} failed:", *(f"  {line}" for line in run.log)])))
+        parts.append(Text("\n".join([f"{shown_path(run.path)} failed:", *(f"  {line}" for line in run.log)])))
     return Group(*parts, Text(_counts(found) or "no runs"))
 
 
@@ -140,11 +140,6 @@ def _details(run: RunStatus) -> str:
         parts += [f"pid {where['pid']}"] if "pid" in where else []
     parts += [f"job {where['slurm_job']}"] if "slurm_job" in where else []
     return ", ".join(parts)
-
-
-def _relative(path: Path) -> str:
-    """Return a path relative to the working directory."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 if __name__ == "__main__":

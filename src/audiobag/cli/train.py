@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from audiobag.cli.streams import survive_closed_streams
 from audiobag.training import interruption
 from audiobag.training.cluster import is_first
 from audiobag.utils.files import check_writable, locked
+from audiobag.utils.processes import environment
 
 if TYPE_CHECKING:
     from audiobag.cli.command import Invocation
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from audiobag.runs import RunConfig
 
 _LOG = logging.getLogger(__name__)
-_RUN = "AUDIOBAG_RUN"  # hash of the configuration of the run whose ranks this process starts
+# Hash of the configuration of the run whose ranks this process starts; they take the configuration from config.json.
+_RUN = "AUDIOBAG_RUN"
 
 
 def main() -> None:
@@ -47,27 +48,14 @@ def _train(called: Invocation[Any]) -> float | None:
         from audiobag.sweep.launch import run_one
 
         return run_one(hydra, record, out)
-    with _for_ranks(record):
+    with environment({_RUN: record.hash}):
         return run(called.options, record, out)
-
-
-@contextmanager
-def _for_ranks(record: RunConfig) -> Iterator[None]:
-    """Let the ranks that Lightning starts with the same command line take the configuration from config.json."""
-    os.environ[_RUN] = record.hash
-    try:
-        yield
-    finally:
-        del os.environ[_RUN]
 
 
 def _of_first_rank(out: Path) -> RunConfig | None:
     """Return the configuration that the process that started this rank has recorded; None if this is no such rank.
 
     The rank composes its command line again, by which a YAML file or the time may have changed.
-
-    Args:
-        out: folder of the run.
 
     Raises:
         ValueError: another run has started there since.
@@ -87,11 +75,6 @@ def run(options: TrainOptions, config: RunConfig, out: Path) -> float | None:
     """Train one run unless it is complete, print its scores and return val/mAP.
 
     A run of the same configuration with a smaller max_steps is lengthened.
-
-    Args:
-        options: of the run.
-        config: the configuration to record.
-        out: folder of the run.
     """
     from audiobag.cli.tables import show_scores
     from audiobag.runs import RunDirectory

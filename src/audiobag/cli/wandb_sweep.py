@@ -25,10 +25,6 @@ from audiobag.utils.errors import InputError
 def show(root: str, overrides: Sequence[str]) -> None:
     """Print the YAML.
 
-    Args:
-        root: name of the root configuration.
-        overrides: of the command: a preset of `sweep=`, swept keys, and options that all runs share.
-
     Raises:
         ValueError: nothing is searched, or an agent cannot hand over one of the values.
     """

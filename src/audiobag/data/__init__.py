@@ -7,10 +7,9 @@ from audiobag.utils.lazy import lazy_names
 if TYPE_CHECKING:
     from audiobag.data.datamodule import BagDataModule
     from audiobag.data.dataset import BagDataset, check_alike
-    from audiobag.data.first_clips import FirstClips
     from audiobag.data.loader import EvaluationBatches, TrainingBatches
-    from audiobag.data.longtail import LongTail
     from audiobag.data.split import held_out, in_fold
+    from audiobag.data.subsets import FirstClips, LongTail
 
 __all__ = [
     "BagDataModule",
@@ -31,8 +30,8 @@ __getattr__ = lazy_names(
         "BagDataModule": "datamodule",
         "BagDataset": "dataset",
         "EvaluationBatches": "loader",
-        "FirstClips": "first_clips",
-        "LongTail": "longtail",
+        "FirstClips": "subsets",
+        "LongTail": "subsets",
         "TrainingBatches": "loader",
         "check_alike": "dataset",
         "held_out": "split",

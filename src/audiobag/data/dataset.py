@@ -53,11 +53,7 @@ class BagDataset:
         return len(self.lengths)
 
     def place(self, frames: Sequence[torch.Tensor]) -> None:
-        """Read from these copies of the stores' frames from now on; see `Placement`.
-
-        Args:
-            frames: frames [F, D] of each store.
-        """
+        """Read from these copies of the stores' frames from now on; see `Placement`."""
         self._frames = list(frames)
 
     def batch(self, index: NDArray[np.int64]) -> Bags:

@@ -15,10 +15,6 @@ def other_encoder(mine: Mapping[str, Any] | None, theirs: Mapping[str, Any] | No
     """Return how two records differ, in words; None if they are of the same encoder, or one is unknown.
 
     Paths do not count: weights are told apart by their checksum.
-
-    Args:
-        mine: a record; None where none is known.
-        theirs: the other.
     """
     if mine is None or theirs is None:
         return None

@@ -66,12 +66,6 @@ class TrainingIndices(TrainingBatches):
     """The numbers [batch_size] of the clips of each training batch, on a device: for `ResidentBags`, one process.
 
     Numbers are drawn some steps ahead and copied together, so that a step does not wait for the copy.
-
-    Args:
-        dataset: clips to draw from.
-        sampler: chooses the clips of each batch.
-        steps: number of training steps.
-        device: the device.
     """
 
     AHEAD: Final = 32

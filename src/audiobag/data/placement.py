@@ -46,12 +46,7 @@ class Placement:
         return self._placed[key]
 
     def together(self, stores: Sequence[Store], device: torch.device) -> Tensor:
-        """Return the frames of several stores end to end in one copy on `device`, of which `frames` returns parts.
-
-        Args:
-            stores: stores with frames of one width and dtype.
-            device: the device.
-        """
+        """Return the frames of several stores end to end in one copy on `device`, of which `frames` returns parts."""
         parts = [torch.from_numpy(store.frames) for store in stores]
         sizes = [len(part) for part in parts]
         frames = torch.empty(sum(sizes), *parts[0].shape[1:], dtype=parts[0].dtype, device=device)

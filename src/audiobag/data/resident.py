@@ -42,11 +42,7 @@ class ResidentBags:
         return self._frames.device
 
     def batch(self, index: Int64[Tensor, " B"]) -> Bags:
-        """Return clips as one batch.
-
-        Args:
-            index: numbers [B] of the clips, on the device.
-        """
+        """Return clips as one batch."""
         lengths = self._lengths[index]
         # Padding reads the bag's last frame again, so that no row is outside the store.
         rows = self._starts[index][:, None] + torch.minimum(self._time, lengths[:, None] - 1)

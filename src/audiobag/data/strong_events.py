@@ -39,19 +39,7 @@ _SAME_START: Final = 0.5  # seconds
 
 @dataclass(frozen=True, slots=True)
 class StrongEvents:
-    """The events of M clips of a store; an event whose label stands for two classes is there twice.
-
-    Attributes:
-        rows: number [M] of each clip in the store, ascending.
-        event: number [E] of the event in the file.
-        clip: clip [E] of each event, 0 to M - 1.
-        label: class [E].
-        start: [E], in seconds from the start of the clip.
-        end: [E].
-        present: [E], false where the class is known to be absent.
-        explicit: whether nothing is known of times without an event.
-        counts: what was read and what was left out, by name, see `strong_labels`.
-    """
+    """The group `strong`, see the module's table; an event whose label stands for two classes is there twice."""
 
     rows: Int64[NDArray[Any], " M"]
     event: Int64[NDArray[Any], " E"]
@@ -108,11 +96,6 @@ def add_events(path: Path, found: StrongEvents, mark: str) -> None:
     """Keep events in a store, in place of those that it has; processes that read the store are not disturbed.
 
     The file is copied, which takes as long as copying its frames.
-
-    Args:
-        path: of the store.
-        found: events of its clips.
-        mark: returned by `mark_of`.
     """
     with atomic(path) as temporary:
         shutil.copyfile(path, temporary)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from audiobag.doctor.finding import Check, Finding, Verdict
+from audiobag.doctor.finding import Check, Finding, failed, ok, skipped
 from audiobag.utils.errors import ExitCode
 from audiobag.utils.files import read_json
 
@@ -61,35 +61,35 @@ class Faults:
 
     def _undisturbed(self) -> Finding:
         begun = time.monotonic()
-        made = self._run("prepare", "source=synthetic", "size=tiny", f"out={self.folder / 'data'}")
+        made = self._start(_command("prepare", "source=synthetic", "size=tiny", f"out={self.folder / 'data'}"))
         code = made.wait(_PATIENCE) or self._train("undisturbed").wait(_PATIENCE)
         if code:
-            return Finding(Verdict.FAILED, f"a small training ended with exit code {code}: {self._end_of_log()}")
-        return Finding(Verdict.OK, f"prepared, trained and scored in {time.monotonic() - begun:.0f} s")
+            return failed(f"a small training ended with exit code {code}: {self._end_of_log()}")
+        return ok(f"prepared, trained and scored in {time.monotonic() - begun:.0f} s")
 
     def _ended(self, number: signal.Signals) -> Finding:
         """End a training by a signal, and continue it."""
         name = number.name
         run = self._train(name)
         if not self._reaches_step(run, name):
-            return Finding(Verdict.FAILED, f"the training ended before the signal: {self._end_of_log()}")
+            return failed(f"the training ended before the signal: {self._end_of_log()}")
         run.send_signal(number)
         code = run.wait(_PATIENCE)
         if number is signal.SIGTERM and code != ExitCode.INTERRUPTED:
-            return Finding(Verdict.FAILED, f"exit code {code}, expected {ExitCode.INTERRUPTED:d}")
+            return failed(f"exit code {code}, expected {ExitCode.INTERRUPTED:d}")
         code = self._train(name).wait(_PATIENCE)
-        same = code == 0 and self._scores(name) == self._scores("undisturbed")
-        told = "the same command continued it, with the results of the undisturbed run"
-        return Finding(Verdict.OK, told) if same else self._not_same(code)
+        if code or self._scores(name) != self._scores("undisturbed"):
+            return self._not_same(code)
+        return ok("the same command continued it, with the results of the undisturbed run")
 
     def _lost_rank(self) -> Finding:
         """Kill the second of two ranks."""
         run = self._train("rank", "trainer=ddp_cpu")
         if not self._reaches_step(run, "rank"):
-            return Finding(Verdict.FAILED, f"two ranks did not train: {self._end_of_log()}")
+            return failed(f"two ranks did not train: {self._end_of_log()}")
         children = _children(run.pid)
         if not children:
-            return _stopped(run, Finding(Verdict.SKIPPED, "the ranks cannot be listed on this system"))
+            return _stopped(run, skipped("the ranks cannot be listed on this system"))
         begun = time.monotonic()
         for child in children:
             with suppress(ProcessLookupError):
@@ -97,14 +97,14 @@ class Faults:
         try:
             code = run.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            return _stopped(run, Finding(Verdict.FAILED, f"the other rank still waits after {_PATIENCE:.0f} s"))
+            return _stopped(run, failed(f"the other rank still waits after {_PATIENCE:.0f} s"))
         seconds = time.monotonic() - begun
         if code == 0:
-            return Finding(Verdict.FAILED, "the run ended with exit code 0 although a rank was killed")
+            return failed("the run ended with exit code 0 although a rank was killed")
         code = self._train("rank", "trainer=ddp_cpu").wait(_PATIENCE)
         if code:
             return self._not_same(code)
-        return Finding(Verdict.OK, f"the run ended after {seconds:.0f} s, and the same command continued it")
+        return ok(f"the run ended after {seconds:.0f} s, and the same command continued it")
 
     def _full_disk(self) -> Finding:
         """Train in a file system of 2 MB, then in a larger one. It is mounted in a name space of its own."""
@@ -112,10 +112,10 @@ class Faults:
         place.mkdir()
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         if shutil.which("unshare") is None:
-            return Finding(Verdict.SKIPPED, "there is no unshare, which mounts a small file system")
+            return skipped("there is no unshare, which mounts a small file system")
         script = ["unshare", "--mount", *user, "sh", "-c", _FULL, "full", str(place)]
         done = subprocess.run(
-            [*script, *self._command("train", "data.root=../data", *_TRAINING, f"hydra.run.dir={place}")],
+            [*script, *self._training(str(place))],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -124,30 +124,26 @@ class Faults:
         )
         codes = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("code ")]
         if len(codes) < 2:
-            return Finding(Verdict.SKIPPED, "this system does not let its users mount a small file system")
+            return skipped("this system does not let its users mount a small file system")
         said = next((line for line in done.stderr.splitlines() if "no space is left" in line), None)
         if codes[0] == 0 or said is None:
-            return Finding(Verdict.FAILED, f"a full disk ended with exit code {codes[0]}, without a word about it")
+            return failed(f"a full disk ended with exit code {codes[0]}, without a word about it")
         text = done.stdout.rpartition("code 0\n")[2]
         if codes[1] or _comparable(json.loads(text or "{}")) != self._scores("undisturbed"):
             return self._not_same(codes[1])
-        return Finding(Verdict.OK, "one sentence and exit code 2; with space again, the same command continued")
+        return ok("one sentence and exit code 2; with space again, the same command continued")
 
     def _train(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        return self._run("train", f"data.root={self.folder / 'data'}", *_TRAINING, *options, f"hydra.run.dir={name}")
+        return self._start(self._training(name, *options))
 
-    def _command(self, command: str, *options: str) -> list[str]:
-        quoted = [
-            f"data.root={self.folder / 'data'}" if option.startswith("data.root=") else option for option in options
-        ]
-        return [sys.executable, "-m", f"audiobag.cli.{command}", *quoted]
+    def _training(self, name: str, *options: str) -> list[str]:
+        data = f"data.root={self.folder / 'data'}"
+        return _command("train", data, *_TRAINING, *options, f"hydra.run.dir={name}")
 
-    def _run(self, command: str, *options: str) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                self._command(command, *options), cwd=self.folder, env=environment, stdout=log, stderr=log
-            )
+            return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
 
     def _reaches_step(self, run: subprocess.Popen[bytes], name: str) -> bool:
         """Wait until a training has taken 40 steps and has a checkpoint; return whether it still runs."""
@@ -166,12 +162,16 @@ class Faults:
 
     def _not_same(self, code: int) -> Finding:
         if code:
-            return Finding(Verdict.FAILED, f"continued, it ended with exit code {code}: {self._end_of_log()}")
-        return Finding(Verdict.FAILED, "continued, it has other results than the undisturbed run")
+            return failed(f"continued, it ended with exit code {code}: {self._end_of_log()}")
+        return failed("continued, it has other results than the undisturbed run")
 
     def _end_of_log(self) -> str:
         lines = (self.folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()
         return f"{lines[-1] if lines else ''} ({shlex.quote(str(self.folder / 'log'))})"
+
+
+def _command(name: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", f"audiobag.cli.{name}", *options]
 
 
 def _comparable(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from audiobag.doctor.elsewhere import Elsewhere
-from audiobag.doctor.finding import Finding, Verdict
+from audiobag.doctor.finding import Finding, Verdict, failed, ok, warning
 from audiobag.utils.files import atomic
 
 _GIB: Final = 2**30
@@ -62,17 +62,13 @@ def locks(folder: Path, elsewhere: Elsewhere) -> Finding:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return Finding(
-                Verdict.WARNING, f"no file locks ({error.strerror}): start one command at a time in a folder"
-            )
+            return warning(f"no file locks ({error.strerror}): start one command at a time in a folder")
         code, said = elsewhere.run(_LOCK, str(path))
     if said == "excluded":
-        return Finding(Verdict.OK, f"{elsewhere.name} exclude each other")
+        return ok(f"{elsewhere.name} exclude each other")
     if code:
-        return Finding(Verdict.FAILED, f"the second process failed: {said[-200:]}")
-    return Finding(
-        Verdict.WARNING, f"{elsewhere.name} do not exclude each other: start one command at a time in a folder"
-    )
+        return failed(f"the second process failed: {said[-200:]}")
+    return warning(f"{elsewhere.name} do not exclude each other: start one command at a time in a folder")
 
 
 def renames(folder: Path, elsewhere: Elsewhere) -> Finding:
@@ -87,10 +83,8 @@ def renames(folder: Path, elsewhere: Elsewhere) -> Finding:
         end.touch()
         wrong, _, reads = reader.stdout.read().strip().partition(" ")
     if wrong == "0":
-        return Finding(Verdict.OK, f"{_RENAMES} replacements, {reads} reads, each of a whole file ({elsewhere.name})")
-    return Finding(
-        Verdict.WARNING, f"{wrong} of {reads} reads met no file or a part of one ({elsewhere.name}): a report may fail"
-    )
+        return ok(f"{_RENAMES} replacements, {reads} reads, each of a whole file ({elsewhere.name})")
+    return warning(f"{wrong} of {reads} reads met no file or a part of one ({elsewhere.name}): a report may fail")
 
 
 def flushes(folder: Path) -> Finding:
@@ -116,8 +110,8 @@ def maps(folder: Path, elsewhere: Elsewhere) -> Finding:
     begun = time.perf_counter()
     code, said = elsewhere.run(_MAP, str(path))
     if code == 0 and said == str(int(content.sum(dtype=np.int64))):
-        return Finding(Verdict.OK, f"8 MiB read whole, {time.perf_counter() - begun:.1f} s ({elsewhere.name})")
-    return Finding(Verdict.FAILED, f"a mapped file has other content ({said[-200:]}): use data.placement=memory")
+        return ok(f"8 MiB read whole, {time.perf_counter() - begun:.1f} s ({elsewhere.name})")
+    return failed(f"a mapped file has other content ({said[-200:]}): use data.placement=memory")
 
 
 def clock(folder: Path) -> Finding:
@@ -127,7 +121,7 @@ def clock(folder: Path) -> Finding:
     path.write_bytes(b"x")
     off = path.stat().st_mtime - (before + time.time()) / 2
     if abs(off) < 5:
-        return Finding(Verdict.OK, f"the file system's is {abs(off):.1f} s away")
+        return ok(f"the file system's is {abs(off):.1f} s away")
     return Finding(
         Verdict.WARNING if abs(off) < 120 else Verdict.FAILED,
         f"the file system's is {off:+.0f} s away: audiobag-status may take a running job for a failed one; use NTP",
@@ -140,13 +134,13 @@ def stores(folder: Path) -> Finding:
 
     found = sorted(folder.glob("*.h5"))
     if not found:
-        return Finding(Verdict.FAILED, f"no store in {folder}: audiobag-prepare makes them")
+        return failed(f"no store in {folder}: audiobag-prepare makes them")
     begun, clips = time.perf_counter(), 0
     for path in found:
         store = open_store(path)
         store.frames[[0, -1]].sum()  # from the file
         clips += len(store)
-    return Finding(Verdict.OK, f"{len(found)} stores, {clips:,} clips, opened in {time.perf_counter() - begun:.1f} s")
+    return ok(f"{len(found)} stores, {clips:,} clips, opened in {time.perf_counter() - begun:.1f} s")
 
 
 def _write(path: Path, value: int) -> None:

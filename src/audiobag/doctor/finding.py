@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 Check = Callable[[], "Finding"]
@@ -39,6 +40,12 @@ class Finding:
         return {**asdict(self), "verdict": self.verdict.value}
 
 
+ok = partial(Finding, Verdict.OK)
+warning = partial(Finding, Verdict.WARNING)
+failed = partial(Finding, Verdict.FAILED)
+skipped = partial(Finding, Verdict.SKIPPED)
+
+
 def findings(checks: Iterable[tuple[str, Check]], seconds: float) -> Iterator[Finding]:
     """Run checks one after another and yield what each has found.
 
@@ -54,7 +61,7 @@ def findings(checks: Iterable[tuple[str, Check]], seconds: float) -> Iterator[Fi
         thread = threading.Thread(target=_run, args=(check, found), daemon=True)
         thread.start()
         thread.join(seconds)
-        one = found[0] if found else Finding(Verdict.FAILED, f"no answer within {seconds:.0f} s")
+        one = found[0] if found else failed(f"no answer within {seconds:.0f} s")
         yield Finding(one.verdict, one.detail, name)
 
 
@@ -62,4 +69,4 @@ def _run(check: Check, found: list[Finding]) -> None:
     try:
         found.append(check())
     except Exception as error:  # whatever is wrong with the machine
-        found.append(Finding(Verdict.FAILED, " ".join(f"{type(error).__name__}: {error}".split())[:300]))
+        found.append(failed(" ".join(f"{type(error).__name__}: {error}".split())[:300]))

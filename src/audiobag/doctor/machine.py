@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from audiobag.doctor.finding import Finding, Verdict
+from audiobag.doctor.finding import Finding, Verdict, failed, ok, skipped, warning
 from audiobag.utils.processes import available_cores
 
 _GIB: Final = 2**30
@@ -22,19 +22,17 @@ def cores() -> Finding:
     threads = os.environ.get("OMP_NUM_THREADS")
     told = f"{available_cores()} of {os.cpu_count()} cores" + (f", OMP_NUM_THREADS={threads}" if threads else "")
     memory = _memory()
-    return Finding(Verdict.OK, told + (f", {memory / _GIB:,.0f} GiB of memory" if memory else ""))
+    return ok(told + (f", {memory / _GIB:,.0f} GiB of memory" if memory else ""))
 
 
 def shared_memory() -> Finding:
     """Check the room in /dev/shm, through which ranks on several GPUs communicate."""
     if not _SHARED.is_dir():
-        return Finding(Verdict.SKIPPED, "there is no /dev/shm on this system")
+        return skipped("there is no /dev/shm on this system")
     total = shutil.disk_usage(_SHARED).total / 2**20
     if total >= 512:
-        return Finding(Verdict.OK, f"/dev/shm has {total:,.0f} MiB")
-    return Finding(
-        Verdict.WARNING, f"/dev/shm has {total:,.0f} MiB, too few for ranks on several GPUs: docker run --shm-size 1g"
-    )
+        return ok(f"/dev/shm has {total:,.0f} MiB")
+    return warning(f"/dev/shm has {total:,.0f} MiB, too few for ranks on several GPUs: docker run --shm-size 1g")
 
 
 def gpus() -> Finding:
@@ -44,14 +42,14 @@ def gpus() -> Finding:
     count = torch.cuda.device_count()
     if not count:
         if torch.backends.mps.is_available():
-            return Finding(Verdict.OK, "Apple's GPU: trainer=mps")
+            return ok("Apple's GPU: trainer=mps")
         driver = _driver()
         if driver is None:
-            return Finding(Verdict.SKIPPED, "none here: trainer=cpu")
+            return skipped("none here: trainer=cpu")
         built = (
             f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch is for CPUs alone"
         )
-        return Finding(Verdict.FAILED, f"the driver is {driver}, but torch cannot use it: {built}")
+        return failed(f"the driver is {driver}, but torch cannot use it: {built}")
     told, verdict = [], Verdict.OK
     for number in range(count):
         about = torch.cuda.get_device_properties(number)

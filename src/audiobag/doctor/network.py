@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-from audiobag.doctor.finding import Finding, Verdict
+from audiobag.doctor.finding import Finding, ok, skipped, warning
 
 _SERVER: Final = "https://api.wandb.ai"
 _SECONDS: Final = 15
@@ -17,7 +17,7 @@ def wandb_server() -> Finding:
     """Ask the W&B server that WANDB_BASE_URL names for an answer of any kind; nothing is sent."""
     mode = os.environ.get("WANDB_MODE", "online")
     if mode in ("offline", "dryrun", "disabled"):
-        return Finding(Verdict.SKIPPED, f"WANDB_MODE={mode}")
+        return skipped(f"WANDB_MODE={mode}")
     server = os.environ.get("WANDB_BASE_URL", _SERVER)
     try:
         with urllib.request.urlopen(server, timeout=_SECONDS):
@@ -26,7 +26,5 @@ def wandb_server() -> Finding:
         pass
     except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())[:150]
-        return Finding(
-            Verdict.WARNING, f"{server} does not answer ({reason}): use logger=wandb_offline, and wandb sync elsewhere"
-        )
-    return Finding(Verdict.OK, f"{server} answers")
+        return warning(f"{server} does not answer ({reason}): use logger=wandb_offline, and wandb sync elsewhere")
+    return ok(f"{server} answers")

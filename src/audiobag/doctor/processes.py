@@ -10,7 +10,8 @@ import subprocess
 import sys
 from typing import Final
 
-from audiobag.doctor.finding import Finding, Verdict
+from audiobag.doctor.elsewhere import Elsewhere
+from audiobag.doctor.finding import Finding, failed, ok, skipped, warning
 from audiobag.utils.errors import InputError
 
 _SIGNALLED: Final = """
@@ -48,10 +49,9 @@ def signals() -> Finding:
     Within a SLURM job, the process is a step of it, which `scancel` signals.
     """
     within = "SLURM_JOB_ID" in os.environ and shutil.which("srun") is not None
-    prefix = ["srun", "--overlap", "--nodes=1", "--ntasks=1"] if within else []
-    with subprocess.Popen(
-        [*prefix, sys.executable, "-c", _SIGNALLED], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    prefix = ("srun", "--overlap", "--nodes=1", "--ntasks=1") if within else ()
+    way = "in a step of srun" if within else "in a child process"
+    with Elsewhere(prefix, way).start(_SIGNALLED) as process:
         assert process.stdout is not None
         step = ".".join(process.stdout.readline().split())
         for number in (signal.SIGUSR1, signal.SIGTERM):
@@ -63,16 +63,14 @@ def signals() -> Finding:
                 process.send_signal(number)
         said = process.stdout.read()
         code = process.wait(60)
-    way = "in a step of srun" if within else "in a child process"
     if f"{int(signal.SIGUSR1)} {int(signal.SIGTERM)}" not in said or code != 75:
-        return Finding(Verdict.FAILED, f"SIGUSR1 and SIGTERM {way} gave {said.strip()!r} and exit code {code}")
+        return failed(f"SIGUSR1 and SIGTERM {way} gave {said.strip()!r} and exit code {code}")
     if os.getpid() == 1:
-        return Finding(
-            Verdict.WARNING,
+        return warning(
             "this is process 1 of a container, which has no default for signals: start it with an init, as the image"
             " does (tini), or docker run --init",
         )
-    return Finding(Verdict.OK, f"SIGUSR1 and SIGTERM arrive {way}, and exit code 75 returns")
+    return ok(f"SIGUSR1 and SIGTERM arrive {way}, and exit code 75 returns")
 
 
 def ranks() -> Finding:
@@ -104,8 +102,8 @@ def ranks() -> Finding:
     expected = str(world * (world + 1) // 2)
     wrong = [error.strip().splitlines()[-1:] for said, error in outputs if said.strip() != expected]
     if wrong:
-        return Finding(Verdict.FAILED, f"{world} ranks with {backend}: {' '.join(next(filter(None, wrong), ['?']))}")
-    return Finding(Verdict.OK, f"{world} ranks with {backend} on this machine")
+        return failed(f"{world} ranks with {backend}: {' '.join(next(filter(None, wrong), ['?']))}")
+    return ok(f"{world} ranks with {backend} on this machine")
 
 
 def queue() -> Finding:
@@ -113,9 +111,9 @@ def queue() -> Finding:
     from audiobag.sweep.slurm import queued
 
     if shutil.which("sbatch") is None:
-        return Finding(Verdict.SKIPPED, "there is no sbatch here: sweeps run with hydra/launcher=pool")
+        return skipped("there is no sbatch here: sweeps run with hydra/launcher=pool")
     try:
         found = queued()
     except InputError as error:
-        return Finding(Verdict.FAILED, str(error))
-    return Finding(Verdict.OK, f"it answers, with {len(found)} of your jobs")
+        return failed(str(error))
+    return ok(f"it answers, with {len(found)} of your jobs")

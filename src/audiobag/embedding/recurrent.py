@@ -1,4 +1,4 @@
-"""What recurrent embeddings share."""
+"""Recurrent embeddings."""
 
 from __future__ import annotations
 
@@ -14,20 +14,7 @@ from audiobag.utils.values import check_number, check_whole
 
 
 class Recurrent(nn.Module):
-    """Embeds each frame in the context of its bag with recurrent layers; see `GRU` and `LSTM`.
-
-    The layers are of the class `cell`, and have its name in lower case in the state dict.
-
-    Args:
-        in_features: D.
-        depth: number of layers.
-        width: H; a bidirectional network gives half of it to each direction.
-        dropout: dropout rate after each layer, in [0, 1).
-        bidirectional: also read the bag backwards.
-
-    Raises:
-        ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
-    """
+    """What `GRU` and `LSTM` share: layers of the class `cell`, with its name in lower case in the state dict."""
 
     cell: ClassVar[type[nn.GRU] | type[nn.LSTM]]
 
@@ -68,3 +55,51 @@ class Recurrent(nn.Module):
         h, _ = pad_packed_sequence(self.layers(packed)[0], batch_first=True, total_length=x.shape[1])
         dropped: Tensor = self.dropout(h)
         return dropped
+
+
+class GRU(Recurrent):
+    r"""Embeds each frame in the context of its bag, with `depth` layers of gated recurrent units.
+
+    $$h_t = \mathrm{GRU}(x_1, \dots, x_t), \quad \text{or } h_t = [\overrightarrow{\mathrm{GRU}}(x_1, \dots, x_t);
+    \overleftarrow{\mathrm{GRU}}(x_T, \dots, x_t)] \text{ if bidirectional}$$
+
+    Dropout follows each layer. The paper reports a recurrent network with global average pooling (Table 3) without
+    its cell, depth, width or direction; the defaults are this package's choice.
+
+    Args:
+        in_features: D.
+        depth: number of layers.
+        width: H; a bidirectional GRU gives half of it to each direction.
+        dropout: dropout rate, in [0, 1).
+        bidirectional: also read the bag backwards.
+
+    Raises:
+        ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
+    """
+
+    cell = nn.GRU
+
+
+class LSTM(Recurrent):
+    r"""Embeds each frame in the context of its bag, with `depth` layers of long short-term memory.
+
+    $$h_t = \mathrm{LSTM}(x_1, \dots, x_t), \quad \text{or } h_t = [\overrightarrow{\mathrm{LSTM}}(x_1, \dots, x_t);
+    \overleftarrow{\mathrm{LSTM}}(x_T, \dots, x_t)] \text{ if bidirectional}$$
+
+    Dropout follows each layer.
+
+    Args:
+        in_features: D.
+        depth: number of layers.
+        width: H; a bidirectional LSTM gives half of it to each direction.
+        dropout: dropout rate, in [0, 1).
+        bidirectional: also read the bag backwards.
+
+    Raises:
+        ValueError: `depth`, `width` or `dropout` is out of range, or `width` is odd and `bidirectional` is true.
+
+    References:
+        Hochreiter and Schmidhuber (1997), "Long short-term memory".
+    """
+
+    cell = nn.LSTM

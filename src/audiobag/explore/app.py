@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from threading import Thread
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from flask import Flask, Response, abort, jsonify, request, send_file
 
 from audiobag.explore.explored import Opened
-from audiobag.explore.guard import guard
 from audiobag.explore.views import class_view, clip_view, overview
 from audiobag.pictures.browser import FILES, clips_file
 from audiobag.report.interactive import plotly
 from audiobag.utils.errors import InputError
 
 _FILES = ("page.html", "page.js", "page.css")
+_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " connect-src 'self'; media-src 'self'{media}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
@@ -54,11 +60,10 @@ def make_app(opened: Opened) -> Flask:
 
     @app.get("/api/clip/<int:row>")
     def one_clip(row: int) -> Response:
-        k = request.args.get("class", type=int)
-        try:
-            return jsonify(clip_view(opened, row, k if k is not None and 0 <= k < len(opened.classes) else None))
-        except InputError:
+        if row >= len(opened.store):
             abort(404)
+        k = request.args.get("class", type=int)
+        return jsonify(clip_view(opened, row, k if k in range(len(opened.classes)) else None))
 
     @app.get("/audio/<int:row>")
     def audio(row: int) -> Response:
@@ -67,21 +72,43 @@ def make_app(opened: Opened) -> Flask:
             abort(404)
         return send_file(path, conditional=True)
 
-    guard(app, opened.heard.server)
+    _guard(app, opened.heard.server)
     return app
+
+
+def _guard(app: Flask, sounds: str) -> None:
+    """Answer requests to loopback names only, and forbid the browser to contact any other server.
+
+    Checking the name stops another web page from reaching this server through a DNS name that resolves to 127.0.0.1.
+
+    Args:
+        app: the application.
+        sounds: where the browser may load sounds from, see `Listening.server`.
+    """
+    policy = _POLICY.format(media=f" {sounds}" if sounds else "")
+
+    @app.before_request
+    def refuse_other_names() -> None:
+        if request.host.rpartition(":")[0] not in _HOSTS and request.host not in _HOSTS:
+            abort(403)
+
+    @app.after_request
+    def limit(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
 
 
 def load_models(opened: Opened) -> None:
     """Load the models of all runs in a thread, so that the first answer is as quick as the later ones."""
-    Thread(target=_load, args=(opened,), daemon=True).start()
 
+    def load() -> None:
+        for one in opened.runs:
+            with suppress(InputError):  # the page says so where the clips would be
+                one.predict([0])
 
-def _load(opened: Opened) -> None:
-    for one in opened.runs:
-        try:
-            one.predict([0])
-        except InputError:  # the page says so where the clips would be
-            continue
+    Thread(target=load, daemon=True).start()
 
 
 def _sound(opened: Opened, row: int) -> Path | None:

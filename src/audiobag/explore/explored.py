@@ -25,8 +25,7 @@ from audiobag.utils.errors import InputError
 if TYPE_CHECKING:
     from audiobag.bags import BagPrediction
 
-SECTIONS: Final = ("found", "missed", "mistaken")
-EACH: Final = 3
+_EACH: Final = 3
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Opened:
         return self.store.description.class_names
 
     def clips(self, k: int, by: int) -> dict[str, list[int]]:
-        """Return up to three clips of class k for each of SECTIONS.
+        """Return up to three clips of class k: found, missed and mistaken ones.
 
         Found are clips of the class in which it is `recognised`, highest F first; missed are its other clips, lowest F
         first; mistaken are clips without the label, highest F first.
@@ -103,9 +102,9 @@ class Opened:
         probability, has = self.runs[by].probability, self.positive[:, k]
         score, likely = probability[:, k], recognised(probability, k)
         return {
-            "found": highest(score, has & likely, EACH),
-            "missed": highest(-score, has & ~likely, EACH),
-            "mistaken": highest(score, ~has, EACH),
+            "found": highest(score, has & likely, _EACH),
+            "missed": highest(-score, has & ~likely, _EACH),
+            "mistaken": highest(score, ~has, _EACH),
         }
 
 

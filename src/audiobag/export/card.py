@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from audiobag.export.evidence import SCORES, Evidence
 from audiobag.export.model_config import ModelConfig
+from audiobag.report.formats import NONE, ends_text
 from audiobag.runs import ClassScores
 from audiobag.utils.errors import InputError
 
@@ -77,9 +78,7 @@ def _rows(evidence: Evidence) -> list[tuple[str, str, str]]:
     rows = []
     for key, title in SCORES.items():
         value = evidence.record["test"][key]
-        interval = evidence.intervals.get(key)
-        low_high = f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "-"
-        rows.append((title, "-" if value is None else f"{value:.4f}", low_high))
+        rows.append((title, NONE if value is None else f"{value:.4f}", ends_text(evidence.intervals.get(key))))
     return rows
 
 

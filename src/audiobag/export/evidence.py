@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ class Evidence:
         command: the command that trained the weights.
     """
 
-    record: Mapping[str, Any] | None
-    scored: bool
-    intervals: Intervals
-    classes: ClassScores | None
-    missing: tuple[str, ...]
+    record: Mapping[str, Any] | None = None
+    scored: bool = False
+    intervals: Intervals = field(default_factory=dict)
+    classes: ClassScores | None = None
+    missing: tuple[str, ...] = ()
     command: str | None = None
 
 
@@ -59,16 +59,16 @@ def gather(
     run = RunDirectory(checkpoint.resolve().parent.parent)
     record = run.metrics()
     if record is None or "train" not in record or record.get("config_hash") != training["config_hash"]:
-        return Evidence(None, False, {}, None, ("The run that made these weights is not complete: no scores.",))
+        return Evidence(missing=("The run that made these weights is not complete: no scores.",))
     try:
         scored = run.scored_checkpoint()
     except InputError as error:
-        return Evidence(record, False, {}, None, (f"No scores: {error}.",))
+        return Evidence(record, missing=(f"No scores: {error}.",))
     steps = record["train"]["steps"]
     of_other_step = scored != run.best_checkpoint and training["step"] != steps
     if of_other_step or not scored.samefile(checkpoint):
         why = f"The run scored other weights than these (its training ended at step {steps})."
-        return Evidence(record, False, {}, None, (why,))
+        return Evidence(record, missing=(why,))
     missing: list[str] = []
     intervals: Intervals = {}
     if store is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from audiobag.data.encoders import other_encoder
+from audiobag.prepare.labels import NO_LABELS
 from audiobag.sound import Encoder, Reading
 from audiobag.sound.cutting import Cut
 from audiobag.sound.files import find_files
@@ -41,4 +42,4 @@ def recordings_of(
         clip_seconds = max(known, encoder.hop_seconds)
     cut = Cut.of(clip_seconds, None, encoder.hop_seconds, unique=False)
     splits = {file.name: "sound" for file in files}
-    return Recordings(files, encoder, cut, splits, None, str(source), Reading() if reading is None else reading)
+    return Recordings(files, encoder, cut, splits, NO_LABELS, str(source), reading or Reading())

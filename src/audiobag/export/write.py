@@ -157,7 +157,7 @@ def _round(tagger: Tagger) -> None:
 def _evidence(paths: Sequence[Path], training: Mapping[str, Any], store: Store | None, replicates: int) -> Evidence:
     if len(paths) > 1:
         why = "No scores: audiobag-evaluate with the same members scores an ensemble."
-        return Evidence(None, False, {}, None, (why,))
+        return Evidence(missing=(why,))
     with Progress(transient=True) as progress:
         task = progress.add_task("intervals", total=replicates)
         return gather(paths[0], training, store, replicates, lambda: progress.advance(task))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from audiobag.bags import BagPrediction
 from audiobag.listening.played import Played, play
-from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Rejects
 from audiobag.sound.reading import SoundFile
 from audiobag.sound.segments import Joiner, Rule, Segment, segments_of
@@ -152,9 +151,11 @@ def listen(recordings: Recordings, file: SoundFile, class_names: Sequence[str], 
         ValueError: the recording is bad.
     """
     clips = [clip for part in recordings.parts(Rejects("stop"), lambda size: None) for _, clip in part.clips]
-    predictions = [predict([clip.frames for clip in batch]) for batch in _batches(clips)]
-    frames, measures, F = [], [], np.concatenate([one.clip.numpy() for one in predictions])
-    for batch, one in zip(_batches(clips), predictions, strict=True):
+    F, frames, measures = [], [], []
+    for first in range(0, len(clips), _BATCH):
+        batch = clips[first : first + _BATCH]
+        one = predict([clip.frames for clip in batch])
+        F.append(one.clip.numpy())
         for i, clip in enumerate(batch):
             frames.append(one.frame[i, : len(clip.frames)].numpy())
             if one.measure is not None:
@@ -166,12 +167,8 @@ def listen(recordings: Recordings, file: SoundFile, class_names: Sequence[str], 
         np.cumsum([0, *(len(clip.frames) for clip in clips)]),
         np.array([clip.start_seconds for clip in clips]),
         np.array([clip.end_seconds for clip in clips]),
-        F,
+        np.concatenate(F),
         np.concatenate(frames),
         np.concatenate(measures) if measures else None,
         str((recordings.description.encoder or {}).get("name", "")),
     )
-
-
-def _batches(clips: Sequence[Clip]) -> list[Sequence[Clip]]:
-    return [clips[i : i + _BATCH] for i in range(0, len(clips), _BATCH)]

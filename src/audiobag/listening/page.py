@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.image import imsave
 
 from audiobag.listening.played import Played
+from audiobag.pictures.browser import rounded
 from audiobag.utils.times import duration
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ def page(listened: Listened, played: Played, count: int, threshold: float, media
         "seconds": played.seconds,
         "frameSeconds": listened.frame_seconds,
         "names": names,
-        "f": _rounded(f),
-        "p": None if p is None else _rounded(p),
-        "F": [round(float(x), 4) for x in listened.clip[:, classes].max(0)],
+        "f": rounded(f, 3),
+        "p": None if p is None else rounded(p, 3),
+        "F": rounded(listened.clip[:, classes].max(0)),
         "segments": [[round(a, 3), round(b, 3), name, round(F, 4)] for a, b, name, F in found],
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -57,14 +59,8 @@ def page(listened: Listened, played: Played, count: int, threshold: float, media
     )
 
 
-def _rounded(values: np.ndarray) -> list[list[float]]:
-    return [[round(x, 3) for x in row] for row in values.astype(float).tolist()]
-
-
 def _image(spectrogram: np.ndarray) -> bytes:
     """Return a spectrogram as a PNG file, a pixel for each number."""
-    import io
-
     low, high = np.percentile(spectrogram, [5, 99.5])
     buffer = io.BytesIO()
     shades = np.clip((spectrogram[::-1] - low) / max(high - low, 1e-6), 0, 1)

@@ -28,18 +28,17 @@ def precision_recall_curve(
     return hits / (ends + 1), hits
 
 
-def spread(clips: NDArray[np.int64], among: NDArray[np.bool_], count: int = 6) -> list[int]:
-    """Return up to `count` classes from the most frequent to the rarest.
+def spread(clips: NDArray[np.int64], among: NDArray[np.bool_]) -> list[int]:
+    """Return up to six classes from the most frequent to the rarest.
 
     The ranks of the classes have equal ratios. Frequencies are long-tailed, and equal steps would show fewer of them.
 
     Args:
         clips: [K], number of clips of each class.
         among: [K], True for the classes to choose from.
-        count: number of classes.
     """
     order = [int(k) for k in np.argsort(-clips, kind="stable") if among[k]]
     if not order:
         return []
-    ranks = np.unique(np.geomspace(1, len(order), count).round().astype(int)) - 1
+    ranks = np.unique(np.geomspace(1, len(order), 6).round().astype(int)) - 1
     return [order[rank] for rank in ranks]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -83,14 +82,9 @@ def listening(description: DatasetInfo, pattern: str | None = None, synthetic: b
     Raises:
         ValueError: the pattern is not one.
     """
-    return Listening(pattern, not synthetic and description.class_mids == _audioset())
+    return Listening(pattern, not synthetic and description.class_mids == audioset_classes().mids)
 
 
 def listening_of(store: Store, pattern: str | None = None) -> Listening:
     """Return the addresses of the clips of a store, see `listening`."""
     return listening(store.description, pattern, store.columns.witness_frames is not None)
-
-
-@cache
-def _audioset() -> tuple[str, ...]:
-    return audioset_classes().mids

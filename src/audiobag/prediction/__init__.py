@@ -1,7 +1,6 @@
 """Predict any number of clips: probabilities, and which second carried which class."""
 
-from audiobag.prediction.clips import Clips, open_clips
-from audiobag.prediction.recordings import open_recordings
+from audiobag.prediction.clips import Clips, open_clips, open_recordings
 from audiobag.prediction.run import Outcome, format_of, predict_to_file, predict_to_pictures
 from audiobag.prediction.stream import Predicted, predict_bags
 

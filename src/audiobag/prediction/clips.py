@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,9 +11,11 @@ import h5py
 
 from audiobag.data.store import DatasetInfo, Store, open_store
 from audiobag.export import Tagger
+from audiobag.export.recordings import recordings_of
 from audiobag.prepare.locate import open_source
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Part, Rejection, Rejects, Source
+from audiobag.sound import Encoder, Reading
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable
 from audiobag.utils.hdf5 import open_hdf5
@@ -85,6 +87,36 @@ def open_clips(path: Path, on_error: str = "stop") -> Clips:
     return clips_of(open_source(path, str(path), labelled=False), path, rejects)
 
 
+def open_recordings(
+    tagger: Tagger,
+    source: str | Path | Sequence[str | Path],
+    on_error: str = "stop",
+    *,
+    encoder: Encoder | None = None,
+    clip_seconds: float | None = None,
+    reading: Reading | None = None,
+    allow: Sequence[str] = (),
+) -> Clips:
+    """Open recordings of any length as clips for a model. They are read, encoded and cut while you iterate.
+
+    All clips of a recording have its name as their video id, and their start in it.
+
+    Args:
+        tagger: the model.
+        source: sound files, as `audiobag.sound.files.find_files` takes them.
+        on_error: "stop" at the first bad file, or "skip" it.
+        encoder: the encoder; None for that of the model's record.
+        clip_seconds: duration of a clip; None for that of the clips that the model was trained on, or else 10 s.
+        reading: how to read and encode; None for `Reading()`.
+        allow: further packages whose modules the record may name; see `audiobag.load`.
+
+    Raises:
+        ValueError: there is no sound, the model's record has no encoder, or `encoder` is another than the model's.
+    """
+    read = recordings_of(tagger, source, encoder=encoder, clip_seconds=clip_seconds, reading=reading, allow=allow)
+    return clips_of(read, Path(str(source)), Rejects(on_error))
+
+
 def clips_of(source: Source, path: Path, rejects: Rejects) -> Clips:
     """Return the clips of an opened source.
 
@@ -105,11 +137,16 @@ def clips_of(source: Source, path: Path, rejects: Rejects) -> Clips:
     parts = source.parts(rejects, advance)
     first = next(parts, None)
     if first is None:
-        raise InputError(f"{path} holds no readable clip: give another source")
+        raise no_clip(path)
     clips = Clips(path, first.dim, first.description, source.size, iter(()), rejects)
     clips._stream = _parts(chain([first], parts), first, path)
     counted.append(clips)
     return clips
+
+
+def no_clip(path: Path) -> InputError:
+    """Return the error for a source without a single good clip."""
+    return InputError(f"{path} holds no readable clip: give another source")
 
 
 def _is_store(path: Path) -> bool:

@@ -13,8 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from audiobag.export import load
 from audiobag.pictures.listening import Listening, listening
-from audiobag.prediction.clips import open_clips
-from audiobag.prediction.recordings import open_recordings
+from audiobag.prediction.clips import open_clips, open_recordings
 from audiobag.prediction.stream import Predicted, predict_bags
 from audiobag.prediction.tables import Content
 from audiobag.prepare.records import Clip
@@ -52,7 +51,6 @@ class Job:
         self,
         checkpoint: str | Path,
         source: str | Path,
-        *,
         times: str,
         batch_size: int,
         threads: int | None,

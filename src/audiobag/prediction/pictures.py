@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from audiobag.pictures.clips import ClipPicture, clip_picture, draw_clips
 from audiobag.prediction.choice import Choice, Highest
-from audiobag.prediction.clips import Clips
+from audiobag.prediction.clips import Clips, no_clip
 from audiobag.prediction.stream import Predicted
 from audiobag.prediction.tables import Content, file_name, text
 from audiobag.prepare.records import Clip
@@ -110,7 +110,7 @@ class Pictures:
         if missing := [i for i in self._wanted if i not in found]:
             raise InputError(f"no clip of {self._clips.path} has the id {text(missing[0])!r}: ids must match exactly")
         if not chosen and not mistaken:
-            raise InputError(f"{self._clips.path} holds no readable clip: give another source")
+            raise no_clip(self._clips.path)
         if self._choice.most_wrong and not self._labelled:
             raise self._unlabelled()
         if self._wanted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from audiobag.prediction.choice import Choice
+from audiobag.prediction.clips import no_clip
 from audiobag.prediction.hdf5 import hdf5_file
 from audiobag.prediction.job import Job, SoundOptions
 from audiobag.prediction.tables import STANDARD_OUTPUT, Add, csv_file, json_lines, label_tracks
@@ -103,18 +104,8 @@ def predict_to_file(
         raise InputError("segments cannot be written to format h5: use csv, jsonl or audacity, or write frames")
     if frames and (format == "audacity" or (segments and format == "csv")):
         raise InputError(f"frames cannot be combined with segments in format {format}: choose one, or format jsonl")
-    job = Job(
-        checkpoint,
-        source,
-        times=times,
-        batch_size=batch_size,
-        threads=threads,
-        device=device,
-        on_error=on_error,
-        allow=allow,
-        audio_url=audio_url,
-        sound=SoundOptions(encoder, clip_seconds, reading),
-    )
+    sound = SoundOptions(encoder, clip_seconds, reading)
+    job = Job(checkpoint, source, times, batch_size, threads, device, on_error, allow, audio_url, sound)
     content = job.content(top_k, frames=frames, rule=rule if segments or format == "audacity" else None)
     if format == "h5":
         writer: AbstractContextManager[Add] = hdf5_file(out, content, job.checkpoint, Path(source))
@@ -123,7 +114,7 @@ def predict_to_file(
     with writer as add:
         count = job.run(job.clips, add)
         if not count:
-            raise InputError(f"{job.clips.path} holds no readable clip: give another source")
+            raise no_clip(job.clips.path)
     return Outcome(out, count, None, job.notices())
 
 
@@ -194,18 +185,8 @@ def predict_to_pictures(
     if top_k is None or top_k > MOST_CLASSES:
         raise InputError(f"top_k must be at most {MOST_CLASSES} for pictures, got {'null' if top_k is None else top_k}")
     check_whole("top_k", top_k)
-    job = Job(
-        checkpoint,
-        source,
-        times=times,
-        batch_size=batch_size,
-        threads=threads,
-        device=device,
-        on_error=on_error,
-        allow=allow,
-        audio_url=None,
-        sound=SoundOptions(encoder, clip_seconds, reading),
-    )
+    sound = SoundOptions(encoder, clip_seconds, reading)
+    job = Job(checkpoint, source, times, batch_size, threads, device, on_error, allow, None, sound)
     pictures = Pictures(choice, job.content(top_k), job.clips)
     count = job.run(pictures.stream(), pictures.add)
     return Outcome(out, count, pictures.write(out), job.notices())

@@ -20,7 +20,7 @@ from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 import numpy as np
@@ -34,6 +34,7 @@ from audiobag.utils.files import atomic, short_name, whole_folder
 
 Add = Callable[[Predicted], None]
 STANDARD_OUTPUT: Final = Path("-")
+_OF_SEGMENT: Final = ("start_seconds", "end_seconds", "frame", "measure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,9 @@ class Content:
         return float(clip.start_seconds) if known else 0.0
 
 
-class Stretch(NamedTuple):
-    """Consecutive frames of a clip: their time, the mean of f and the sum of p, None for a model without a measure."""
-
-    start_seconds: float
-    end_seconds: float
-    frame: float
-    measure: float | None
-
-    def values(self) -> dict[str, float]:
-        """Return what is written, by name."""
-        return {name: _short(value) for name, value in self._asdict().items() if value is not None}
-
-
 @contextmanager
 def csv_file(path: Path, content: Content) -> Iterator[Add]:
     """Yield a function that writes a batch; the file appears when the context exits."""
-    stretches = content.frames or content.rule is not None
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         joiner = Joiner()
@@ -99,23 +86,24 @@ def csv_file(path: Path, content: Content) -> Iterator[Add]:
 
         def write_segments(found: Iterable[tuple[bytes, Segment]]) -> None:
             for video_id, one in found:
-                write(video_id, one.index, one.probability, _stretch(one).values().values())
+                write(video_id, one.index, one.probability, _values(one).values())
 
         def add(batch: Predicted) -> None:
             if not file.tell():  # the first batch says whether the model has a measure
-                fields = [name for name in Stretch._fields if name != "measure" or batch.measure is not None]
-                fields = fields if stretches else fields[:2] if content.recordings else []
+                fields = [name for name in _OF_SEGMENT if name != "measure" or batch.measure is not None]
+                if not (content.frames or content.rule):
+                    fields = fields[:2] if content.recordings else []
                 rows.writerow(["video_id", "class", "probability", *fields])
             if content.rule:
-                return _joined(batch, content, joiner, write_segments)
+                _joined(batch, content, joiner, write_segments)
+                return
             for i, k in _classes(batch, content):
-                clip, probability = batch.clips[i], float(batch.probability[i, k])
-                if stretches:
-                    for one in _frames(batch, i, k, content):
-                        write(clip.video_id, k, probability, one.values().values())
+                clip = batch.clips[i]
+                if content.frames:
+                    write_segments((clip.video_id, one) for one in _frames(batch, i, k, content))
                 else:
-                    write(clip.video_id, k, probability, content.span(clip) if content.recordings else ())
-            return None
+                    span = content.span(clip) if content.recordings else ()
+                    write(clip.video_id, k, float(batch.probability[i, k]), span)
 
         yield add
         write_segments(joiner.end())
@@ -142,7 +130,7 @@ def json_lines(path: Path, content: Content) -> Iterator[Add]:
                     if p is not None:
                         entry["measure"] = [_short(x) for x in p[:, k]]
                 if content.rule:
-                    entry["segments"] = [_stretch(s).values() for s in _segments(batch, i, [k], content)]
+                    entry["segments"] = [_values(s) for s in _segments(batch, i, [k], content)]
                 lines[i]["classes"].append(entry)
             # The encoding of the standard output is the user's.
             file.writelines(json.dumps(line, ensure_ascii=to_output, allow_nan=False) + "\n" for line in lines)
@@ -230,16 +218,20 @@ def _segments(batch: Predicted, i: int, classes: Sequence[int], content: Content
     return segments_of(batch.probability[i], f, p, classes, content.rule, *span, content.frame_seconds)
 
 
-def _stretch(one: Segment) -> Stretch:
-    return Stretch(one.start_seconds, one.end_seconds, one.frame, one.measure)
+def _values(one: Segment) -> dict[str, float]:
+    """Return what is written of a segment, by name; a model without a measure has none."""
+    found = {name: getattr(one, name) for name in _OF_SEGMENT}
+    return {name: _short(value) for name, value in found.items() if value is not None}
 
 
-def _frames(batch: Predicted, i: int, k: int, content: Content) -> list[Stretch]:
-    """Return each frame of a class in a clip of a batch."""
+def _frames(batch: Predicted, i: int, k: int, content: Content) -> list[Segment]:
+    """Return each frame of a class in a clip of a batch, as a segment of its own."""
     f, p = batch.frames(i)
     (begin, end), seconds = content.span(batch.clips[i]), content.frame_seconds
     return [
-        Stretch(
+        Segment(
+            k,
+            float(batch.probability[i, k]),
             begin + t * seconds,
             min(begin + (t + 1) * seconds, end),
             float(f[t, k]),

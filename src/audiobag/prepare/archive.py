@@ -33,7 +33,7 @@ class ShardArchive:
     def __init__(self, path: Path, source: str, labelled: bool = True) -> None:
         self._path = path
         self._reader = ShardReader(source, labelled)
-        self.fingerprint, (self.size,) = fingerprint_files(path.resolve().parent, [path.name])
+        self.fingerprint, self.size = fingerprint_files(path.resolve().parent, [path.name])
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each shard."""

@@ -40,8 +40,7 @@ class ArrayFiles:
             if stems.count(path.stem) > 1:
                 raise InputError(f"{path.parent} has several files named {path.stem}: keep one file per split")
         folder = self.paths[0].resolve().parent
-        self.fingerprint, sizes = fingerprint_files(folder, (path.name for path in self.paths))
-        self.size = sum(sizes)
+        self.fingerprint, self.size = fingerprint_files(folder, (path.name for path in self.paths))
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each file."""

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,11 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.data.store import DatasetInfo
 from audiobag.prepare.labels import SPLITS
 from audiobag.prepare.records import Clip
-from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
-from audiobag.prepare.vectors import as_frames
+from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files, own_description
+from audiobag.prepare.vectors import as_frames, check_alike
 from audiobag.utils.errors import InputError
 
 SUFFIXES: Final = (".parquet", ".arrow")
@@ -64,19 +64,16 @@ class ColumnFiles:
         resolved = [path.resolve() for path in self.paths]
         folder = Path(os.path.commonpath([path.parent for path in resolved]))
         names = (path.relative_to(folder).as_posix() for path in resolved)
-        self.fingerprint, sizes = fingerprint_files(folder, names)
-        self.size = sum(sizes)
+        self.fingerprint, self.size = fingerprint_files(folder, names)
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each file."""
         first = self._first(self.paths[0])
-        scale, offset = (1 / 128, -1.0) if first.dtype == np.uint8 else (1.0, 0.0)
-        info = DatasetInfo(self._classes, ("",) * len(self._classes), 1.0, scale, offset, self._source)
+        info = own_description(self._classes, ("",) * len(self._classes), first.dtype, self._source)
         for path in self.paths:
             split = _split(path)
-            yield Part(
-                split, path.name, self._clips(path, split, first, rejects, advance), first.shape[1], first.dtype, info
-            )
+            clips = self._clips(path, split, first, rejects, advance)
+            yield Part(split, path.name, clips, first.shape[1], first.dtype, info)
 
     def _clips(
         self, path: Path, split: str, first: NDArray[Any], rejects: Rejects, advance: Advance
@@ -92,11 +89,7 @@ class ColumnFiles:
                 name = str(rows[columns.identifier][i]) if columns.identifier else f"{path.stem}-{number:07d}"
                 try:
                     frames = _vectors(rows[columns.vectors][i])
-                    if (frames.shape[1], frames.dtype) != (first.shape[1], first.dtype):
-                        raise BadRecord(
-                            f"it is {frames.dtype} [{len(frames)}, {frames.shape[1]}], expected {first.dtype}"
-                            f" [T, {first.shape[1]}]"
-                        )
+                    check_alike(frames, first.shape[1], first.dtype)
                     names = _names(rows[columns.labels][i], columns) if columns.labels and self._labelled else []
                 except BadRecord as error:
                     rejects.add(split, path.name, number, f"{name}: {error}")
@@ -105,30 +98,30 @@ class ColumnFiles:
                 yield number, Clip(name.encode(errors="surrogateescape"), frames, ids, math.nan, math.nan)
             advance(size * number // total - size * (number - batch.num_rows) // total)
 
-    def _batches(self, path: Path, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield batches of rows with some columns."""
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Any]:
+        """Open a file: one of Parquet has `iter_batches`, one of Arrow iterates over its batches."""
         try:
             if path.suffix == ".parquet":
                 with import_module("pyarrow.parquet").ParquetFile(path) as file:
-                    yield from file.iter_batches(_ROWS, columns=list(columns))
+                    yield file
             else:
                 with self._arrow.memory_map(str(path)) as source, _reader(self._arrow, source) as stream:
-                    for batch in stream:
-                        yield batch.select(list(columns))
+                    yield stream
         except (self._arrow.ArrowException, OSError) as error:
             raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): write it again") from error
 
-    def _schema(self, path: Path) -> Any:
-        try:
+    def _batches(self, path: Path, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield batches of rows with some columns."""
+        with self._opened(path) as file:
             if path.suffix == ".parquet":
-                return import_module("pyarrow.parquet").read_schema(path)
-            with self._arrow.memory_map(str(path)) as source, _reader(self._arrow, source) as stream:
-                return stream.schema
-        except (self._arrow.ArrowException, OSError) as error:
-            raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}): write it again") from error
+                yield from file.iter_batches(_ROWS, columns=list(columns))
+            else:
+                yield from (batch.select(list(columns)) for batch in file)
 
     def _choose(self, path: Path) -> _Columns:
-        schema = self._schema(path)
+        with self._opened(path) as file:
+            schema = file.schema_arrow if path.suffix == ".parquet" else file.schema
         lower = {name.lower(): name for name in schema.names}
         candidates = [name for name in schema.names if self._is_vectors(schema.field(name).type)]
         vectors = next((lower[name] for name in _VECTORS if lower.get(name) in candidates), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import time
 import urllib.error
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import write_json
+from audiobag.utils.files import read_json, write_json
 
 _BLOCK = 2**20
 _TIMEOUT = 60.0
@@ -134,10 +133,7 @@ def _size(path: Path) -> int:
 
 def _read_validator(part: Path, address: str) -> str:
     """Return the tag or date of the version that `part` belongs to, or an empty string if it is unknown."""
-    try:
-        state = json.loads(_state(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
+    state = read_json(_state(part))
     return str(state["validator"]) if state.get("address") == address else ""
 
 

@@ -73,10 +73,17 @@ class Labels:
     without_file: tuple[str, ...] = ()
     without_labels: tuple[str, ...] = ()
 
+    def events(self, name: str) -> tuple[Event, ...]:
+        """Return the events of a recording; none if it has no labels."""
+        return self.of[name].events if name in self.of else ()
+
     def indices(self) -> dict[str, int]:
         """Return the class of each label, which is a name or a machine id."""
         known = {mid: k for k, mid in enumerate(self.class_mids) if mid}
         return known | {name: k for k, name in enumerate(self.class_names)}
+
+
+NO_LABELS: Final = Labels({}, (), ())
 
 
 def read_labels(labels: Sequence[str | Path], files: Mapping[str, Path], root: Path) -> Labels:
@@ -96,13 +103,11 @@ def read_labels(labels: Sequence[str | Path], files: Mapping[str, Path], root: P
     """
     if list(labels) == [FOLDERS]:
         return _of_folders(files)
-    paths = [root / name for one in labels for name in PRESETS.get(str(one), (str(one),))] if labels else []
-    if any(str(one) in PRESETS for one in labels):
-        for path in paths:
-            if not path.is_file():
-                raise InputError(f"labels={labels[0]} needs {path}, which is not there: give its folder as the source")
-    else:
-        paths = [Path(one) for one in labels]
+    preset = any(str(one) in PRESETS for one in labels)
+    names = [name for one in labels for name in PRESETS.get(str(one), (str(one),))]
+    paths = [root / name if preset else Path(name) for name in names]
+    if preset and (missing := next((path for path in paths if not path.is_file()), None)):
+        raise InputError(f"labels={labels[0]} needs {missing}, which is not there: give its folder as the source")
     rows = [row for path in paths for row in (_segments(path) if _is_segments(path) else _table(path))]
     return _matched(rows, files, ", ".join(map(str, paths)))
 

@@ -68,7 +68,8 @@ def locate(source: str, size: str) -> Located:
         generated = Synthetic(size)
         return Located(generated.fingerprint, lambda *_: generated)
     if is_address(source):
-        return Located(_hash(source), lambda downloads, progress: _download(source, downloads, progress))
+        fingerprint = hashlib.sha256(source.encode()).hexdigest()
+        return Located(fingerprint, lambda downloads, progress: _download(source, downloads, progress))
     opened = open_source(Path(source), source)
     return Located(opened.fingerprint, lambda *_: opened)
 
@@ -111,7 +112,3 @@ def _download(address: str, folder: Path, progress: Progress) -> Source:
     task = progress.add_task("downloading", total=None)
     path = download(address, folder, lambda here, total: progress.update(task, completed=here, total=total))
     return open_source(path, address)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

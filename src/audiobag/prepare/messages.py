@@ -6,6 +6,7 @@ descriptor pool, so they cannot conflict with another library's messages of the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -17,64 +18,64 @@ _SCALARS = {
     "int64": _Field.TYPE_INT64,
     "string": _Field.TYPE_STRING,
 }
+_PACKAGE = "audiobag.records"
+# The types of the fields, which are numbered from 1. A * means repeated, a + means a map from texts. The fields of
+# Feature are a oneof.
+_MESSAGES = {
+    "BytesList": {"value": "*bytes"},
+    "FloatList": {"value": "*float"},
+    "Int64List": {"value": "*int64"},
+    "Feature": {"bytes_list": "BytesList", "float_list": "FloatList", "int64_list": "Int64List"},
+    "Features": {"feature": "+Feature"},
+    "FeatureList": {"feature": "*Feature"},
+    "FeatureLists": {"feature_list": "+FeatureList"},
+    "SequenceExample": {"context": "Features", "feature_lists": "FeatureLists"},
+    "Halves": {"context": "bytes", "feature_lists": "bytes"},
+}
 
 
-def _add_message(
-    types: Any, parent: str, name: str, fields: tuple[tuple[str, str], ...], *, oneof: str = ""
-) -> descriptor_pb2.DescriptorProto:
-    """Add a message with fields (name, type), numbered from 1; `*` before a type means repeated."""
+def _add_message(types: Any, name: str, fields: Mapping[str, str]) -> descriptor_pb2.DescriptorProto:
     message: descriptor_pb2.DescriptorProto = types.add(name=name)
-    if oneof:
-        message.oneof_decl.add(name=oneof)
-    for number, (field_name, kind) in enumerate(fields, start=1):
+    if name == "Feature":
+        message.oneof_decl.add(name="kind")
+    for number, (field_name, kind) in enumerate(fields.items(), start=1):
         field = message.field.add(name=field_name, number=number, label=_Field.LABEL_OPTIONAL)
+        if kind.startswith("+"):
+            # protobuf requires this name for the entries of a map.
+            entry = "".join(part.capitalize() for part in field_name.split("_")) + "Entry"
+            added = _add_message(message.nested_type, entry, {"key": "string", "value": kind[1:]})
+            added.options.map_entry = True
+            kind = f"*{name}.{entry}"
         if kind.startswith("*"):
             field.label, kind = _Field.LABEL_REPEATED, kind[1:]
         if kind in _SCALARS:
             field.type = _SCALARS[kind]
         else:
-            field.type, field.type_name = _Field.TYPE_MESSAGE, f".{parent}.{kind}"
-        if oneof:
+            field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+        if name == "Feature":
             field.oneof_index = 0
     return message
 
 
-def _add_map(types: Any, package: str, name: str, field: str, value: str) -> None:
-    """Add a message with the single field `map<string, value> field = 1`."""
-    message = _add_message(types, package, name, ((field, f"*{name}.Entry"),))
-    # protobuf requires this name for the entries of a map.
-    entry_name = "".join(part.capitalize() for part in field.split("_")) + "Entry"
-    message.field[0].type_name = f".{package}.{name}.{entry_name}"
-    entry = _add_message(message.nested_type, package, entry_name, (("key", "string"), ("value", value)))
-    entry.options.map_entry = True
-
-
-def _build() -> dict[str, Any]:
-    package = "audiobag.records"
-    file = descriptor_pb2.FileDescriptorProto(name="audiobag/records.proto", package=package, syntax="proto3")
-    types = file.message_type
-    _add_message(types, package, "BytesList", (("value", "*bytes"),))
-    _add_message(types, package, "FloatList", (("value", "*float"),))
-    _add_message(types, package, "Int64List", (("value", "*int64"),))
-    kinds = (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List"))
-    _add_message(types, package, "Feature", kinds, oneof="kind")
-    _add_map(types, package, "Features", "feature", "Feature")
-    _add_message(types, package, "FeatureList", (("feature", "*Feature"),))
-    _add_map(types, package, "FeatureLists", "feature_list", "FeatureList")
-    _add_message(types, package, "SequenceExample", (("context", "Features"), ("feature_lists", "FeatureLists")))
-    _add_message(types, package, "Halves", (("context", "bytes"), ("feature_lists", "bytes")))
+def _pool() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(name="audiobag/records.proto", package=_PACKAGE, syntax="proto3")
+    for name, fields in _MESSAGES.items():
+        _add_message(file.message_type, name, fields)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    names = ("Features", "FeatureList", "FeatureLists", "SequenceExample", "Halves")
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in names}
+    return pool
 
 
-_CLASSES = _build()
+_POOL = _pool()
 
-Features: Any = _CLASSES["Features"]
-FeatureList: Any = _CLASSES["FeatureList"]
-FeatureLists: Any = _CLASSES["FeatureLists"]
-SequenceExample: Any = _CLASSES["SequenceExample"]
 
-Halves: Any = _CLASSES["Halves"]
+def _class(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+Features = _class("Features")
+FeatureList = _class("FeatureList")
+FeatureLists = _class("FeatureLists")
+SequenceExample = _class("SequenceExample")
+Halves = _class("Halves")
 """A SequenceExample whose `context` and `feature_lists` are serialised bytes."""

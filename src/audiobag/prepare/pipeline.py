@@ -11,12 +11,12 @@ from typing import Final
 from uuid import uuid4
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from audiobag.data.store import Store, open_store
 from audiobag.prepare.gather import Split
 from audiobag.prepare.locate import Located, locate
-from audiobag.prepare.source import Rejects, Source
+from audiobag.prepare.source import Advance, Rejects, Source
 from audiobag.prepare.summary import SplitSummary, Summary
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable, locked
@@ -79,26 +79,26 @@ def write_stores(
     check_choice("on_error", on_error, ("stop", "skip"))
     started = time.perf_counter()
     if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # reads only, so it needs no lock
-        return _unchanged(out, stores, started)
+        return _summary(out, stores, started, unchanged=True)
     check_writable(out)
     busy = f"another audiobag command is writing to {out}: wait until it has finished, or choose another folder"
     with locked(out / ".prepare.lock", busy):
         if not force and (stores := _prepared(out, located.fingerprint, on_error)):  # by another process meanwhile
-            return _unchanged(out, stores, started)
+            return _summary(out, stores, started, unchanged=True)
         rejects = Rejects(on_error)
         with _work_folder(out) as work, _progress(console or Console(stderr=True)) as progress:
             opened = located.open(out / ".download", progress)
             gathered = _gather(opened, out, work, rejects, progress)
             _write(gathered, out, work, rejects, located, progress)
         rejects.write(out / "rejected.csv")
-        splits, _ = _summarise({split.name: open_store(out / f"{split.name}.h5") for split in gathered})
-        return Summary(out, splits, len(rejects.found), time.perf_counter() - started, unchanged=False)
+        written = {split.name: open_store(out / f"{split.name}.h5") for split in gathered}
+        return _summary(out, written, started, unchanged=False)
 
 
 def _gather(source: Source, out: Path, work: Path, rejects: Rejects, progress: Progress) -> list[Split]:
     """Read the source; return the splits that have clips."""
     splits: dict[str, Split] = {}
-    with _Meter(progress, "reading", source.size) as advance:
+    with _meter(progress, "reading", source.size) as advance:
         for part in source.parts(rejects, advance):
             if part.split not in splits:
                 if len(splits) == _MAX_SPLITS:
@@ -123,7 +123,7 @@ def _write(splits: list[Split], out: Path, work: Path, rejects: Rejects, located
         "splits": _SEPARATOR.join(split.name for split in splits),
         "rejected_in_all": len(rejects.found),
     }
-    with _Meter(progress, "writing", sum(split.frame_bytes for split in splits)) as advance:
+    with _meter(progress, "writing", sum(split.frame_bytes for split in splits)) as advance:
         for split in splits:
             attributes = {**common, "rejected": rejects.count(split.name)}
             split.write(work / f"{split.name}.h5", attributes, advance)
@@ -153,15 +153,10 @@ def _prepared(out: Path, fingerprint: str, on_error: str) -> dict[str, Store]:
     return stores if splits == set(stores) else {}
 
 
-def _unchanged(out: Path, stores: dict[str, Store], started: float) -> Summary:
-    splits, rejected = _summarise(stores)
-    return Summary(out, splits, rejected, time.perf_counter() - started, unchanged=True)
-
-
-def _summarise(stores: dict[str, Store]) -> tuple[tuple[SplitSummary, ...], int]:
-    """Return a summary of each store, and the number of records that the run skipped."""
+def _summary(out: Path, stores: dict[str, Store], started: float, *, unchanged: bool) -> Summary:
     splits = tuple(SplitSummary.of(name, store) for name, store in stores.items())
-    return splits, max(int(store.attributes["rejected_in_all"]) for store in stores.values())
+    rejected = max(int(store.attributes["rejected_in_all"]) for store in stores.values())
+    return Summary(out, splits, rejected, time.perf_counter() - started, unchanged)
 
 
 def _check_target(target: Path, source: Source) -> None:
@@ -188,26 +183,18 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-class _Meter:
-    """A progress bar in bytes, redrawn at most ten times a second."""
+@contextmanager
+def _meter(progress: Progress, description: str, total: int) -> Iterator[Advance]:
+    """Yield a function that advances a progress bar in bytes, which is redrawn at most ten times a second."""
+    task = progress.add_task(description, total=total)
+    waiting, due = 0, 0.0
 
-    def __init__(self, progress: Progress, description: str, total: int) -> None:
-        self._progress = progress
-        self._task: TaskID = progress.add_task(description, total=total)
-        self._total = total
-        self._waiting = 0
-        self._due = 0.0
+    def advance(size: int) -> None:
+        nonlocal waiting, due
+        waiting += size
+        if (now := time.monotonic()) >= due:
+            progress.advance(task, waiting)
+            waiting, due = 0, now + _SECONDS_BETWEEN_UPDATES
 
-    def __enter__(self) -> _Meter:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._progress.update(self._task, completed=self._total)
-
-    def __call__(self, size: int) -> None:
-        self._waiting += size
-        now = time.monotonic()
-        if now >= self._due:
-            self._progress.advance(self._task, self._waiting)
-            self._waiting, self._due = 0, now + _SECONDS_BETWEEN_UPDATES
+    yield advance
+    progress.update(task, completed=total)

@@ -103,8 +103,7 @@ class ShardFolder:
         if not self._shards:
             raise InputError(f"{path} holds no *.tfrecord file; expected AudioSet's folder of bal_train/ and eval/")
         self._reader = ShardReader(source, labelled)
-        self.fingerprint, sizes = fingerprint_files(self._root, (name for _, name in self._shards))
-        self.size = sum(sizes)
+        self.fingerprint, self.size = fingerprint_files(self._root, (name for _, name in self._shards))
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each shard."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
@@ -18,7 +16,7 @@ from audiobag.data.store import DatasetInfo
 from audiobag.labels import audioset_classes
 from audiobag.prepare.records import Clip
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import write_text
+from audiobag.utils.files import write_rows
 
 Advance = Callable[[int], None]
 """Called with the number of bytes read since the last call."""
@@ -32,6 +30,21 @@ def audioset_description(source: str) -> DatasetInfo:
     """Return the description of AudioSet's features: one frame per second, dequantised as (x - 128) / 128."""
     classes = audioset_classes()
     return DatasetInfo(classes.names, classes.mids, frame_seconds=1.0, scale=1 / 128, offset=-1.0, source=source)
+
+
+def own_description(
+    class_names: Sequence[str], class_mids: Sequence[str], dtype: np.dtype[Any], source: str
+) -> DatasetInfo:
+    """Return the description of a user's own frames of 1 s: uint8 as in AudioSet's features, other numbers as they are.
+
+    Args:
+        class_names: K names.
+        class_mids: K machine ids.
+        dtype: of the frames.
+        source: name of the source.
+    """
+    scale, offset = (1 / 128, -1.0) if dtype == np.uint8 else (1.0, 0.0)
+    return DatasetInfo(tuple(class_names), tuple(class_mids), 1.0, scale, offset, source)
 
 
 class BadRecord(Exception):
@@ -86,13 +99,7 @@ class Rejects:
 
     def write(self, path: Path) -> None:
         """Write the list as CSV, atomically; if it is empty, remove the file of an earlier run."""
-        if not self.found:
-            return path.unlink(missing_ok=True)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Rejection._fields)
-        writer.writerows(self.found)
-        return write_text(path, text.getvalue())
+        write_rows(path, Rejection._fields, self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +148,11 @@ class Source(Protocol):
         ...
 
 
-def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, list[int]]:
-    """Return a hash of the names under `root`, sizes and modification times of files, and the list of their sizes."""
-    digest, sizes = hashlib.sha256(str(root).encode()), []
+def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, int]:
+    """Return a hash of the names under `root`, sizes and modification times of files, and their size in all."""
+    digest, size = hashlib.sha256(str(root).encode()), 0
     for name in names:
         status = os.stat(f"{root}/{name}")  # noqa: PTH116 (creating a Path for each of thousands of shards is slower)
         digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
-        sizes.append(status.st_size)
-    return digest.hexdigest(), sizes
+        size += status.st_size
+    return digest.hexdigest(), size

@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
 def assign(
     names: Iterable[str],
-    labels: Labels | None,
+    labels: Labels,
     *,
     split: str | None = None,
     eval_fold: str | int | None = None,
@@ -32,7 +32,7 @@ def assign(
 
     Args:
         names: of the recordings.
-        labels: their labels; None for none.
+        labels: their labels; `NO_LABELS` for none.
         split: one split for all.
         eval_fold: the fold that is the eval set; None for the last.
         eval_fraction: share of the recordings in the eval set where their names decide.
@@ -44,7 +44,7 @@ def assign(
     names = list(names)
     if split is not None:
         return {name: _checked(split) for name in names}
-    known = {} if labels is None else {name: labels.of[name] for name in names}
+    known = {name: labels.of[name] for name in names if name in labels.of}
     splits = {name: one.split for name, one in known.items() if one.split is not None}
     if splits:
         if missing := [name for name in names if name not in splits]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -16,17 +17,17 @@ from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable, check_writable, locked
 
 
+@dataclass(frozen=True, slots=True)
 class StrongSummary:
     """What `add_strong_labels` found; rich renders it as lines.
 
-    Args:
+    Attributes:
         counts: of each store with strong labels by its name; see `strong_labels`.
         added: names of the stores that did not have these labels before.
     """
 
-    def __init__(self, counts: Mapping[str, Mapping[str, int]], added: frozenset[str]) -> None:
-        self.counts = counts
-        self.added = added
+    counts: Mapping[str, Mapping[str, int]]
+    added: frozenset[str]
 
     def __rich__(self) -> RenderableType:
         return Group(*(Text(self._line(name, found)) for name, found in self.counts.items()))

@@ -16,7 +16,7 @@ The three numbers may be attributes of the HDF5 file. Single clips are checked w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from audiobag.data.store import DatasetInfo
 from audiobag.prepare.fields import Arrays, Fields, ReadLabels, multi_hot, no_labels
-from audiobag.prepare.source import AUDIOSET_DIM, audioset_description
+from audiobag.prepare.source import AUDIOSET_DIM, audioset_description, own_description
 from audiobag.utils.errors import InputError
 
 _DTYPES = ("uint8", "float16", "float32")
@@ -124,14 +124,12 @@ def _own(fields: Fields, source: str, labelled: bool) -> Table:
     labels, classes = fields.labels(n, labelled)
     names = fields.column("class_names", classes, [f"class {k}" for k in range(classes)])
     mids = fields.column("class_mids", classes, [""] * classes)
-    quantised = frames.dtype == np.uint8
-    description = DatasetInfo(
-        tuple(name.decode() for name in _as_bytes(names)),
-        tuple(mid.decode() for mid in _as_bytes(mids)),
-        frame_seconds=fields.number("frame_seconds", 1.0),
-        scale=fields.number("scale", 1 / 128 if quantised else 1.0),
-        offset=fields.number("offset", -1.0 if quantised else 0.0),
-        source=source,
+    usual = own_description(_as_texts(names), _as_texts(mids), frames.dtype, source)
+    description = replace(
+        usual,
+        frame_seconds=fields.number("frame_seconds", usual.frame_seconds),
+        scale=fields.number("scale", usual.scale),
+        offset=fields.number("offset", usual.offset),
     )
     if wrong := description.wrong():
         raise InputError(f"{fields.path}: {wrong}: see 'Your embeddings' in the documentation")
@@ -146,6 +144,10 @@ def _own(fields: Fields, source: str, labelled: bool) -> Table:
         dtype=dtype,
         description=description,
     )
+
+
+def _as_texts(values: Any) -> list[str]:
+    return [value.decode() for value in _as_bytes(values)]
 
 
 def _as_bytes(values: Any) -> list[bytes]:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiobag.data.store import DatasetInfo
-from audiobag.prepare.labels import Labels, read_labels
+from audiobag.prepare.labels import NO_LABELS, read_labels
 from audiobag.prepare.records import Clip
-from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files
+from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerprint_files, own_description
 from audiobag.prepare.splits import assign
 from audiobag.utils.errors import InputError
 
@@ -43,15 +42,14 @@ class VectorFolder:
         if len(tables) > 1 or (labelled and not tables):
             found = ", ".join(tables) or "none"
             raise InputError(f"{path} must have one CSV with the labels of its {SUFFIX} files, got {found}")
-        self._labels: Labels | None = None
+        self._labels = NO_LABELS
         if tables and labelled:
             files = {name: self._root / name for name in names}
             self._labels = read_labels([self._root / tables[0]], files, self._root)
             names = [name for name in names if name in self._labels.of]
         self._names = names
         self._splits = assign(names, self._labels, split=None if labelled else "clips")
-        self.fingerprint, sizes = fingerprint_files(self._root, [*names, *tables])
-        self.size = sum(sizes)
+        self.fingerprint, self.size = fingerprint_files(self._root, [*names, *tables])
         first = self._first()
         self._dim, self._dtype = first.shape[1], first.dtype
 
@@ -65,27 +63,21 @@ class VectorFolder:
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each split."""
-        names, mids = ((), ()) if self._labels is None else (self._labels.class_names, self._labels.class_mids)
-        quantised = self._dtype == np.uint8
-        scale, offset = (1 / 128, -1.0) if quantised else (1.0, 0.0)
-        info = DatasetInfo(names, mids, 1.0, scale, offset, self._source)
+        info = own_description(self._labels.class_names, self._labels.class_mids, self._dtype, self._source)
         for split in sorted(set(self._splits.values())):
             yield Part(split, self._root.name, self._clips(split, rejects, advance), self._dim, self._dtype, info)
 
     def _clips(self, split: str, rejects: Rejects, advance: Advance) -> Iterator[tuple[int, Clip]]:
-        indices = {} if self._labels is None else self._labels.indices()
+        indices = self._labels.indices()
         for number, name in enumerate((n for n in self._names if self._splits[n] == split), 1):
             path = self._root / name
             try:
                 frames = _frames(path)
-                if (frames.shape[1], frames.dtype) != (self._dim, self._dtype):
-                    found = f"it is {frames.dtype} [{len(frames)}, {frames.shape[1]}]"
-                    raise BadRecord(f"{found}, expected {self._dtype} [T, {self._dim}]")
+                check_alike(frames, self._dim, self._dtype)
             except BadRecord as error:
                 rejects.add(split, name, None, str(error))
                 continue
-            events = () if self._labels is None else self._labels.of[name].events
-            ids = sorted({indices[event.label] for event in events})
+            ids = sorted({indices[event.label] for event in self._labels.events(name)})
             yield number, Clip(name.removesuffix(SUFFIX).encode(), frames, ids, math.nan, math.nan)
             advance(path.stat().st_size)
 
@@ -106,6 +98,16 @@ def as_frames(array: NDArray[Any]) -> NDArray[Any]:
     if frames.dtype.kind == "f" and not np.isfinite(frames).all():
         raise BadRecord("it contains NaN or infinity")
     return np.ascontiguousarray(frames, frames.dtype.newbyteorder("="))
+
+
+def check_alike(frames: NDArray[Any], dim: int, dtype: np.dtype[Any]) -> None:
+    """Check that frames are like those of the first clip.
+
+    Raises:
+        BadRecord: they have another width or dtype.
+    """
+    if (frames.shape[1], frames.dtype) != (dim, dtype):
+        raise BadRecord(f"it is {frames.dtype} [{len(frames)}, {frames.shape[1]}], expected {dtype} [T, {dim}]")
 
 
 def _frames(path: Path) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -55,13 +55,7 @@ def load_scored(run: Run, store: Store, load: Load) -> Model:
 
 
 def clip_pictures(
-    model: Model,
-    store: Store,
-    rows: Mapping[int, str],
-    *,
-    also: Sequence[int] = (),
-    count: int = 5,
-    audio_url: str | None = None,
+    model: Model, store: Store, rows: Mapping[int, str], audio_url: str | None = None
 ) -> list[ClipPicture]:
     """Return pictures of clips of a store, with the predictions of a model and with the labels.
 
@@ -69,8 +63,6 @@ def clip_pictures(
         model: predicts f, F and, if it has a measure, p.
         store: the frames and labels.
         rows: indices of the clips, and for each a note to show beside its id.
-        also: further classes to show.
-        count: number of likeliest classes to show.
         audio_url: pattern of the addresses of the clips, see `Listening`.
     """
     heard = listening_of(store, audio_url)
@@ -93,8 +85,6 @@ def clip_pictures(
                 seconds=info.frame_seconds,
                 start=start if np.isfinite(start) else 0.0,
                 labels=columns.label_ids[columns.label_offsets[i] : columns.label_offsets[i + 1]].tolist(),
-                also=also,
-                count=count,
                 address=heard.address(bytes(columns.video_id[i]), start, float(columns.end_seconds[i])),
             )
         )
@@ -123,8 +113,8 @@ def example_clips(
     model = load_scored(run, store, load)
     probability, positive = predictions(run, store, averaged=False), store.labels.dense()
     return (
-        clip_pictures(model, store, _found(probability, positive, classes), audio_url=audio_url),
-        clip_pictures(model, store, _most_wrong(probability, positive), audio_url=audio_url),
+        clip_pictures(model, store, _found(probability, positive, classes), audio_url),
+        clip_pictures(model, store, _most_wrong(probability, positive), audio_url),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiobag.report.collect import SCORED, Run
 from audiobag.report.evidence import Evidence
-from audiobag.report.statistics import bootstrap_mean, estimate, interval
+from audiobag.report.statistics import Ends, bootstrap_mean, excludes_zero, interval, over_seeds
 from audiobag.report.systems import System
 
 
@@ -35,9 +35,9 @@ class Difference:
     baseline: str
     scored: str
     mean: float
-    seeds: tuple[float, float] | None
-    clips: tuple[float, float] | None
-    classes: tuple[float, float] | None
+    seeds: Ends
+    clips: Ends
+    classes: Ends
     better: int | None
     worse: int | None
     shared: int = 0
@@ -53,7 +53,7 @@ class Difference:
     @property
     def tells(self) -> bool:
         """True if an interval says which system is better."""
-        return self.interval is not None and not self.interval[0][0] <= 0 <= self.interval[0][1]
+        return self.interval is not None and excludes_zero(self.interval[0])
 
 
 def differences(systems: Sequence[System], baseline: System, evidence: Mapping[str, Evidence]) -> list[Difference]:
@@ -77,7 +77,7 @@ def _difference(
     system: System, baseline: System, scored: str, mean: float, evidence: Mapping[str, Evidence]
 ) -> Difference:
     ours, theirs = (evidence[s.name].mAP.get(scored) if s.name in evidence else None for s in (system, baseline))
-    seeds, shared = _over_seeds(system, baseline, scored)
+    seeds, shared = over_seeds(*(s.by_seed(scored, "mAP") for s in (system, baseline)))
     same_clips = _scored_store(system) == _scored_store(baseline)
     clips = interval(mean, ours - theirs) if ours is not None and theirs is not None and same_clips else None
     if scored != "test" or not comparable(system, baseline):
@@ -89,16 +89,6 @@ def _difference(
     return Difference(system.name, baseline.name, scored, mean, seeds, clips, classes, better, worse, shared)
 
 
-def _over_seeds(system: System, baseline: System, scored: str) -> tuple[tuple[float, float] | None, int]:
-    """Return the interval over the shared seeds, and their number."""
-    ours, theirs = ({run.seed: run.metrics.get(scored, {}).get("mAP") for run in s.runs} for s in (system, baseline))
-    shared = [seed for seed in ours if ours[seed] is not None and theirs.get(seed) is not None]
-    found = estimate([ours[seed] - theirs[seed] for seed in shared])
-    if found is None or found.low is None or found.high is None:
-        return None, len(shared)
-    return (found.low, found.high), len(shared)
-
-
 def comparable(system: System, baseline: System) -> bool:
     """Return True if both were scored on the same classes."""
     return system.runs[0].classes.names == baseline.runs[0].classes.names
@@ -107,7 +97,7 @@ def comparable(system: System, baseline: System) -> bool:
 def best(systems: Sequence[System], baseline: System) -> System | None:
     """Return the other system with the highest mAP, to compare with the baseline; None if there is none."""
     others = [s for s in systems if s is not baseline and comparable(s, baseline) and s.values("test", "mAP")]
-    return max(others, key=_mAP, default=None)
+    return max(others, key=lambda s: s.mAP, default=None)
 
 
 def tied(best: System, systems: Sequence[System], scored: str, evidence: Mapping[str, Evidence]) -> set[str]:
@@ -144,10 +134,6 @@ def short(revision: str) -> str:
     """Return the first eight digits of a revision, with `-dirty` where it has uncommitted changes."""
     commit, dash, dirty = revision.partition("-")
     return commit[:8] + dash + dirty
-
-
-def _mAP(system: System) -> float:  # noqa: N802 - the field's name
-    return float(np.mean(system.values("test", "mAP") or [0]))
 
 
 def _scored_store(system: System) -> str | None:

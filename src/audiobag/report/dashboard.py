@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from audiobag.report.collect import collect
 from audiobag.report.compare import best
 from audiobag.report.formats import NONE, Table, markdown
 from audiobag.report.options import differing
-from audiobag.report.panels import STEP, panels
 from audiobag.report.systems import System, choose, config_texts, group
 from audiobag.report.tables import score_tables
 from audiobag.utils.errors import InputError
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
 
 _CLASSES = 10
+_STEP: Final = "trainer/global_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def build(systems: Sequence[System], baseline: System, title: str) -> Dashboard:
     runset = {"entity": entity, "project": project, "name": title, "groupby": [f"config.{key}" for key in keys]}
     tables = [*score_tables(systems[::-1]), *_class_tables(systems, baseline)]
     blocks: list[Any] = [wr.MarkdownBlock(text=markdown(table)) for table in tables]
-    for name, shown in panels(keys).items():
+    for name, shown in _panels(keys).items():
         blocks += [wr.H2(name), wr.PanelGrid(runsets=[wr.Runset(**runset, filters=filters)], panels=shown)]
     about = f"{len(ids)} runs, seeds grouped by {', '.join(keys)}; written by audiobag-report."
     owner = {"entity": entity, "project": project}
@@ -115,8 +115,8 @@ def build(systems: Sequence[System], baseline: System, title: str) -> Dashboard:
         ws.Workspace(
             **owner,
             name=title,
-            sections=[ws.Section(name=name, panels=shown, is_open=True) for name, shown in panels(keys).items()],
-            settings=ws.WorkspaceSettings(x_axis=STEP),
+            sections=[ws.Section(name=name, panels=shown, is_open=True) for name, shown in _panels(keys).items()],
+            settings=ws.WorkspaceSettings(x_axis=_STEP),
             runset_settings=ws.RunsetSettings(filters=filters, groupby=[expr.Config(key) for key in keys]),
         ),
         _notices(len(every), known, project),
@@ -134,6 +134,43 @@ def grouping(systems: Sequence[System]) -> list[str]:
         configs = differing([config_texts(s.runs[0]) for s in systems])
         keys += [key for key in configs[0] if not key.endswith("_target_")]
     return keys or ["choices.pooling"]
+
+
+def _panels(keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the panels of each section, with one line or bar per system that shows the range over its seeds."""
+    import wandb_workspaces.reports.v2.interface as wr
+
+    means: dict[str, Any] = {"groupby": wr.Config(keys[0]), "groupby_aggfunc": "mean"}
+
+    def curve(metric: str, title: str) -> wr.LinePlot:
+        return wr.LinePlot(title=title, x=_STEP, y=[metric], groupby_rangefunc="minmax", **means)
+
+    def bars(metric: str, title: str) -> wr.BarPlot:
+        return wr.BarPlot(title=title, metrics=[metric], groupby_rangefunc="stddev", **means)
+
+    def images(key: str, title: str, columns: int, height: int) -> wr.MediaBrowser:
+        return wr.MediaBrowser(title=title, media_keys=[key], num_columns=columns, layout=wr.Layout(w=24, h=height))
+
+    return {
+        "Scores on the eval set": [bars("test/mAP", "mAP"), bars("test/AUC", "AUC"), bars("test/d_prime", "d'")],
+        "Curves": [
+            curve("val/mAP", "mAP on the hold-out"),
+            curve("val/AUC", "AUC on the hold-out"),
+            curve("val/d_prime", "d' on the hold-out"),
+            curve("train/loss", "training loss"),
+            curve("train/lr", "learning rate"),
+        ],
+        "Classes": [
+            wr.WeavePanelSummaryTable(table_name="per_class", layout=wr.Layout(w=24, h=14)),
+            images("ap_against_frequency", "AP against frequency", 3, 12),
+            images("precision_recall", "Precision and recall", 3, 12),
+        ],
+        "Attention": [images("measure", "Measure over training", 2, 14)],
+        "Speed and memory": [
+            curve("train/clips_per_second", "clips per second"),
+            curve("memory/peak_gib", "peak memory, GiB"),
+        ],
+    }
 
 
 def _notices(runs: int, known: Sequence[Mapping[str, Any]], project: str) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from audiobag.pictures.browser import clip_values
 from audiobag.pictures.clips import draw_clips
 from audiobag.pictures.forest import ForestRow, draw_forest
-from audiobag.report import interactive, interactive_lines, parallel, plots, search
+from audiobag.report import interactive, interactive_lines, plots, search
 from audiobag.report.clip_selection import AMONG, LEAST
 from audiobag.report.clips import Load, example_clips
 from audiobag.report.compare import best, comparable
@@ -23,21 +23,24 @@ from audiobag.utils.plotting import png, style
 _MOST = 8  # lines that a figure can tell apart
 _MORE = 4  # systems that a legend on a narrow screen has room for, beside the best one and the baseline
 _MOST_ROWS = 40
-Part = tuple[str, str, str, Callable[[], Figure | None], Callable[[], interactive.Plot | None]]
-"""Name, title, caption, the figure and its counterpart on the page."""
 
 
-def forest_picture(rows: Sequence[ForestRow], baseline: System) -> Picture | None:
-    """Return the forest plot of differences to the baseline; None if there is no other system."""
+def forest_picture(name: str, rows: Sequence[ForestRow], what: str, caption: str) -> Picture | None:
+    """Return a forest plot of differences, of the first 40; None without rows.
+
+    Args:
+        name: name of the file.
+        rows: best first.
+        what: what the numbers are.
+        caption: explains the figure.
+    """
     if not rows:
         return None
-    what = f"difference in mAP to {baseline.label}"
-    caption = "Difference in mAP on the eval set with its 95 % interval. Grey: the interval contains 0."
     if len(rows) > _MOST_ROWS:
         caption += f" The best {_MOST_ROWS} of {len(rows)} systems."
     shown = rows[:_MOST_ROWS]
     drawn = png(draw_forest(shown, what, zero=True), dpi=200)
-    return Picture("forest", f"{what[0].upper()}{what[1:]}", caption, drawn, plot=interactive.forest(shown, what))
+    return Picture(name, f"{what[0].upper()}{what[1:]}", caption, drawn, plot=interactive.forest(shown, what))
 
 
 def search_pictures(systems: Sequence[System]) -> list[Picture]:
@@ -45,7 +48,7 @@ def search_pictures(systems: Sequence[System]) -> list[Picture]:
     if not search.is_search(systems):
         return []
     what, values = search.objective(systems)
-    coordinates = parallel.parallel(search.columns(systems), values, what)
+    coordinates = search.parallel(search.columns(systems), values, what)
     title = f"Options and {what}"
     caption = f"A line for each of the {len(systems)} systems, from its options to its {what}. Blue and thick: high."
     pictures = [Picture("parallel", title, caption, None, wide=True, plot=coordinates)]
@@ -54,7 +57,7 @@ def search_pictures(systems: Sequence[System]) -> list[Picture]:
             f"Share of the variation of {what} that a random forest explains by each option (Optuna, mean decrease in"
             " impurity). It knows only the values that were tried."
         )
-        bars = parallel.bars(shares, "importance")
+        bars = search.bars(shares, "importance")
         pictures.append(Picture("importance", "What matters", caption, None, plot=bars))
     return pictures
 
@@ -83,65 +86,66 @@ def score_pictures(
     others = [s for s in shown if s not in (main, baseline) and comparable(s, baseline)][:_MORE]
     dots = f"; dots: {baseline.label}, in the same order" if rival else ""
     few = f" Shown are the best systems and {baseline.label}." if len(shown) < len(systems) else ""
-    parts: list[Part] = [
-        (
-            "gain",
-            f"Gain over {baseline.label}",
-            f"AP of {main.label} minus AP of {baseline.label}, for the final weights, averaged over seeds, against the"
-            f" number of {counts.of} of the class. Squares are medians of ten groups of classes, by frequency.",
-            lambda: plots.gain(main, baseline, counts, colour) if rival else None,
-            lambda: interactive.gain([main, *others], baseline, counts, colour),
-        ),
-        (
+    pictures: list[Picture] = []
+
+    def add(name: str, title: str, caption: str, figure: Figure | None, plot: interactive.Plot | None) -> None:
+        if figure is not None:
+            pictures.append(Picture(name, title, caption, png(figure, dpi=160), plot=plot))
+
+    with style():
+        if rival:
+            add(
+                "gain",
+                f"Gain over {baseline.label}",
+                f"AP of {main.label} minus AP of {baseline.label}, for the final weights, averaged over seeds, against"
+                f" the number of {counts.of} of the class. Squares are medians of ten groups of classes, by frequency.",
+                plots.gain(main, baseline, counts, colour),
+                interactive.gain([main, *others], baseline, counts, colour),
+            )
+        add(
             "per_class",
             "Average precision of each class",
             f"Classes sorted by their AP, for the final weights, averaged over seeds (line: {main.label}{dots})."
             f" The grey area shows the number of {counts.of} of each class, on the logarithmic axis on the right.",
-            lambda: plots.per_class(main, baseline if rival else None, counts, colour),
-            lambda: interactive.per_class([main, *([baseline] if rival else []), *others], counts, colour),
-        ),
-        (
+            plots.per_class(main, baseline if rival else None, counts, colour),
+            interactive.per_class([main, *([baseline] if rival else []), *others], counts, colour),
+        )
+        add(
             "localisation",
             "Localisation against tagging",
             "Left: mAP of seconds over all clips and classes. Right: how often the highest second lies in an event."
             " Circles: f; triangles: p, on the right; dashes: the clip's probability at each second, as under a uniform"
             " measure. Means over seeds.",
-            lambda: draw_localisation(shown, colour),
-            lambda: interactive_lines.localisation(shown, colour),
-        ),
-        (
-            "calibration",
-            "Calibration",
-            "Above: share of positives among the pairs of a clip and a class whose predicted probability lies in a"
-            " tenth of the range from 0 to 1. Below: number of these pairs. Final weights, all seeds together."
-            f" ECE: expected calibration error.{few}",
-            lambda: plots.calibration(seen, colour) if seen else None,
-            lambda: interactive_lines.calibration(seen, colour),
-        ),
-        (
-            "precision_recall",
-            "Precision and recall",
-            f"Precision at each recall, for classes from frequent to rare, each with its number of {counts.of}. Final"
-            " weights, averaged over seeds."
-            f"{few}",
-            lambda: plots.precision_recall(seen, chosen, counts, colour) if seen and chosen else None,
-            lambda: interactive_lines.precision_recall(seen, chosen, counts, colour),
-        ),
-        (
+            draw_localisation(shown, colour),
+            interactive_lines.localisation(shown, colour),
+        )
+        if seen:
+            add(
+                "calibration",
+                "Calibration",
+                "Above: share of positives among the pairs of a clip and a class whose predicted probability lies in a"
+                " tenth of the range from 0 to 1. Below: number of these pairs. Final weights, all seeds together."
+                f" ECE: expected calibration error.{few}",
+                plots.calibration(seen, colour),
+                interactive_lines.calibration(seen, colour),
+            )
+        if seen and chosen:
+            add(
+                "precision_recall",
+                "Precision and recall",
+                f"Precision at each recall, for classes from frequent to rare, each with its number of {counts.of}."
+                f" Final weights, averaged over seeds.{few}",
+                plots.precision_recall(seen, chosen, counts, colour),
+                interactive_lines.precision_recall(seen, chosen, counts, colour),
+            )
+        add(
             "training",
             "mAP over training",
             "mAP on the hold-out during training. Lines are means over seeds, shaded areas reach from the lowest to the"
             f" highest seed.{few}",
-            lambda: plots.training(shown, colour),
-            lambda: interactive_lines.training(shown, colour),
-        ),
-    ]
-    pictures = []
-    with style():
-        for name, title, caption, draw, plot in parts:
-            figure = draw()
-            if figure is not None:
-                pictures.append(Picture(name, title, caption, png(figure, dpi=160), plot=plot()))
+            plots.training(shown, colour),
+            interactive_lines.training(shown, colour),
+        )
     return pictures
 
 

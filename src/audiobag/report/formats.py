@@ -1,12 +1,12 @@
-"""Tables as Markdown, LaTeX and CSV, with all text escaped."""
+"""Tables as Markdown and LaTeX, with all text escaped."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from audiobag.report.statistics import Ends, Estimate
 
 NONE = "-"
 
@@ -30,6 +30,19 @@ class Table:
     essential: int
     note: str
     bold: frozenset[tuple[int, int]] = frozenset()
+
+
+def mean_text(found: Estimate | None, digits: int = 4) -> str:
+    """Return a mean and, of several values, their deviation as the text of a cell."""
+    if found is None:
+        return NONE
+    deviation = "" if found.deviation is None else f" ± {found.deviation:.{digits}f}"
+    return f"{found.mean:.{digits}f}{deviation}"
+
+
+def ends_text(ends: Ends, form: str = ".4f") -> str:
+    """Return an interval as the text of a cell; `form` formats each end."""
+    return NONE if ends is None else f"{ends[0]:{form}} to {ends[1]:{form}}"
 
 
 def markdown(table: Table) -> str:
@@ -97,12 +110,3 @@ def latex_text(text: str) -> str:
     """Return a text with the characters escaped that have a meaning in LaTeX; signs of numbers are in math mode."""
     escaped = "".join(_LATEX.get(c, c) for c in text)
     return re.sub(r"(?<![\w-])([-+])(?=\d)", r"$\1$", escaped)
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV; None becomes an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()

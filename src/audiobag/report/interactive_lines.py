@@ -9,7 +9,7 @@ import numpy as np
 
 from audiobag.pictures.browser import rounded
 from audiobag.report.evidence import BINS, RECALL, Evidence
-from audiobag.report.interactive import Plot
+from audiobag.report.interactive import Plot, axis, trace
 from audiobag.report.localisation import LOCATED, localised
 from audiobag.report.plots import Counts, training_curve
 from audiobag.report.systems import System
@@ -25,53 +25,42 @@ def calibration(evidence: Mapping[str, Evidence], colour: Mapping[str, str]) -> 
         evidence: of each system, by label.
         colour: of each system, by label.
     """
-    data: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "perfect",
-            "legendgroup": "perfect",
-            "x": [0, 1],
-            "y": [0, 1],
-            "line": {"color": "#8a949a", "dash": "dash", "width": 1},
-            "hoverinfo": "skip",
-        }
-    ]
+    diagonal = {"line": {"color": "#8a949a", "dash": "dash", "width": 1}, "hoverinfo": "skip"}
+    data = [trace("lines", [0, 1], [0, 1], "perfect", name="perfect", **diagonal)]
     for label, found in evidence.items():
         c = found.calibration
         some = np.flatnonzero(c.pairs > 0)
-        common = {"type": "scatter", "legendgroup": label}
         line = {"color": colour[label], "width": 1.6}
         data.append(
-            {
-                **common,
-                "mode": "lines+markers",
-                "name": f"{label}, ECE {c.error:.5f}",
-                "x": rounded(c.confidence[some]),
-                "y": rounded(c.frequency[some]),
-                "customdata": c.pairs[some].astype(int).tolist(),
-                "line": line,
-                "marker": {"color": colour[label], "size": 6},
-                "hovertemplate": f"<b>{label}</b><br>predicted %{{x:.3f}}, found %{{y:.3f}}"
+            trace(
+                "lines+markers",
+                rounded(c.confidence[some]),
+                rounded(c.frequency[some]),
+                label,
+                name=f"{label}, ECE {c.error:.5f}",
+                customdata=c.pairs[some].astype(int).tolist(),
+                line=line,
+                marker={"color": colour[label], "size": 6},
+                hovertemplate=f"<b>{label}</b><br>predicted %{{x:.3f}}, found %{{y:.3f}}"
                 "<br>%{customdata:,} pairs<extra></extra>",
-            }
+            )
         )
         data.append(
-            {
-                **common,
-                "mode": "lines",
-                "yaxis": "y2",
-                "line": {**line, "shape": "hvh"},
-                "x": rounded((np.arange(BINS) + 0.5) / BINS),
-                "y": [int(n) or None for n in c.pairs],
-                "hovertemplate": f"<b>{label}</b><br>%{{y:,}} pairs<extra></extra>",
-            }
+            trace(
+                "lines",
+                rounded((np.arange(BINS) + 0.5) / BINS),
+                [int(n) or None for n in c.pairs],
+                label,
+                yaxis="y2",
+                line={**line, "shape": "hvh"},
+                hovertemplate=f"<b>{label}</b><br>%{{y:,}} pairs<extra></extra>",
+            )
         )
     layout = {
         "height": 420,
-        "xaxis": {"title": {"text": "predicted probability"}, "range": [0, 1], "anchor": "y2"},
-        "yaxis": {"title": {"text": "share of positives"}, "range": [0, 1.03], "domain": [0.36, 1]},
-        "yaxis2": {"title": {"text": "pairs"}, "type": "log", "domain": [0, 0.24], "dtick": 1, "tickformat": "~s"},
+        "xaxis": axis("predicted probability", range=[0, 1], anchor="y2"),
+        "yaxis": axis("share of positives", range=[0, 1.03], domain=[0.36, 1]),
+        "yaxis2": axis("pairs", type="log", domain=[0, 0.24], dtick=1, tickformat="~s"),
     }
     return {"data": data, "layout": layout}
 
@@ -109,8 +98,8 @@ def precision_recall(
                 }
             )
         last = n + across >= len(classes)
-        x = {"title": {"text": "recall"}} if last else {"showticklabels": False}
-        y = {"showticklabels": False} if n % across else {"title": {"text": "precision"}}
+        x = axis("recall") if last else {"showticklabels": False}
+        y = {"showticklabels": False} if n % across else axis("precision")
         layout |= _axes(n, {**x, "range": [0, 1], "dtick": 0.5}, {**y, "range": [0, 1.03], "dtick": 0.5})
         layout["annotations"].append(_title(n, f"<b>{cut(name, 24)}</b>, {counts.clips[k]:,}"))
     return {"data": data, "layout": layout}
@@ -123,40 +112,26 @@ def training(systems: Sequence[System], colour: Mapping[str, str]) -> Plot | Non
         found = training_curve(system)
         if found is None:
             continue
-        common = {"type": "scatter", "legendgroup": system.label}
         several = f"<br>%{{customdata[0]:.4f}} to %{{customdata[1]:.4f}} over {found.seeds} seeds"
         data.append(
-            {
-                **common,
-                "mode": "lines+markers" if len(found.steps) < 25 else "lines",
-                "name": f"{system.label} ({found.seeds} seed{'s' if found.seeds > 1 else ''})",
-                "x": found.steps,
-                "y": rounded(found.mean, 5),
-                "customdata": rounded(np.stack([found.low, found.high], axis=1)),
-                "line": {"color": colour[system.label], "width": 1.8},
-                "marker": {"color": colour[system.label], "size": 5},
-                "hovertemplate": f"<b>{system.label}</b><br>step %{{x:,}}: %{{y:.4f}}"
+            trace(
+                "lines+markers" if len(found.steps) < 25 else "lines",
+                found.steps,
+                rounded(found.mean, 5),
+                system.label,
+                name=f"{system.label} ({found.seeds} seed{'s' if found.seeds > 1 else ''})",
+                customdata=rounded(np.stack([found.low, found.high], axis=1)),
+                line={"color": colour[system.label], "width": 1.8},
+                marker={"color": colour[system.label], "size": 5},
+                hovertemplate=f"<b>{system.label}</b><br>step %{{x:,}}: %{{y:.4f}}"
                 f"{several if found.seeds > 1 else ''}<extra></extra>",
-            }
+            )
         )
         if found.seeds > 1:
-            data.append(
-                {
-                    **common,
-                    "mode": "lines",
-                    "x": [*found.steps, *found.steps[::-1]],
-                    "y": rounded(np.concatenate([found.high, found.low[::-1]]), 5),
-                    "fill": "toself",
-                    "fillcolor": _faint(colour[system.label]),
-                    "line": {"width": 0},
-                    "hoverinfo": "skip",
-                }
-            )
-    layout = {
-        "height": 360,
-        "xaxis": {"title": {"text": "training step"}, "tickformat": ","},
-        "yaxis": {"title": {"text": "mAP on the hold-out"}},
-    }
+            around = [*found.steps, *found.steps[::-1]], rounded(np.concatenate([found.high, found.low[::-1]]), 5)
+            area: dict[str, Any] = {"fill": "toself", "fillcolor": _faint(colour[system.label]), "line": {"width": 0}}
+            data.append(trace("lines", *around, system.label, hoverinfo="skip", **area))
+    layout = {"height": 360, "xaxis": axis("training step", tickformat=","), "yaxis": axis("mAP on the hold-out")}
     return {"data": data, "layout": layout} if data else None
 
 
@@ -165,34 +140,27 @@ def localisation(systems: Sequence[System], colour: Mapping[str, str]) -> Plot |
     shown = [s for s in localised(systems) if s.values("test", "mAP")]
     layout: dict[str, Any] = _grid(len(LOCATED), len(LOCATED))
     layout |= {"height": 330}
+    marked = {label: {"color": c, "line": {"color": c, "width": 2}} for label, c in colour.items()}
     data = []
     for n, (name, (title, kinds)) in enumerate(LOCATED.items()):
-        layout |= _axes(n, {"title": {"text": "mAP of clips"}, "nticks": 4}, {"nticks": 6})
+        layout |= _axes(n, axis("mAP of clips", nticks=4), {"nticks": 6})
         layout["annotations"].append(_title(n, f"<b>{title}</b>"))
-        for system in shown:
-            for kind in kinds:
-                values = system.localisation(kind, name)
-                if not values:
-                    continue
-                data.append(
-                    {
-                        **_panel(n),
-                        "type": "scatter",
-                        "mode": "markers",
-                        "name": system.label,
-                        "legendgroup": system.label,
-                        "x": [round(float(np.mean(system.values("test", "mAP"))), 5)],
-                        "y": [round(float(np.mean(values)), 5)],
-                        "marker": {
-                            "color": colour[system.label],
-                            "size": 9,
-                            "symbol": _SYMBOLS[kind],
-                            "line": {"color": colour[system.label], "width": 2},
-                        },
-                        "hovertemplate": f"<b>{system.label}</b><br>{title} of {kind}: %{{y:.4f}}"
-                        "<br>mAP of clips %{x:.4f}<extra></extra>",
-                    }
-                )
+        values = [(s, kind, [*s.localisation(kind, name).values()]) for s in shown for kind in kinds]
+        data += [
+            trace(
+                "markers",
+                [round(system.mAP, 5)],
+                [round(float(np.mean(each)), 5)],
+                system.label,
+                name=system.label,
+                marker={"size": 9, "symbol": _SYMBOLS[kind], **marked[system.label]},
+                hovertemplate=f"<b>{system.label}</b><br>{title} of {kind}: %{{y:.4f}}"
+                "<br>mAP of clips %{x:.4f}<extra></extra>",
+                **_panel(n),
+            )
+            for system, kind, each in values
+            if each
+        ]
     return {"data": data, "layout": layout} if data else None
 
 

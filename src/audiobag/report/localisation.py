@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from audiobag.report.formats import NONE, Table, csv_text
-from audiobag.report.statistics import bootstrap_pairs, estimate, interval
+from audiobag.report.formats import Table, ends_text, mean_text
+from audiobag.report.statistics import Ends, Estimate, bootstrap_pairs, estimate, interval
 from audiobag.report.systems import System
 from audiobag.runs.localisation import PAIR_SCORES
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import csv_text
 from audiobag.utils.plotting import cut
 
 KINDS: Final[Mapping[str, str]] = {"f": "f", "p": "p", "fp": "f p", "F": "F", "random": "random"}
@@ -39,7 +40,6 @@ LOCATED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 
 _MARKERS: Final = {"f": "o", "p": "^", "F": "_"}
 
-Ends = tuple[float, float] | None
 Draws = dict[tuple[str, str, str], NDArray[np.float64]]
 """Replicates [R] of a bootstrap over clips, by name of the system, kind and score."""
 
@@ -47,6 +47,11 @@ Draws = dict[tuple[str, str, str], NDArray[np.float64]]
 def localised(systems: Sequence[System]) -> list[System]:
     """Return the systems whose runs have all been scored against strong labels."""
     return [s for s in systems if all(run.localised for run in s.runs)]
+
+
+def scored(system: System, kind: str, name: str) -> Estimate | None:
+    """Return the mean over seeds of a score of the seconds; None if no seed has it."""
+    return estimate([*system.localisation(kind, name).values()], 0, 1)
 
 
 def bootstrap(systems: Sequence[System], replicates: int) -> tuple[Draws, list[str]]:
@@ -77,7 +82,8 @@ def bootstrap(systems: Sequence[System], replicates: int) -> tuple[Draws, list[s
 def intervals(systems: Sequence[System], drawn: Draws) -> dict[tuple[str, str, str], Ends]:
     """Return 95 % intervals of the scores that were drawn, by system, kind and score."""
     of = {system.name: system for system in systems}
-    means = {key: float(np.mean(of[key[0]].localisation(*key[1:]) or [np.nan])) for key in drawn}
+    values = {(name, kind, score): of[name].localisation(kind, score).values() for name, kind, score in drawn}
+    means = {key: float(np.mean([*each] or [np.nan])) for key, each in values.items()}
     return {key: interval(means[key], replicates, 0, 1) for key, replicates in drawn.items()}
 
 
@@ -99,8 +105,9 @@ def localisation_table(systems: Sequence[System], found: Mapping[tuple[str, str,
     for system in localised(systems):
         for kind, title in KINDS.items():
             if system.localisation(kind, "frame_mAP") or system.localisation(kind, "pointing"):
-                cells = (_cell(system, kind, name) for name in _SHOWN)
-                rows.append((system.label, title, str(len(system.runs)), *cells, _ends(found, system.name, kind)))
+                cells = (mean_text(scored(system, kind, name)) for name in _SHOWN)
+                ends = ends_text(found.get((system.name, kind, "pointing")))
+                rows.append((system.label, title, str(len(system.runs)), *cells, ends))
     if not rows:
         return None
     columns = ("System", "second", "Seeds", *_SHOWN.values(), "pointing, 95 % over clips")
@@ -118,7 +125,7 @@ def localisation_csv(systems: Sequence[System], found: Mapping[tuple[str, str, s
     for system in localised(systems):
         for kind in KINDS:
             for name in (*_SHOWN, "frame_AUC", "present_AUC"):
-                if e := estimate(system.localisation(kind, name), 0, 1):
+                if e := scored(system, kind, name):
                     ends = found.get((system.name, kind, name)) or (None, None)
                     rows.append([system.name, kind, name, e.n, e.mean, e.deviation, e.low, e.high, *ends])
     return csv_text(
@@ -135,25 +142,11 @@ def draw_localisation(systems: Sequence[System], colour: Mapping[str, str]) -> F
     for axes, (name, (title, kinds)) in zip(figure.subplots(1, len(LOCATED)), LOCATED.items(), strict=True):
         axes.grid(color="#e4e4e4", linewidth=0.6)
         for system in shown:
-            x = float(np.mean(system.values("test", "mAP")))
             for kind in kinds:
-                if values := system.localisation(kind, name):
-                    y = float(np.mean(values))
-                    axes.scatter(x, y, marker=_MARKERS[kind], color=colour[system.label], s=34)
+                if found := scored(system, kind, name):
+                    axes.scatter(system.mAP, found.mean, marker=_MARKERS[kind], color=colour[system.label], s=34)
         axes.set(xlabel="mAP of clips", ylabel=title)
         axes.margins(0.12)
     dots = [Line2D([], [], linestyle="", marker="o", color=colour[system.label]) for system in shown]
     figure.legend(dots, [cut(system.label) for system in shown], loc="outside lower center", ncols=4, frameon=False)
     return figure
-
-
-def _cell(system: System, kind: str, name: str) -> str:
-    found = estimate(system.localisation(kind, name), 0, 1)
-    if found is None:
-        return NONE
-    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
-
-
-def _ends(found: Mapping[tuple[str, str, str], Ends], name: str, kind: str) -> str:
-    ends = found.get((name, kind, "pointing"))
-    return NONE if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"

@@ -9,20 +9,19 @@ from typing import Final
 import numpy as np
 
 from audiobag.metrics.localisation import LOCALISATION
-from audiobag.pictures.forest import ForestRow, draw_forest
-from audiobag.report import interactive
-from audiobag.report.formats import NONE, Table, csv_text
-from audiobag.report.localisation import KINDS, Draws, Ends, localised
+from audiobag.report.figures import forest_picture
+from audiobag.report.formats import NONE, Table, ends_text
+from audiobag.report.localisation import KINDS, Draws, localised
 from audiobag.report.page import Picture
-from audiobag.report.statistics import estimate, interval
+from audiobag.report.statistics import Ends, interval, over_seeds
 from audiobag.report.systems import System
-from audiobag.utils.plotting import png
+from audiobag.report.verdict import forest_row
+from audiobag.utils.files import csv_text
 
 _COMPARED: Final = ("f", "p", "fp")
 _SCORES: Final = tuple(name for name in LOCALISATION if name != "share")
 _SHOWN: Final = ("frame_mAP", "within_AUC", "pointing", "mass")
 _DRAWN: Final = {"frame_mAP": "frame mAP", "pointing": "pointing"}
-_MOST_ROWS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +68,14 @@ def localisation_differences(systems: Sequence[System], baseline: System, drawn:
 
 
 def _difference(system: System, baseline: System, kind: str, name: str, drawn: Draws) -> LocalisationDifference | None:
-    ours, theirs = (_by_seed(s, kind, name) for s in (system, baseline))
+    ours, theirs = (s.localisation(kind, name) for s in (system, baseline))
     if not ours or not theirs:
         return None
     mean = float(np.mean([*ours.values()]) - np.mean([*theirs.values()]))
-    shared = [seed for seed in ours if seed in theirs]
-    over_seeds = estimate([ours[seed] - theirs[seed] for seed in shared])
-    seeds = None
-    if over_seeds is not None and over_seeds.low is not None and over_seeds.high is not None:
-        seeds = (over_seeds.low, over_seeds.high)
+    seeds, shared = over_seeds(ours, theirs)
     a, b = (drawn.get((s.name, kind, name)) for s in (system, baseline))
     clips = interval(mean, a - b) if a is not None and b is not None else None
-    return LocalisationDifference(system, kind, name, mean, seeds, clips, len(shared))
-
-
-def _by_seed(system: System, kind: str, name: str) -> dict[int, float]:
-    found = {run.seed: run.localised.scores.get(kind, {}).get(name) for run in system.runs if run.localised}
-    return {seed: float(value) for seed, value in found.items() if value is not None}
+    return LocalisationDifference(system, kind, name, mean, seeds, clips, shared)
 
 
 def _counts(system: System) -> list[Mapping[str, int]]:
@@ -102,7 +92,7 @@ def localisation_difference_table(found: Sequence[LocalisationDifference], basel
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for one in found:
         row = cells.setdefault((one.system.name, one.system.label, KINDS[one.kind]), {})
-        row[one.score] = f"{one.mean:+.4f}" + _range(one.interval)
+        row[one.score] = f"{one.mean:+.4f}" + (f" ({ends_text(one.interval, '+.4f')})" if one.interval else "")
     if not cells:
         return None
     rows = tuple((label, kind, *(row.get(name, NONE) for name in _SHOWN)) for (_, label, kind), row in cells.items())
@@ -119,19 +109,10 @@ def localisation_differences_csv(found: Sequence[LocalisationDifference], baseli
     """Return differences with their intervals as CSV."""
     columns = ["system", "baseline", "second", "score", "difference", "shared_seeds"]
     ends = ["seeds_low", "seeds_high", "clips_low", "clips_high"]
-    rows: list[list[object]] = [
-        [
-            one.system.name,
-            baseline.name,
-            one.kind,
-            one.score,
-            one.mean,
-            one.shared,
-            *(one.seeds or (None, None)),
-            *(one.clips or (None, None)),
-        ]
-        for one in found
-    ]
+    rows: list[list[object]] = []
+    for one in found:
+        intervals = [end for each in (one.seeds, one.clips) for end in each or (None, None)]
+        rows.append([one.system.name, baseline.name, one.kind, one.score, one.mean, one.shared, *intervals])
     return csv_text([*columns, *ends], rows)
 
 
@@ -140,23 +121,8 @@ def localisation_forests(found: Sequence[LocalisationDifference], baseline: Syst
     pictures = []
     for name, title in _DRAWN.items():
         ordered = sorted((d for d in found if (d.kind, d.score) == ("f", name)), key=lambda d: -d.mean)
-        rows = [_row(d) for d in ordered[:_MOST_ROWS]]
-        if rows:
-            what = f"difference in {title} to {baseline.label}"
-            caption = f"Difference in {title} of f with its 95 % interval. Grey: the interval contains 0."
-            if len(ordered) > len(rows):
-                caption += f" The best {len(rows)} of {len(ordered)} systems."
-            drawn = png(draw_forest(rows, what, zero=True), dpi=200)
-            plot = interactive.forest(rows, what)
-            pictures.append(Picture(f"forest_{name}", f"{what[0].upper()}{what[1:]}", caption, drawn, plot=plot))
-    return pictures
-
-
-def _row(found: LocalisationDifference) -> ForestRow:
-    low, high = found.interval or (None, None)
-    tells = low is not None and high is not None and not low <= 0 <= high
-    return ForestRow(found.system.label, found.mean, low, high, strong=tells)
-
-
-def _range(ends: Ends) -> str:
-    return "" if ends is None else f" ({ends[0]:+.4f} to {ends[1]:+.4f})"
+        what = f"difference in {title} to {baseline.label}"
+        caption = f"Difference in {title} of f with its 95 % interval. Grey: the interval contains 0."
+        rows = [forest_row(d.system.label, d.mean, d.interval) for d in ordered]
+        pictures.append(forest_picture(f"forest_{name}", rows, what, caption))
+    return [picture for picture in pictures if picture is not None]

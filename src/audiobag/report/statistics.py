@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-CONFIDENCE: Final = 0.95
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "mAP": (0.0, 1.0),
     "AUC": (0.0, 1.0),
@@ -20,7 +19,10 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 """The lowest and the highest value of each score."""
 CLASS_REPLICATES: Final = 10_000
 _BLOCK = 200  # replicates at a time: their weights for AudioSet's 20,371 clips take 16 MB
-_UPPER = (1 + CONFIDENCE) / 2
+_UPPER = 0.975  # of intervals with 95 % confidence
+
+Ends = tuple[float, float] | None
+"""Lower and upper end of an interval; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Estimate:
     deviation: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def interval(self) -> Ends:
+        """The interval of the mean."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 def estimate(values: Sequence[float], low: float = -math.inf, high: float = math.inf) -> Estimate | None:
@@ -68,6 +75,23 @@ def estimate(values: Sequence[float], low: float = -math.inf, high: float = math
     return Estimate(n, mean, deviation, *within(mean, half, low, high))
 
 
+def excludes_zero(ends: Ends) -> bool:
+    """Return whether there is an interval of a difference, and 0 is not in it."""
+    return ends is not None and not ends[0] <= 0 <= ends[1]
+
+
+def over_seeds(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[Ends, int]:
+    """Return the interval of the mean difference of runs with the same seed, and the number of these seeds.
+
+    Args:
+        ours: a score by seed.
+        theirs: the score that differences are taken to.
+    """
+    shared = [seed for seed in ours if seed in theirs]
+    found = estimate([ours[seed] - theirs[seed] for seed in shared])
+    return None if found is None else found.interval, len(shared)
+
+
 def within(value: float, half: float, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
     r"""Return the interval value ± half or, for a score with bounds, an interval that stays between them.
 
@@ -94,9 +118,7 @@ def within(value: float, half: float, low: float = -math.inf, high: float = math
     return float(low + ends[0] * (high - low)), float(low + ends[1] * (high - low))
 
 
-def interval(
-    value: float, replicates: NDArray[np.float64], low: float = -math.inf, high: float = math.inf
-) -> tuple[float, float] | None:
+def interval(value: float, replicates: NDArray[np.float64], low: float = -math.inf, high: float = math.inf) -> Ends:
     r"""Return the bootstrap confidence interval of a score or of a difference of scores.
 
     $$\hat{\theta} \pm 1.96 \, s, \qquad s^2 = \frac{1}{R - 1} \sum_r (\theta_r - \bar{\theta})^2,$$
@@ -136,15 +158,14 @@ def bootstrap_weights(n: int, replicates: int) -> Iterator[NDArray[np.float32]]:
         yield np.stack(drawn, axis=1).astype(np.float32)
 
 
-def bootstrap_mean(values: NDArray[np.float64], replicates: int = CLASS_REPLICATES) -> NDArray[np.float64]:
-    """Return [R], the mean of values when they are drawn again with replacement.
+def bootstrap_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [R], the mean of values when they are drawn again with replacement, with R = `CLASS_REPLICATES`.
 
     Args:
         values: [K], such as the difference in AP between two systems for each class.
-        replicates: R.
     """
     n = len(values)
-    return np.concatenate([values @ weights / n for weights in bootstrap_weights(n, replicates)])
+    return np.concatenate([values @ weights / n for weights in bootstrap_weights(n, CLASS_REPLICATES)])
 
 
 def bootstrap_pairs(

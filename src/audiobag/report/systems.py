@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,15 +70,22 @@ class System:
         mean: NDArray[np.float64] = np.mean([run.classes.average_precision for run in self.runs], axis=0)
         return mean
 
-    def values(self, scored: str, metric: str) -> list[float]:
-        """Return a metric for each seed that has it; `scored` is test or test_averaged."""
-        found = (run.metrics.get(scored, {}).get(metric) for run in self.runs)
-        return [float(value) for value in found if value is not None]
+    @property
+    def mAP(self) -> float:  # noqa: N802 - the field's name
+        """The mAP of the final weights, averaged over seeds; 0 if unknown."""
+        return float(np.mean(self.values("test", "mAP") or [0]))
 
-    def localisation(self, kind: str, name: str) -> list[float]:
+    def by_seed(self, scored: str, metric: str) -> dict[int, float]:
+        """Return a metric for each seed that has it; `scored` is test or test_averaged."""
+        return _known((run.seed, run.metrics.get(scored, {}).get(metric)) for run in self.runs)
+
+    def values(self, scored: str, metric: str) -> list[float]:
+        """Return the values of `by_seed`."""
+        return [*self.by_seed(scored, metric).values()]
+
+    def localisation(self, kind: str, name: str) -> dict[int, float]:
         """Return a score of the seconds for each seed that has it."""
-        found = (run.localised.scores.get(kind, {}).get(name) for run in self.runs if run.localised)
-        return [float(value) for value in found if value is not None]
+        return _known((run.seed, run.localised.scores.get(kind, {}).get(name)) for run in self.runs if run.localised)
 
 
 def group(runs: Iterable[Run]) -> tuple[list[System], list[LeftOut]]:
@@ -96,7 +104,7 @@ def group(runs: Iterable[Run]) -> tuple[list[System], list[LeftOut]]:
     names = _names([runs[0] for runs in groups], configs)
     varied = options([runs[0].choices for runs in groups], configs)
     parts = zip(names, groups, differing(configs), varied, strict=True)
-    systems = sorted((System(*part) for part in parts), key=lambda s: (np.mean(s.values("test", "mAP") or [0]), s.name))
+    systems = sorted((System(*part) for part in parts), key=lambda s: (s.mAP, s.name))
     ranked = labels([s.name for s in reversed(systems)], [s.options for s in reversed(systems)])
     return [replace(s, label=label) for s, label in zip(systems, reversed(ranked), strict=True)], repeats
 
@@ -134,6 +142,10 @@ def _plain(systems: Sequence[System]) -> System:
     average = [s for s in systems if s.runs[0].choices.get("pooling") == "average"]
     balanced = [s for s in average if s.runs[0].choices.get("sampler") == "balanced"] or average
     return balanced[0] if len(balanced) == 1 or 0 < len(average) < len(systems) else systems[-1]
+
+
+def _known(values: Iterable[tuple[int, Any]]) -> dict[int, float]:
+    return {seed: float(value) for seed, value in values if value is not None}
 
 
 def config_texts(run: Run) -> dict[str, str]:

@@ -9,9 +9,10 @@ import numpy as np
 from audiobag.metrics.further import FURTHER
 from audiobag.report.collect import METRICS, SCORED
 from audiobag.report.compare import Difference, short
-from audiobag.report.formats import NONE, Table, csv_text
+from audiobag.report.formats import NONE, Table, ends_text, mean_text
 from audiobag.report.statistics import CLASS_REPLICATES, RANGES, Estimate, estimate
 from audiobag.report.systems import System
+from audiobag.utils.files import csv_text
 from audiobag.utils.times import duration
 
 TITLES = {"test": "Final weights", "test_averaged": "Averaged predictions"}
@@ -37,20 +38,14 @@ def _further(systems: Sequence[System], scored: str) -> Table | None:
     metrics = [metric for metric in FURTHER if any(s.values(scored, metric) for s in systems)]
     if not metrics:
         return None
-    rows = [(s.label, str(len(s.runs)), *(_deviating(s.values(scored, m)) for m in metrics)) for s in systems]
+    cells = {s.name: [mean_text(estimate(s.values(scored, metric), 0, 1)) for metric in metrics] for s in systems}
+    rows = [(s.label, str(len(s.runs)), *cells[s.name]) for s in systems]
     note = (
         "Mean ± standard deviation over seeds. Best F1: macro F1 with the thresholds that are best on the same clips."
     )
     columns = ("System", "Seeds", *(FURTHER[metric] for metric in metrics))
     bold = _best(systems, scored, {metric: 2 + n for n, metric in enumerate(metrics)})
     return Table(f"{TITLES[scored]}, further scores", columns, tuple(rows), len(columns), note, bold)
-
-
-def _deviating(values: Sequence[float]) -> str:
-    found = estimate(values, *RANGES["mAP"])
-    if found is None:
-        return NONE
-    return f"{found.mean:.4f}" if found.deviation is None else f"{found.mean:.4f} ± {found.deviation:.4f}"
 
 
 def _best(systems: Sequence[System], scored: str, columns: Mapping[str, int]) -> frozenset[tuple[int, int]]:
@@ -121,12 +116,7 @@ def _estimate(system: System, scored: str, metric: str) -> Estimate | None:
 def _cells(system: System, scored: str, metric: str) -> list[str]:
     found = _estimate(system, scored, metric)
     digits = 3 if metric == "d_prime" else 4
-    if found is None:
-        return [NONE, NONE]
-    mean = f"{found.mean:.{digits}f}"
-    if found.deviation is None or found.low is None or found.high is None:
-        return [mean, NONE]
-    return [f"{mean} ± {found.deviation:.{digits}f}", f"{found.low:.{digits}f} to {found.high:.{digits}f}"]
+    return [mean_text(found, digits), ends_text(None if found is None else found.interval, f".{digits}f")]
 
 
 def _letters(systems: Sequence[System]) -> dict[str, str]:
@@ -172,11 +162,7 @@ def difference_tables(
 
 def _difference(d: Difference) -> tuple[str, ...]:
     counts = (NONE if count is None else str(count) for count in (d.better, d.worse))
-    return f"{d.mean:+.4f}", *map(_range, (d.seeds, d.clips, d.classes)), *counts
-
-
-def _range(ends: tuple[float, float] | None) -> str:
-    return NONE if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+    return f"{d.mean:+.4f}", *(ends_text(ends, "+.4f") for ends in (d.seeds, d.clips, d.classes)), *counts
 
 
 def scores_csv(systems: Sequence[System]) -> str:

@@ -9,7 +9,7 @@ from audiobag.pictures.forest import ForestRow
 from audiobag.report.compare import Difference, differences, tied
 from audiobag.report.evidence import Evidence
 from audiobag.report.options import RANKED
-from audiobag.report.statistics import RANGES, estimate
+from audiobag.report.statistics import RANGES, Ends, estimate, excludes_zero
 from audiobag.report.systems import System
 
 _NAMED = 4
@@ -95,13 +95,14 @@ def forest_rows(systems: Sequence[System], baseline: System, compared: Sequence[
         compared: differences to the baseline.
     """
     of = {d.system: d for d in compared if d.scored == "test"}
-    rows = []
-    for system in systems:
-        if system is not baseline and system.name in of:
-            d = of[system.name]
-            low, high = d.interval[0] if d.interval else (None, None)
-            rows.append(ForestRow(system.label, d.mean, low, high, strong=d.tells))
-    return rows
+    shown = [(s.label, of[s.name]) for s in systems if s is not baseline and s.name in of]
+    return [forest_row(label, d.mean, d.interval[0] if d.interval else None) for label, d in shown]
+
+
+def forest_row(label: str, mean: float, ends: Ends) -> ForestRow:
+    """Return a difference for a forest plot: in colour if its interval does not contain 0."""
+    low, high = ends or (None, None)
+    return ForestRow(label, mean, low, high, strong=excludes_zero(ends))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from audiobag.report.collect import SCORED, LeftOut, collect
 from audiobag.report.compare import comparable, differences, flags, pairwise, tied
 from audiobag.report.evidence import Evidence, Labels, examine
 from audiobag.report.figures import example_pictures, forest_picture, score_pictures, search_pictures
-from audiobag.report.formats import Table, csv_text, latex, markdown, markdown_text
+from audiobag.report.formats import Table, latex, markdown, markdown_text
 from audiobag.report.localisation_differences import (
     localisation_difference_table,
     localisation_differences,
@@ -33,7 +33,7 @@ from audiobag.report.tables import difference_tables, differences_csv, score_tab
 from audiobag.report.verdict import forest_rows, headline, verdict
 from audiobag.runs import RunDirectory
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import atomic, check_writable, write_text
+from audiobag.utils.files import atomic, check_writable, csv_text, write_text
 from audiobag.utils.values import check_whole
 
 _MOST_NAMES = 3
@@ -104,18 +104,21 @@ def report(
     drawn, no_ends = localisation.bootstrap(ranked, replicates)
     ends = localisation.intervals(ranked, drawn)
     located = localisation_differences(ranked, against, drawn)
-    of_seconds = [
-        localisation.localisation_table(ranked, ends),
-        localisation_difference_table(located, against),
-    ]
+    of_seconds = localisation.localisation_table(ranked, ends), localisation_difference_table(located, against)
     tables += [table for table in of_seconds if table is not None]
     short = shortener(runs)
     clips, no_clips = example_pictures(ranked, labels, chosen, load, audio_url)
+    forest = forest_picture(
+        "forest",
+        forest_rows(ranked, against, compared),
+        f"difference in mAP to {against.label}",
+        "Difference in mAP on the eval set with its 95 % interval. Grey: the interval contains 0.",
+    )
     content = Content(
         title=headline(ranked),
         folders=_listed([run.resolve().name for run in runs]),
         verdict=verdict(ranked, against, evidence),
-        forest=forest_picture(forest_rows(ranked, against, compared), against),
+        forest=forest,
         systems=ranked,
         tables=tables,
         search=search_pictures(ranked),
@@ -132,18 +135,21 @@ def report(
     for picture in _drawn(content):
         with atomic(folder / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.png or b"")
-    write_text(folder / "scores.csv", scores_csv(ranked))
-    if of_seconds[0] is not None:
-        write_text(folder / "localisation.csv", localisation.localisation_csv(ranked, ends))
-    if located:
-        write_text(folder / "localisation_differences.csv", localisation_differences_csv(located, against))
-    write_text(folder / "differences.csv", differences_csv(compared))
-    write_text(folder / "pairwise.csv", differences_csv(pairwise(systems, evidence)))
     rows = content.per_class
-    write_text(folder / "per_class.csv", csv_text(list(rows[0]), [list(row.values()) for row in rows]))
-    write_text(folder / "tables.tex", "\n".join(["% needs \\usepackage{booktabs}", *map(latex, tables)]))
-    write_text(folder / "report.md", _markdown(content))
-    write_text(folder / "report.html", page(content))
+    texts = {
+        "scores.csv": scores_csv(ranked),
+        "localisation.csv": localisation.localisation_csv(ranked, ends) if of_seconds[0] else None,
+        "localisation_differences.csv": localisation_differences_csv(located, against) if located else None,
+        "differences.csv": differences_csv(compared),
+        "pairwise.csv": differences_csv(pairwise(systems, evidence)),
+        "per_class.csv": csv_text(list(rows[0]), [list(row.values()) for row in rows]),
+        "tables.tex": "\n".join(["% needs \\usepackage{booktabs}", *map(latex, tables)]),
+        "report.md": _markdown(content),
+        "report.html": page(content),
+    }
+    for name, text in texts.items():
+        if text is not None:
+            write_text(folder / name, text)
     return Report(
         folder / "report.html",
         tuple(content.verdict),

@@ -64,11 +64,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def model_weights(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights in a checkpoint, with the names of `BagClassifier.state_dict()`.
-
-    Args:
-        path: the checkpoint, for messages.
-        content: what `load_checkpoint` returned.
+    """Return the weights of what `load_checkpoint` returned, with the names of `BagClassifier.state_dict()`.
 
     Raises:
         ValueError: the weights are not tensors.
@@ -80,12 +76,7 @@ def model_weights(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def checkpoint_model(path: Path, content: Mapping[str, Any], allow: Sequence[str] = ()) -> BagClassifier:
-    """Build the model of a checkpoint, with its weights.
-
-    Args:
-        path: the checkpoint, for messages.
-        content: what `load_checkpoint` returned.
-        allow: further packages whose classes the checkpoint may name; see `safe_instantiate`.
+    """Build the model of what `load_checkpoint` returned, with its weights.
 
     Raises:
         ValueError: there is no model in the configuration, a class is refused, or the weights do not fit.
@@ -142,12 +133,7 @@ def newest_whole(run: RunDirectory) -> Path | None:
 
 
 def checkpoint_metadata(config: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    """Return the entry `audiobag` of a checkpoint.
-
-    Args:
-        config: the resolved configuration, in plain containers.
-        store: a store of the data set the model is trained on.
-    """
+    """Return the entry `audiobag` of a checkpoint."""
     encoder = store.description.encoder
     return {
         "format": FORMAT,
@@ -160,12 +146,7 @@ def checkpoint_metadata(config: Mapping[str, Any], store: Store) -> dict[str, An
 
 
 def check_scorable(path: Path, metadata: Mapping[str, Any], store: Store) -> None:
-    """Check that a store has the frames and classes that a checkpoint was trained on.
-
-    Args:
-        path: the checkpoint, for the message.
-        metadata: its entry `audiobag`.
-        store: the store.
+    """Check that a store has the frames and classes that a checkpoint was trained on, as its entry `audiobag` tells.
 
     Raises:
         ValueError: names the first difference.

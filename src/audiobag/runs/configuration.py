@@ -93,6 +93,23 @@ class RunConfig:
         write_json(path, {**asdict(self), "config_hash": self.hash})
 
 
+def read_record(path: Path, key: str, kind: type = object) -> dict[str, Any] | None:
+    """Return the content of a JSON file that audiobag wrote, which has a key of some kind; None if there is no file.
+
+    Raises:
+        ValueError: the file was not written by audiobag.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({error}): remove the folder, or choose another") from error
+    if not isinstance(content, dict) or key not in content or not isinstance(content[key], kind):
+        raise InputError(f"{path} has no {key}, so it was not written by audiobag: choose another folder")
+    return content
+
+
 def read_config(folder: Path) -> RunConfig:
     """Return the configuration of the run in a folder.
 
@@ -100,15 +117,10 @@ def read_config(folder: Path) -> RunConfig:
         ValueError: the folder has no readable configuration.
     """
     path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    content = read_record(path, "config", dict)
+    if content is None:
         fields = read_first_version(folder)
         return RunConfig(**{**fields, "config": upgraded(fields["config"], 1)})
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}): remove the folder, or choose another") from error
-    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
-        raise InputError(f"{path} has no config, so it was not written by audiobag: choose another folder")
     schema = content.get("schema", 1)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise InputError(f"{path} has schema {schema}, this version reads up to {SCHEMA}: upgrade audiobag")
@@ -119,12 +131,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def upgraded(config: Mapping[str, Any], schema: int) -> dict[str, Any]:
-    """Return a configuration of an older schema with the keys and paths of the present one.
-
-    Args:
-        config: the configuration, in plain containers.
-        schema: the schema it was written with.
-    """
+    """Return a configuration of an older schema with the keys and paths of the present one."""
     new: dict[str, Any] = dict(config)
     if schema < 2:
         text = json.dumps(new).replace('"audiobag.callbacks.', '"audiobag.training.callbacks.')
@@ -142,10 +149,6 @@ def _first_hash(config: Mapping[str, Any]) -> str:
 
 def check_same(folder: Path, config: Mapping[str, Any]) -> None:
     """Check that no run of another configuration was started in a folder.
-
-    Args:
-        folder: folder of a run, or any other.
-        config: the resolved configuration of the run that is to start or continue there.
 
     Raises:
         OtherConfigurationError: lists every difference that can change the result.
@@ -166,11 +169,7 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that identify what can change a result: data, model, loss, optimisation, seed.
-
-    Args:
-        config: the resolved configuration, in plain containers.
-    """
+    """Return 16 hexadecimal digits that identify what can change a result: data, model, loss, optimisation, seed."""
     return hashlib.sha256(json.dumps(hashed_config(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -194,10 +193,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return one phrase for each key that `config_hash` covers and whose value changed.
 
     A component of another class is one change. A key such as data.seed that changed as the key seed did is left out.
-
-    Args:
-        before: a configuration.
-        now: another.
 
     Example:
         >>> differences({"trainer": {"max_steps": 60}}, {"trainer": {"max_steps": 400}})

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiobag.runs import presence
-from audiobag.runs.configuration import RunConfig, check_same, read_config
+from audiobag.runs.configuration import RunConfig, check_same, read_config, read_record
 from audiobag.runs.localisation import PairScores, read_localisation, write_localisation
 from audiobag.runs.per_class import ClassScores, read_per_class, write_per_class
 from audiobag.runs.predictions import read_predictions, write_predictions
@@ -106,7 +105,7 @@ class RunDirectory:
         Raises:
             ValueError: the file was not written by audiobag.
         """
-        return self._read("metrics.json", "status")
+        return read_record(self.path / "metrics.json", "status")
 
     def config(self) -> RunConfig:
         """Return the configuration of the run.
@@ -123,9 +122,6 @@ class RunDirectory:
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Check that no run of another configuration has begun here, and that no process works on one.
-
-        Args:
-            config: the resolved configuration of the run that is to start or continue here.
 
         Raises:
             OtherConfigurationError: lists every difference that can change the result.
@@ -145,9 +141,6 @@ class RunDirectory:
 
     def finished(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the metrics of a complete run, so that it need not run again; None if it is not complete.
-
-        Args:
-            config: the resolved configuration of the run that is to start here.
 
         Raises:
             OtherConfigurationError: a run of another configuration is here.
@@ -228,11 +221,14 @@ class RunDirectory:
 
     def note_tracked(self, tracker: str, known: Mapping[str, Any]) -> None:
         """Record the id of the run in a tracker, and where the tracker keeps it."""
-        write_json(self._tracking, {**self._tracked(), tracker: dict(known)})
+        write_json(self._tracking, {**read_json(self._tracking), tracker: dict(known)})
 
     def tracked(self, tracker: str) -> dict[str, Any]:
-        """Return what was recorded of a tracker; an empty mapping if it has not tracked this run."""
-        found = self._tracked().get(tracker, {})
+        """Return what was recorded of a tracker; an empty mapping if it has not tracked this run.
+
+        A damaged file counts as empty, since a tracker can start again.
+        """
+        found = read_json(self._tracking).get(tracker, {})
         return found if isinstance(found, dict) else {}
 
     def unsent(self) -> list[Path]:
@@ -267,23 +263,6 @@ class RunDirectory:
     @property
     def _tracking(self) -> Path:
         return self.path / "tracking.json"
-
-    def _tracked(self) -> dict[str, Any]:
-        """Return tracking.json; a damaged file counts as empty, since a tracker can start again."""
-        return read_json(self._tracking)
-
-    def _read(self, name: str, key: str) -> dict[str, Any] | None:
-        """Return the content of a JSON file that has at least `key`; None if there is no file."""
-        path = self.path / name
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read ({error}): remove the folder, or choose another") from error
-        if not isinstance(content, dict) or key not in content:
-            raise InputError(f"{path} has no {key}, so it was not written by audiobag: choose another folder")
-        return content
 
 
 def best_checkpoint(folder: Path) -> Path:

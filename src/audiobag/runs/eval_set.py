@@ -30,10 +30,6 @@ def find_eval_store(config: Mapping[str, Any], near: Path, checksum: str | None 
 def find_train_stores(config: Mapping[str, Any], near: Path) -> list[Store]:
     """Open the stores that a run was trained on, as `find_eval_store` opens its eval set.
 
-    Args:
-        config: the run's resolved configuration.
-        near: the run's folder, or a file in it.
-
     Raises:
         ValueError: the configuration names no store, or one is missing.
     """

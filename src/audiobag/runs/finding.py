@@ -17,13 +17,10 @@ JOB: Final = "job.yaml"
 
 
 def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
-    """Yield the folders in which a run has started. A run contains no other runs, so the search stops there.
+    """Yield the folders in which a run has started and, if `waiting`, those of jobs of sweeps that have not started.
 
-    Symbolic links are followed. A folder that can be reached in several ways is found once, by the first of them.
-
-    Args:
-        folder: where to search.
-        waiting: whether jobs of sweeps that have not started count too.
+    Symbolic links are followed. A folder that can be reached in several ways is found once, by the first of them. A run
+    contains no other runs, so the search stops there.
 
     Raises:
         ValueError: the folder does not exist.

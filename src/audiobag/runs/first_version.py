@@ -29,9 +29,6 @@ def read_first_version(folder: Path) -> dict[str, Any]:
 
     Resolvers give None, except for `${hydra:...}`, whose values are in hydra.yaml.
 
-    Args:
-        folder: folder of the run.
-
     Raises:
         ValueError: a file is missing, damaged, or too large when it is resolved.
     """

@@ -39,10 +39,6 @@ class Longer:
 def longer(run: RunDirectory, config: Mapping[str, Any]) -> Longer | None:
     """Return how a configuration lengthens a run; None if it changes something else, or nothing.
 
-    Args:
-        run: the shorter run.
-        config: the resolved configuration of the longer one.
-
     Raises:
         ValueError: the run cannot be read.
     """
@@ -64,10 +60,6 @@ def ended_at(run: RunDirectory, steps: int) -> bool:
 def can_lengthen(run: RunDirectory, config: Mapping[str, Any]) -> bool:
     """Return whether a run can continue in its own folder with a larger max_steps.
 
-    Args:
-        run: any folder.
-        config: the resolved configuration that is to run there.
-
     Raises:
         OtherConfigurationError: a larger max_steps changes its schedule too.
     """
@@ -85,14 +77,10 @@ def can_lengthen(run: RunDirectory, config: Mapping[str, Any]) -> bool:
 
 
 def lengthen_here(run: RunDirectory, config: RunConfig, *, first: bool = True) -> None:
-    """Make a run the beginning of a longer one in the same folder, if its configuration allows it.
+    """Make a run, on which no other process works, the beginning of a longer one, if its configuration allows it.
 
     The results of a complete run are kept in `before/step-XXXXXXXX`, which is a run directory of its own.
-
-    Args:
-        run: any folder, which no other process works on.
-        config: of the run that is to start there.
-        first: whether this is the first of several ranks, which lengthens while the others wait.
+    Of several ranks, the first lengthens while the others wait.
 
     Raises:
         OtherConfigurationError: a larger max_steps changes its schedule too.

@@ -12,9 +12,6 @@ localisation.csv has a row per class: index, name, pairs, and each score of each
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from audiobag.runs.per_class import write_classes
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import atomic, write_text
+from audiobag.utils.files import atomic
 from audiobag.utils.hdf5 import check_links, open_hdf5, read_whole
 
 PAIR_SCORES = ("within_AUC", "pointing", "mass")
@@ -31,15 +29,7 @@ PAIR_SCORES = ("within_AUC", "pointing", "mass")
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """What localisation.h5 holds; the module's table gives the shapes.
-
-    Attributes:
-        video_id: [M].
-        clip: [Q].
-        label: [Q].
-        share: [Q].
-        scores: for each kind, [Q] for each of `PAIR_SCORES`.
-    """
+    """What localisation.h5 holds, see the module's table; `scores` has each of `PAIR_SCORES` for each kind."""
 
     video_id: NDArray[np.character]
     clip: NDArray[np.int64]
@@ -51,22 +41,10 @@ class PairScores:
 def write_localisation(
     folder: Path, names: Sequence[str], columns: Mapping[str, NDArray[np.float64]], pairs: PairScores
 ) -> None:
-    """Write both files.
-
-    Args:
-        folder: where to write.
-        names: of the K classes.
-        columns: scores [K] of the classes, by kind and name.
-        pairs: scores of the pairs.
-    """
+    """Write both files; `columns` are scores [K] of the classes, by kind and name."""
     counts = np.bincount(pairs.label, minlength=len(names)).tolist()
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "name", "pairs", *columns])
-    for k, (name, count) in enumerate(zip(names, counts, strict=True)):
-        values = (float(values[k]) for values in columns.values())
-        rows.writerow([k, name, count, *(repr(v) if math.isfinite(v) else "" for v in values)])
-    write_text(folder / "localisation.csv", text.getvalue())
+    scores = {name: values.tolist() for name, values in columns.items()}
+    write_classes(folder / "localisation.csv", names, {"pairs": counts}, scores)
     with atomic(folder / "localisation.h5") as temporary, open_hdf5(temporary, "w") as file:
         for name in ("video_id", "clip", "label", "share"):
             file[name] = getattr(pairs, name)

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiobag.utils.files import shown_path
+
 
 def sync_command(starts: Sequence[Path]) -> str:
     """Return one `wandb sync` line for the folders of offline starts.
@@ -24,12 +26,7 @@ def sync_command(starts: Sequence[Path]) -> str:
     words = []
     for sweep, runs in sweeps.items():
         if len(runs) > 1:
-            words.append(f"{shlex.quote(_shown(sweep))}/*/wandb/offline-run-*")
+            words.append(f"{shlex.quote(shown_path(sweep))}/*/wandb/offline-run-*")
         else:
-            words += [shlex.quote(_shown(start)) for found in runs.values() for start in found]
+            words += [shlex.quote(shown_path(start)) for found in runs.values() for start in found]
     return f"wandb sync {' '.join(words)}"
-
-
-def _shown(path: Path) -> str:
-    """Return a path relative to the working directory where it is below it."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

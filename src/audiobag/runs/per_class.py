@@ -42,22 +42,27 @@ def write_per_class(
     columns: Mapping[str, Sequence[float]],
     training_clips: Sequence[int] | None = None,
 ) -> None:
-    """Write per_class.csv; a cell is empty if a class has no such number or the number is unknown.
+    """Write per_class.csv; without `training_clips`, their cells are empty."""
+    write_classes(path, names, {"positives": positives, "training_clips": training_clips or [""] * len(names)}, columns)
+
+
+def write_classes(
+    path: Path, names: Sequence[str], counts: Mapping[str, Sequence[object]], scores: Mapping[str, Sequence[float]]
+) -> None:
+    """Write a CSV file with a row for each of K classes, whose cell is empty where a score is not finite.
 
     Args:
         path: the file.
         names: K display names.
-        positives: K numbers of scored clips.
-        columns: K numbers for each name of a score.
-        training_clips: K numbers of training clips.
+        counts: K cells for each name of a column.
+        scores: K numbers for each name of a column.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "name", "positives", "training_clips", *columns])
-    trained: Sequence[object] = training_clips or [""] * len(names)
-    for k, (name, *counts) in enumerate(zip(names, positives, trained, strict=True)):
-        values = (values[k] for values in columns.values())
-        rows.writerow([k, name, *counts, *(repr(v) if math.isfinite(v) else "" for v in values)])
+    rows.writerow(["index", "name", *counts, *scores])
+    cells = [[repr(value) if math.isfinite(value) else "" for value in values] for values in scores.values()]
+    for k, row in enumerate(zip(names, *counts.values(), *cells, strict=True)):
+        rows.writerow([k, *row])
     write_text(path, text.getvalue())
 
 

@@ -18,13 +18,7 @@ def write_predictions(
     probability: NDArray[np.float32],
     averaged: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write predictions.h5, clips in the order of the scored store.
-
-    Args:
-        path: the file.
-        video_id: [N].
-        probability: [N, K].
-        averaged: [N, K], averaged over steps of the training.
+    """Write the clip probabilities [N, K] of a run, and those averaged over steps of its training.
 
     Raises:
         RuntimeError: the arrays are not about the same number of clips.
@@ -55,3 +49,10 @@ def read_predictions(path: Path, averaged: bool = False) -> tuple[NDArray[np.cha
     if probability.ndim != 2 or len(probability) != len(video_id):
         raise InputError(f"{path} has {len(video_id)} clips but {name} {list(probability.shape)}")
     return video_id, probability
+
+
+def rows_of(wanted: NDArray[np.character], ids: NDArray[np.character]) -> NDArray[np.int64]:
+    """Return the place [N] of each of some video ids [N] among others; -1 for one that is not there."""
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
+    return np.where(ids[rows] == wanted, rows, -1)

@@ -62,9 +62,6 @@ def present(folder: Path) -> Iterator[None]:
     """Record in progress.json how the work on a run ends, if it does not end well.
 
     A file of an earlier start says from now on that the run is starting again.
-
-    Args:
-        folder: folder of the run.
     """
     path = folder / NAME
     if path.exists():
@@ -95,9 +92,6 @@ def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
     """Return what the process of a run does or how it ended, and progress.json.
 
     None means that the process is gone without a word, as one that was killed, or that none has been here.
-
-    Args:
-        folder: folder of the run.
     """
     path = folder / NAME
     content = read_json(path)
@@ -114,11 +108,7 @@ def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
 
 
 def at_work_elsewhere(folder: Path) -> bool:
-    """Return whether another process than this one works on a run.
-
-    Args:
-        folder: folder of the run.
-    """
+    """Return whether another process than this one works on a run."""
     stage, content = stage_of(folder)
     own = (content.get("host"), content.get("pid")) == (socket.gethostname(), os.getpid())
     return stage is not None and stage.working and not own

@@ -74,17 +74,6 @@ def restore_model(
 ) -> BagClassifier:
     """Build the model that a file describes and load the file's weights into it.
 
-    Args:
-        path: the file, for messages.
-        embedding: configuration of the embedding, as `safe_instantiate` takes it.
-        pooling: configuration of the pooling.
-        weights: the file's weights, with the names of `BagClassifier.state_dict()`.
-        dim: see `build_model`.
-        classes: see `build_model`.
-        scale: see `build_model`.
-        offset: see `build_model`.
-        allow: see `safe_instantiate`.
-
     Raises:
         ValueError: a class is refused, or the weights do not fit the model.
     """

@@ -61,9 +61,7 @@ class RunStatus:
 def statuses(folders: Iterable[Path], lines: int = 5) -> list[RunStatus]:
     """Return the state of each run at and below some folders, each once, sorted by path.
 
-    Args:
-        folders: folders of runs, of sweeps, or above them.
-        lines: last lines of the log of a failed run.
+    A failed run has the last `lines` of its log.
 
     Raises:
         ValueError: a folder does not exist.
@@ -72,12 +70,7 @@ def statuses(folders: Iterable[Path], lines: int = 5) -> list[RunStatus]:
 
 
 def status(folder: Path, lines: int = 5) -> RunStatus:
-    """Return the state of the run in a folder.
-
-    Args:
-        folder: its folder.
-        lines: last lines of the log of a failed run.
-    """
+    """Return the state of the run in a folder; see `statuses`."""
     run = RunDirectory(folder)
     stage, told = stage_of(folder)
     try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from audiobag.runs.directory import RunDirectory
-from audiobag.runs.predictions import read_predictions
+from audiobag.runs.predictions import read_predictions, rows_of
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice, listed
 
@@ -67,10 +67,9 @@ class SavedPredictions:
                 raise InputError(
                     f"paths must have the same classes: {path} has {values.shape[1]}, not {total.shape[1]}"
                 )
-            order = np.argsort(ids)
-            place = order[np.searchsorted(ids, video_id, sorter=order).clip(max=len(ids) - 1)]
-            here = np.flatnonzero(ids[place] == video_id)
-            total[here] += self._scale(values[place[here]])
+            rows = rows_of(video_id, ids)
+            here = np.flatnonzero(rows >= 0)
+            total[here] += self._scale(values[rows[here]])
             count[here] += 1
         if missing := int((count == 0).sum()):
             first = video_id[np.argmin(count)]

@@ -42,7 +42,7 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[SoundFile]:
     several = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     found = [file for one in several for file in _find(one)]
     if not found:
-        raise InputError(f"source must have sound files, got {_shown(several)}, which has none")
+        raise InputError(f"source must have sound files, got {', '.join(map(str, several))}, which has none")
     return _distinct(found)
 
 
@@ -98,7 +98,3 @@ def _distinct(files: Sequence[SoundFile]) -> list[SoundFile]:
         count[file.name] = count.get(file.name, 0) + 1
     named = [file if count[file.name] == 1 else SoundFile(file.path, file.path.as_posix()) for file in unique]
     return sorted(named, key=lambda file: file.name)
-
-
-def _shown(sources: Sequence[str | Path]) -> str:
-    return ", ".join(map(str, sources))

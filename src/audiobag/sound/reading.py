@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ class Sound:
     sample_rate: int
     channels: int
     blocks: Iterator[Float32[NDArray[Any], "n C"]]
-    seconds: float | None = field(default=None)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,9 @@ def restore_encoder(record: Mapping[str, Any], folder: Path | None = None, allow
 
 
 def _in_folder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    def within(key: str, value: Any) -> Any:
-        if key in PATHS and isinstance(value, str):
-            path = folder / Path(value).name
-            return str(path) if path.exists() else value
-        return value
-
-    return {key: within(str(key), value) for key, value in config.items()}
+    found = dict(config)
+    for key in PATHS:
+        value = config.get(key)
+        if isinstance(value, str) and (path := folder / Path(value).name).exists():
+            found[key] = str(path)
+    return found

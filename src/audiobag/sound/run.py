@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from audiobag.prepare.labels import Labels, read_labels
+from audiobag.prepare.labels import NO_LABELS, Labels, read_labels
 from audiobag.prepare.locate import Located
 from audiobag.prepare.pipeline import write_stores
 from audiobag.prepare.splits import assign
@@ -26,7 +24,7 @@ from audiobag.sound.synthetic import write_recordings
 from audiobag.training.devices import set_threads
 from audiobag.training.interruption import Stopped
 from audiobag.utils.errors import InputError, Interrupted
-from audiobag.utils.files import check_writable, write_text
+from audiobag.utils.files import check_writable, write_rows
 from audiobag.utils.times import duration
 from audiobag.utils.values import listed
 
@@ -135,13 +133,11 @@ def embed(
         check_writable(out)
         source, labels = write_recordings(out / "recordings", size, console), out / "recordings" / "labels.csv"
     files = find_files(source)
-    known: Labels | None = None
-    notices: tuple[str, ...] = ()
+    known = NO_LABELS
     if labels is not None:
         root = Path(source) if isinstance(source, str | Path) else Path()
         known = read_labels(listed(labels), {file.name: file.path for file in files}, root)
         files = [file for file in files if file.name in known.of]
-        notices = _notices(known)
     splits = assign([file.name for file in files], known, split=split, eval_fold=eval_fold, eval_fraction=eval_fraction)
     events: list[Heard] = []
     recordings = Recordings(
@@ -155,7 +151,8 @@ def embed(
         raise Interrupted(f"{done}, and the same command continues") from None
     strong = out / "strong.csv"
     if not summary.unchanged:
-        _write_strong(strong, events)
+        rows = [(one.video_id, f"{one.start_seconds:.3f}", f"{one.end_seconds:.3f}", one.label) for one in events]
+        write_rows(strong, Heard._fields, rows)
         recordings.remove_kept()
     return Embedded(
         summary,
@@ -164,7 +161,7 @@ def embed(
         recordings.seconds,
         encoder.name,
         strong if strong.is_file() else None,
-        notices,
+        _notices(known),
     )
 
 
@@ -177,14 +174,3 @@ def _notices(labels: Labels) -> tuple[str, ...]:
         if names:
             notices.append(f"{what}: {len(names):,}; the first is {names[0]}")
     return tuple(notices)
-
-
-def _write_strong(path: Path, events: Sequence[Heard]) -> None:
-    """Write the events as CSV; if there are none, remove the file of an earlier run."""
-    if not events:
-        return path.unlink(missing_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Heard._fields)
-    writer.writerows([one.video_id, f"{one.start_seconds:.3f}", f"{one.end_seconds:.3f}", one.label] for one in events)
-    return write_text(path, text.getvalue())

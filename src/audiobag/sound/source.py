@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from audiobag.data.store import DatasetInfo
-from audiobag.prepare.labels import Labels
+from audiobag.prepare.labels import NO_LABELS, Labels
 from audiobag.prepare.records import Clip
 from audiobag.prepare.source import Advance, Part, Rejects
 from audiobag.sound.cutting import Cut, Cutter, Heard
@@ -61,10 +61,9 @@ class Recordings:
         encoder: makes the frames.
         cut: how to cut.
         splits: split of each recording, by name.
-        labels: labels of each recording; None for none.
+        labels: labels of each recording; `NO_LABELS` for none.
         source: name of the source, recorded in the stores.
         reading: how to read.
-        record: of the encoder; None to make it here.
         heard: called with the events of each clip that have times.
         keep: folder in which vectors are kept until `remove_kept`, so that an interrupted run continues; None for none.
 
@@ -82,11 +81,10 @@ class Recordings:
         encoder: Encoder,
         cut: Cut,
         splits: Mapping[str, str],
-        labels: Labels | None,
+        labels: Labels,
         source: str,
         reading: Reading,
         *,
-        record: Mapping[str, Any] | None = None,
         heard: Callable[[list[Heard]], object] = lambda events: None,
         keep: Path | None = None,
     ) -> None:
@@ -95,12 +93,12 @@ class Recordings:
         self._splits, self._labels, self._source, self._heard = splits, labels, source, heard
         self._reading, self._keep = reading, keep
         self._kept: Kept | None = None
-        self._record = dict(encoder.record() if record is None else record)
+        self._record = encoder.record()
         if cut.frames is not None:
             self._record["clip_seconds"] = cut.frames * cut.frame_seconds
         self.size = sum(recording.size for recording in recordings)
         self.seconds, self.taken_over, self.done = 0.0, 0, 0
-        self._indices = {} if labels is None else labels.indices()
+        self._indices = labels.indices()
 
     @property
     def fingerprint(self) -> str:
@@ -110,7 +108,7 @@ class Recordings:
         digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
         for recording in self.files:
             name = recording.name
-            known = "" if self._labels is None else repr(self._labels.of.get(name))
+            known = "" if self._labels is NO_LABELS else repr(self._labels.of.get(name))
             file = f"{name!r} {recording.size} {recording.modified}"
             digest.update(f"\n{file} {self._splits[name]} {known}".encode())
         return digest.hexdigest()
@@ -124,8 +122,8 @@ class Recordings:
     def description(self) -> DatasetInfo:
         """Classes, dequantisation, duration of a frame, and the encoder."""
         encoder = self._encoder
-        names, mids = ((), ()) if self._labels is None else (self._labels.class_names, self._labels.class_mids)
-        return DatasetInfo(names, mids, encoder.hop_seconds, encoder.scale, encoder.offset, self._source, self._record)
+        classes = self._labels.class_names, self._labels.class_mids
+        return DatasetInfo(*classes, encoder.hop_seconds, encoder.scale, encoder.offset, self._source, self._record)
 
     def parts(self, rejects: Rejects, advance: Advance) -> Iterator[Part]:
         """Yield a part for each split."""
@@ -151,7 +149,15 @@ class Recordings:
     def _clips(
         self, split: str, recordings: Sequence[SoundFile], device: torch.device, rejects: Rejects, advance: Advance
     ) -> Iterator[tuple[int, Clip]]:
-        count = 0
+        cut = self._cut_up(split, recordings, device, rejects, advance)
+        for count, (clip, events) in enumerate(cut, 1):
+            self._heard(events)
+            yield count, clip
+
+    def _cut_up(
+        self, split: str, recordings: Sequence[SoundFile], device: torch.device, rejects: Rejects, advance: Advance
+    ) -> Iterator[tuple[Clip, list[Heard]]]:
+        """Yield clips with their events; a recording that is silent as a whole is rejected."""
         pending: list[tuple[Clip, list[Heard]]] = []  # of a recording that has been silent so far
         cutters: list[Cutter] = []
         for of, value in self._vectors(recordings, device, advance):
@@ -161,13 +167,9 @@ class Recordings:
                 if finding is None and value.silent:
                     finding = f"it is silent, all samples of its {value.seconds:.2f} s are 0"
                 pending += [clip for cutter in cutters for clip in cutter.end(value.seconds, whole=finding is None)]
-                if value.silent:
-                    pending = []
-                last, pending, cutters = pending, [], []
-                for clip, events in last:
-                    count += 1
-                    self._heard(events)
-                    yield count, clip
+                if not value.silent:
+                    yield from pending
+                pending, cutters = [], []
                 if finding is not None:
                     rejects.add(split, name, None, finding)
                 continue
@@ -175,11 +177,8 @@ class Recordings:
                 cutters = [self._cutter(name, c if len(value) > 1 else None) for c in range(len(value))]
             pending += [clip for cutter, frame in zip(cutters, value, strict=True) for clip in cutter.add(frame)]
             if of.sounds:
-                ready, pending = pending, []
-                for clip, events in ready:
-                    count += 1
-                    self._heard(events)
-                    yield count, clip
+                yield from pending
+                pending = []
 
     def _vectors(self, recordings: Sequence[SoundFile], device: torch.device, advance: Advance) -> Iterator[Item]:
         """Yield the vectors [C, D] of windows, and the ends of recordings; what is kept is not encoded again."""
@@ -212,6 +211,5 @@ class Recordings:
                 yield Of(recording, sounds), item
 
     def _cutter(self, name: str, channel: int | None) -> Cutter:
-        events = () if self._labels is None or name not in self._labels.of else self._labels.of[name].events
         called = name if channel is None else f"{name}#{channel + 1}"
-        return Cutter(called, events, self._indices, self._cut)
+        return Cutter(called, self._labels.events(name), self._indices, self._cut)

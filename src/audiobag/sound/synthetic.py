@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,7 @@ from rich.progress import Progress
 from audiobag.sound.reading import library
 from audiobag.sound.synthesis import SOUNDS, background, synthesise
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import read_json, whole_folder, write_json, write_text
+from audiobag.utils.files import read_json, whole_folder, write_json, write_rows
 from audiobag.utils.values import check_choice
 
 RATE: Final = 16_000
@@ -60,9 +58,7 @@ def write_recordings(folder: Path, size: str = "small", console: Console | None 
     if folder.exists() and not (folder / _MANIFEST).is_file():
         raise InputError(f"out must have no folder recordings of your own, got {folder}: choose another out")
     soundfile = library()
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
+    rows: list[tuple[str, ...]] = []
     finished = folder.with_name("recordings.new")
     shutil.rmtree(finished, ignore_errors=True)  # of a process that was killed before the last line
     with (
@@ -75,9 +71,9 @@ def write_recordings(folder: Path, size: str = "small", console: Console | None 
                 wave, events = make_recording(split, number)
                 name = f"{split}-{number:04d}.flac"
                 soundfile.write(new / name, wave, RATE, subtype="PCM_16")
-                rows.writerows([name, f"{a:.4f}", f"{b:.4f}", label, split] for a, b, label in events)
+                rows += [(name, f"{a:.4f}", f"{b:.4f}", label, split) for a, b, label in events]
                 progress.advance(task)
-        write_text(new / "labels.csv", text.getvalue())
+        write_rows(new / "labels.csv", _COLUMNS, rows)
         write_json(new / _MANIFEST, manifest)
     shutil.rmtree(folder, ignore_errors=True)
     finished.rename(folder)

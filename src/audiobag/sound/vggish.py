@@ -130,8 +130,6 @@ class VGGish(Encoder):
 
     def _fill(self, path: str | Path, found: dict[str, Tensor]) -> None:
         mine = self.state_dict()
-        if not self.postprocess:
-            found = {name: x for name, x in found.items() if not name.startswith("pca_")}
         for name, weight in mine.items():
             if name not in found:
                 raise InputError(f"weights must be those of VGGish, got {path}, which has no {name}")

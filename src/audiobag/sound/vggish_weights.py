@@ -18,7 +18,7 @@ from audiobag.prepare.download import download, is_address
 from audiobag.utils.errors import InputError
 
 # TensorFlow's scopes and the layers here.
-_LAYERS: Final = {
+LAYERS: Final = {
     "conv1": "features.0",
     "conv2": "features.3",
     "conv3/conv3_1": "features.6",
@@ -63,26 +63,15 @@ def read_pca(source: str | Path, sha256: str | None = None) -> dict[str, Tensor]
     return {names[0]: found[names[0]].float(), names[1]: found[names[1]].float().flatten()}
 
 
-def to_tensorflow(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Return weights of the network with TensorFlow's names and layouts, the inverse of what `read_weights` does."""
-    out: dict[str, np.ndarray] = {}
-    for scope, layer in _LAYERS.items():
-        weight = weights[f"{layer}.weight"]
-        turned = weight.permute(2, 3, 1, 0) if weight.ndim == 4 else weight.T
-        out[f"vggish/{scope}/weights"] = turned.contiguous().numpy()
-        out[f"vggish/{scope}/biases"] = weights[f"{layer}.bias"].numpy()
-    return out
-
-
 def _from_tensorflow(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name, value in found.items():
         scope, _, kind = name.removeprefix("vggish/").removesuffix(":0").rpartition("/")
-        if scope not in _LAYERS or kind not in ("weights", "biases"):
+        if scope not in LAYERS or kind not in ("weights", "biases"):
             continue  # such as the step of the training
         if kind == "weights":
             value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value.T
-        weights[f"{_LAYERS[scope]}.{'weight' if kind == 'weights' else 'bias'}"] = value.contiguous()
+        weights[f"{LAYERS[scope]}.{'weight' if kind == 'weights' else 'bias'}"] = value.contiguous()
     return weights
 
 

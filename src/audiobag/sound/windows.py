@@ -183,9 +183,5 @@ def _resampled(
     channels = 1 if mix else sound.channels
     stream = soxr.ResampleStream(sound.sample_rate, rate, channels, dtype="float32")
     for count, block in mixed:
-        yield count, _columns(stream.resample_chunk(block), channels)
-    yield 0, _columns(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True), channels)
-
-
-def _columns(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    return samples.reshape(-1, channels)
+        yield count, stream.resample_chunk(block).reshape(-1, channels)
+    yield 0, stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels)

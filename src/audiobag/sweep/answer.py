@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from audiobag.runs.offline import sync_command
 from audiobag.sweep.naming import is_search
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import shown_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,12 +51,7 @@ class ShowAnswer(Callback):
 
 
 def show_systems(runs: Sequence[Run], console: Console) -> None:
-    """Print the systems, best first, and the folder of the best run.
-
-    Args:
-        runs: complete runs; those that differ in their seed alone are one system.
-        console: where to print.
-    """
+    """Print the systems, best first, and the folder of the best run. Runs that differ in their seed are one system."""
     from rich.table import Table
     from rich.text import Text
 
@@ -73,21 +69,15 @@ def show_systems(runs: Sequence[Run], console: Console) -> None:
         table.add_row(Text(system.name), mean, spread, str(len(system.runs)))
     console.print(table)
     best = max(runs, key=_eval)
-    _say(console, f"Best run: {_shown(best.directory.path)} (eval mAP {_eval(best):.4f})")
+    _say(console, f"Best run: {shown_path(best.directory.path)} (eval mAP {_eval(best):.4f})")
 
 
 def show_trial(runs: Sequence[Run], parameters: Sequence[str], console: Console) -> None:
-    """Print the folder and the parameters of the trial with the highest val/mAP.
-
-    Args:
-        runs: complete runs.
-        parameters: keys that were searched.
-        console: where to print.
-    """
+    """Print the folder and the parameters of the trial with the highest val/mAP."""
     best = max(runs, key=_hold_out)
     _say(
         console,
-        f"Best trial: {_shown(best.directory.path)} (val/mAP {_hold_out(best):.4f}, eval mAP {_eval(best):.4f})",
+        f"Best trial: {shown_path(best.directory.path)} (val/mAP {_hold_out(best):.4f}, eval mAP {_eval(best):.4f})",
     )
     for override in best.overrides:
         if override.partition("=")[0] in parameters:
@@ -100,11 +90,6 @@ def _eval(run: Run) -> float:
 
 def _hold_out(run: Run) -> float:
     return float(run.metrics.get("val", {}).get("mAP") or 0.0)
-
-
-def _shown(path: Path) -> str:
-    """Return a path relative to the working directory where it is below it."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _say(console: Console, text: str) -> None:

@@ -19,12 +19,7 @@ PARENT = "AUDIOBAG_PARENT"  # number of the process that started this one
 
 
 def job_command(folder: Path, expected: str) -> list[str]:
-    """Return the command of a job, which runs the configuration in job.yaml; see `sweep.handover`.
-
-    Args:
-        folder: run directory of the job.
-        expected: hash of its configuration.
-    """
+    """Return the command of a job, which runs the configuration in job.yaml; see `sweep.handover`."""
     return [sys.executable, "-m", "audiobag.cli.job", str(folder), expected]
 
 
@@ -67,12 +62,12 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
 
 
 @contextmanager
-def stopping(process: subprocess.Popen[bytes], grace: float = 20.0) -> Iterator[None]:
+def stopping(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Stop a job if an exception, such as an interruption, ends this context."""
     try:
         yield
     except BaseException:
-        stop([process], grace)
+        stop([process], grace=20.0)
         raise
 
 

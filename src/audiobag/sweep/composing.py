@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from audiobag.sweep.handover import HandedOver, hydra_part
 from audiobag.sweep.jobs import Job
 from audiobag.sweep.naming import is_search, trial_name
 from audiobag.utils.errors import InputError
+from audiobag.utils.processes import environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def compose_jobs(sweep: Sweep) -> list[Job]:
         raise InputError("the sweep has no job: give each swept key at least one value")
     folder = sweep.folder
     jobs = []
-    with _environment({SWEEP: folder.name}):
+    with environment({SWEEP: folder.name}):
         for number, overrides in enumerate(sweep.job_overrides, sweep.first):
             config = sweep.loader.load_sweep_config(sweep.master, list(overrides))
             with open_dict(config):
@@ -81,11 +80,7 @@ def compose_jobs(sweep: Sweep) -> list[Job]:
 
 
 def unique(jobs: Sequence[Job], *, repeats: bool) -> list[Job]:
-    """Return the jobs, each once.
-
-    Args:
-        jobs: of a sweep.
-        repeats: whether the same job may be there twice, as a search may propose it.
+    """Return the jobs, each once; where `repeats`, the same job may be there twice, as a search may propose it.
 
     Raises:
         ValueError: two jobs would run in the same folder.
@@ -106,18 +101,3 @@ def returned(job: Job) -> JobReturn:
     )
     result.return_value = job.value()
     return result
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within this context."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -27,13 +27,7 @@ _TABLE_LINES = 6  # lines of a table besides its rows
 
 
 class Display:
-    """Shows the jobs of a sweep.
-
-    Args:
-        jobs: the jobs, whose states change while the sweep runs.
-        console: where to print.
-        slots: how many jobs run at once.
-    """
+    """Shows the jobs of a sweep, whose states change while it runs, `slots` of them at once."""
 
     def __init__(self, jobs: Sequence[Job], console: Console, slots: int = 1) -> None:
         self.jobs = jobs
@@ -72,11 +66,7 @@ class Display:
             self._print(self._counts())
 
     def plan(self, shorter: Mapping[str, Path]) -> None:
-        """Show which jobs would run, continue or be skipped.
-
-        Args:
-            shorter: the run that a job would continue, for jobs that lengthen one.
-        """
+        """Show which jobs would run, continue or be skipped."""
         table = Table("job", "plan")
         for job in self.jobs:
             source = shorter.get(job.name)
@@ -144,10 +134,6 @@ def seconds_left(jobs: Sequence[Job], slots: int) -> float | None:
     """Return the time until all jobs of a sweep have ended; None if nothing is known yet.
 
     A waiting job is taken to last as long as the mean of those that have run, or of the running ones.
-
-    Args:
-        jobs: all jobs.
-        slots: how many run at once.
     """
     now = time.monotonic()
     lasted = [job.ended - job.started for job in jobs if job.started is not None and job.ended is not None]

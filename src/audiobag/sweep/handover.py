@@ -77,10 +77,6 @@ def hydra_part(hydra: DictConfig, folder: Path) -> dict[str, Any]:
 def read(folder: Path, expected: str) -> HandedOver:
     """Read job.yaml.
 
-    Args:
-        folder: folder of the job.
-        expected: hash of the configuration that the sweep composed.
-
     Raises:
         ValueError: the file cannot be read, or holds another configuration than the sweep composed.
     """

@@ -16,9 +16,6 @@ from audiobag.utils.files import locked, read_json
 def only_copy(folder: Path) -> AbstractContextManager[None]:
     """Return a context in which no other command works on a sweep.
 
-    Args:
-        folder: of the sweep.
-
     Raises:
         ValueError: on entry, if another command does.
     """
@@ -86,12 +83,14 @@ class Job:
 
     def value(self) -> float | None:
         """Return val/mAP, which a sweeper may maximise; None if the run is not complete or has no hold-out."""
-        value = (self.run.metrics() or {}).get("val", {}).get("mAP")
-        return None if value is None else float(value)
+        return self._mean_precision("val")
 
     def eval_value(self) -> float | None:
         """Return the eval mAP; None if the run is not complete."""
-        value = (self.run.metrics() or {}).get("test", {}).get("mAP")
+        return self._mean_precision("test")
+
+    def _mean_precision(self, scored: str) -> float | None:
+        value = (self.run.metrics() or {}).get(scored, {}).get("mAP")
         return None if value is None else float(value)
 
     def score(self) -> tuple[str, float | None]:

@@ -89,13 +89,7 @@ def launch(
 
 
 def show_plan(display: Display, composed: Sequence[Job], folder: Path, *, search: bool) -> list[JobReturn]:
-    """Show what would run, and return what is known of the jobs.
-
-    Args:
-        display: of the jobs, each once.
-        composed: the jobs as the sweeper gave them.
-        folder: of the sweep.
-        search: whether further jobs depend on their results.
+    """Show what would run of the jobs that a sweeper gave, and return what is known of them.
 
     Raises:
         SystemExit: 0 after the plan of a search, whose sweeper would propose further jobs otherwise.
@@ -130,12 +124,7 @@ def hand_over(sweep: Sweep) -> list[list[str]]:
 
 
 def prepare(sweep: Path, jobs: Sequence[Job]) -> None:
-    """Freeze the code of the jobs that are to run, and let them continue shorter runs of other sweeps.
-
-    Args:
-        sweep: folder of the sweep.
-        jobs: all jobs.
-    """
+    """Freeze the code of the jobs that are to run, and let them continue shorter runs of other sweeps."""
     waiting = [job for job in jobs if job.state is State.WAITING]
     if not waiting:
         return
@@ -172,12 +161,7 @@ def run_one(hydra: Any, record: RunConfig, folder: Path) -> float | None:
 
 
 def run_handed(folder: Path, expected: str, sweep: str) -> float | None:
-    """Run the job whose job.yaml is in a folder, unless it is complete, and return its val/mAP.
-
-    Args:
-        folder: its run directory.
-        expected: hash of the configuration that the sweep composed.
-        sweep: name of the sweep, by which trackers group runs.
+    """Run the job whose job.yaml, of an expected hash, is in a folder, unless it is complete; return its val/mAP.
 
     Raises:
         ValueError: the folder holds another configuration.

@@ -56,11 +56,7 @@ def is_search(hydra: DictConfig) -> bool:
 
 
 def trial_name(text: str) -> str:
-    """Return a short name for a trial of a search, whose values have many digits, such as `lr-0.000816-…-1f0c8e2a`.
-
-    Args:
-        text: the overrides of the trial, as Hydra joins them.
-    """
+    """Return a short name for a trial of a search, whose values have many digits, such as `lr-0.000816-…-1f0c8e2a`."""
     parts = []
     for part in text.split("__"):
         key, dash, value = part.partition("-")
@@ -111,12 +107,7 @@ class NameSweep(Callback):
 
 
 def sweep_folder(name: str, options: Options) -> str:
-    """Return the folder of a sweep.
-
-    Args:
-        name: what was swept, on which data.
-        options: of its command.
-    """
+    """Return the folder of a sweep."""
     plain = Path(_PARENT, folder_name(name))
     if not options.different or _made_with(plain, options):
         return str(plain)
@@ -145,13 +136,7 @@ class Options:
 
 
 def options_of(config: DictConfig, constant: Sequence[Override], swept: Sequence[str]) -> Options:
-    """Return the options of a sweep, those that differ from what the command would be without them apart.
-
-    Args:
-        config: of the sweep, as Hydra composed it.
-        constant: the overrides with one value.
-        swept: the keys with several.
-    """
+    """Return the options of a sweep, those that differ from what the command would be without them apart."""
     chosen = config.hydra.runtime.choices
     told = [o for o in constant if not _harmless(o.key_or_group)]
     found = []
@@ -193,15 +178,9 @@ def _phrase(override: Override) -> str:
     return f"{override.key_or_group}={override.get_value_element_as_str()}"
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, enum_to_str=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key != "hydra"}
-
-
 def _value(config: DictConfig, key: str) -> Any:
     """Return the value of a key, resolved where that is possible before the jobs are composed; None if missing."""
     with suppress(OmegaConfBaseException):
         value = OmegaConf.select(config, key)
         return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return value_at(_plain(config), key)
+    return value_at(OmegaConf.to_container(config, enum_to_str=True), key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import logging
-import os
 import shlex
 import signal
 import subprocess
@@ -32,7 +31,7 @@ from audiobag.sweep.jobs import Job, State, only_copy
 from audiobag.sweep.launch import prepare, run_handed, show_plan
 from audiobag.training.interruption import begin, noted
 from audiobag.utils.errors import ExitCode, InputError
-from audiobag.utils.files import check_writable, write_json
+from audiobag.utils.files import check_writable, shown_path, write_json
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 2.0
@@ -185,7 +184,7 @@ def _told(folder: Path, jobs: Sequence[Job], submitted: Sequence[Job], wait: boo
     lines = [f"{len(jobs)} jobs: {', '.join(parts)}"]
     lines += [f"  {slurm_number(job.folder)}  {job.name}" for job in submitted]
     if counts["done before"] < len(jobs):
-        name = shlex.quote(os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
+        name = shlex.quote(shown_path(folder))
         lines.append(f"Status:   audiobag-status {name}")
         if not wait:
             # Where a job is complete, the answer of the sweep ends with this line.

@@ -56,12 +56,16 @@ class AugmentSuite:
 
     def apply(self, bags: Bags, seed: int = 1) -> Bags:
         """Return augmented bags."""
-        module = self.make()
-        if isinstance(module, LearnsOfClips):
-            module.set_training_clips(self.clips())
+        module = self._ready()
         torch.manual_seed(seed)
         augmented: Bags = module(bags)
         return augmented
+
+    def _ready(self) -> nn.Module:
+        module = self.make()
+        if isinstance(module, LearnsOfClips):
+            module.set_training_clips(self.clips())
+        return module
 
     def bags(self) -> Bags:
         """Return 32 of the clips, with 1 to 6 frames of 4 numbers as AudioSet stores them."""
@@ -123,9 +127,7 @@ class AugmentSuite:
         assert not self.make().state_dict()
 
     def test_the_host_does_not_wait_for_the_device(self) -> None:
-        module, bags = self.make(), self.bags()
-        if isinstance(module, LearnsOfClips):
-            module.set_training_clips(self.clips())
+        module, bags = self._ready(), self.bags()
         module(bags)
         with _Watched() as watched:
             module(bags)

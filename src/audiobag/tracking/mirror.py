@@ -19,13 +19,7 @@ _METRICS = ("mAP", "AUC", "d_prime")
 
 
 def mirror(trackers: Sequence[Tracker], run: RunDirectory, store: Store) -> None:
-    """Pass the results of a run to trackers: scores, the table of classes, pictures, checkpoint and predictions.
-
-    Args:
-        trackers: started.
-        run: directory of a complete run.
-        store: the eval set.
-    """
+    """Pass the results of a run to trackers: scores, the table of classes, pictures, checkpoint and predictions."""
     metrics = run.metrics()
     if not trackers or metrics is None:
         return

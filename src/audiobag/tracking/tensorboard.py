@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from audiobag.tracking.tracker import Subject, Tracker, need
+from audiobag.tracking.tracker import Subject, Tracker, image_of, need
 
 
 class TensorBoardTracker(Tracker):
@@ -41,11 +40,7 @@ class TensorBoardTracker(Tracker):
             self._writer.add_scalar(name, value, step)
 
     def _picture(self, name: str, figure: Figure, step: int) -> None:
-        from PIL import Image
-
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-        self._writer.add_image(name, np.asarray(Image.open(png).convert("RGB")), step, dataformats="HWC")
+        self._writer.add_image(name, np.asarray(image_of(figure).convert("RGB")), step, dataformats="HWC")
 
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         cells = [columns, ["---"] * len(columns), *(["" if v is None else str(v) for v in row] for row in rows)]

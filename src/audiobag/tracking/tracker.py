@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
+from PIL import Image
 
 from audiobag.data.store import Store
 from audiobag.runs.directory import RunDirectory
@@ -155,6 +157,13 @@ def tracked(loggers: Sequence[Logger], subject: Subject) -> Iterator[list[Tracke
     finally:
         for tracker in trackers:
             tracker.finish(code)
+
+
+def image_of(figure: Figure) -> Image.Image:
+    """Return a figure as an image, as trackers take it."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return Image.open(png)
 
 
 def need(module: str, extra: str) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -15,9 +13,10 @@ from uuid import uuid4
 from matplotlib.figure import Figure
 
 from audiobag.data.store import Store
-from audiobag.tracking.tracker import STEP, Subject, Tracker
+from audiobag.tracking.tracker import STEP, Subject, Tracker, image_of
 from audiobag.utils.errors import ExitCode
 from audiobag.utils.files import short_name
+from audiobag.utils.processes import environment
 from audiobag.utils.values import check_choice
 
 if TYPE_CHECKING:
@@ -182,28 +181,24 @@ class WandbTracker(Tracker):
         if "pictures" in self._artifacts:
             super().picture(name, draw, step)
 
-    def _numbers(self, metrics: Mapping[str, float], step: int) -> None:
-        self._log(metrics, step)
-
-    def _log(self, values: Mapping[str, Any], step: int) -> None:
-        """Log values at a step, which is W&B's own step too, so that starts that are synced later do not overlap."""
-        self._run.log({**values, STEP: step}, step=step)
+    def _numbers(self, metrics: Mapping[str, Any], step: int) -> None:
+        # The step is W&B's own step too, so that starts that are synced later do not overlap.
+        self._run.log({**metrics, STEP: step}, step=step)
 
     def _picture(self, name: str, figure: Figure, step: int) -> None:
         import wandb
-        from PIL import Image
 
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-        self._log({name: wandb.Image(Image.open(png))}, step)
+        self._numbers({name: wandb.Image(image_of(figure))}, step)
 
     def _table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         import wandb
 
         if "tables" not in self._artifacts:
             return
-        with _staging(self._folder / "wandb"):
-            self._log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step)
+        # W&B stages files in the home directory of the user otherwise.
+        staging = os.environ.get("WANDB_DATA_DIR") or str(self._folder / "wandb")
+        with environment({"WANDB_DATA_DIR": staging}):
+            self._numbers({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step)
 
     def _summarise(self, numbers: Mapping[str, float]) -> None:
         self._run.log({}, commit=True)  # the last row, whose rounded numbers would replace the summary's
@@ -244,16 +239,3 @@ def store_artifact(store: Store) -> wandb.Artifact:
     artifact = wandb.Artifact(name, "dataset", description=str(path), metadata=metadata)
     artifact.add_reference(path.as_uri(), name=f"{store.content_sha256}/{path.name}", checksum=False)
     return artifact
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[None]:
-    """Have W&B stage files in `folder` and not in the home directory of the user, unless WANDB_DATA_DIR says where."""
-    if os.environ.get("WANDB_DATA_DIR"):
-        yield
-        return
-    os.environ["WANDB_DATA_DIR"] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ["WANDB_DATA_DIR"]

@@ -32,10 +32,6 @@ def cluster_environment(devices: int, nodes: int) -> ClusterEnvironment | None:
     With one SLURM task per device each task is a rank. With one task per node Lightning starts the other ranks of the
     node, which unlike torchrun keeps their exit codes and survives SIGUSR1.
 
-    Args:
-        devices: devices of each node.
-        nodes: nodes of the run.
-
     Raises:
         ValueError: srun started neither one task per device nor one per node.
     """

@@ -17,11 +17,7 @@ _MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD
 
 
 def concrete_accelerator(accelerator: str) -> str:
-    """Return what "auto" stands for here: "gpu" where CUDA finds one, "mps" on Apple's GPUs, else "cpu".
-
-    Args:
-        accelerator: of the trainer; what is not "auto" is returned as it is.
-    """
+    """Return an accelerator, with what "auto" stands for here: "gpu" where CUDA finds one, Apple's "mps", or "cpu"."""
     if accelerator != "auto":
         return accelerator
     if torch.cuda.is_available():
@@ -63,12 +59,7 @@ def device_count(accelerator: str, devices: object) -> int:
 
 
 def set_matmul_precision(accelerator: str, precision: str) -> None:
-    """Allow TF32 for fp32 matrix products on a GPU, those of recurrent layers included, under mixed precision only.
-
-    Args:
-        accelerator: of the trainer.
-        precision: of the trainer.
-    """
+    """Allow TF32 for fp32 matrix products on a GPU, those of recurrent layers included, under mixed precision only."""
     rounded = accelerator != "cpu" and precision != "32-true"
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.backends.cudnn.allow_tf32 = rounded

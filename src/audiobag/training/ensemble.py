@@ -21,12 +21,13 @@ from audiobag.model import mean_of_logits
 from audiobag.runs import RunConfig, RunDirectory, resolve_checkpoint
 from audiobag.runs.checkpoints import load_checkpoint
 from audiobag.runs.eval_set import find_train_stores
+from audiobag.runs.predictions import rows_of
 from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import TaggingScore
 from audiobag.training.devices import set_threads
 from audiobag.training.evaluation import distances, own_eval_set, tested
-from audiobag.training.fitting import TRAINER_DEFAULTS
 from audiobag.training.scoring import callback_of, write_class_scores
+from audiobag.training.trainer import TRAINER_DEFAULTS
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice
 
@@ -199,12 +200,10 @@ def _hold_out(members: Sequence[_Member]) -> _Scored:
     """
     first = members[0]
     stores = tuple(find_train_stores(first.config, first.near))
-    all_ids = np.concatenate([store.columns.video_id for store in stores])
     read = list(_saved_hold_outs(members, stores))
     video_id = read[0][0]
-    order = np.argsort(all_ids)
-    rows = order[np.minimum(np.searchsorted(all_ids, video_id, sorter=order), len(order) - 1)]
-    if not np.array_equal(all_ids[rows], video_id):
+    rows = rows_of(video_id, np.concatenate([store.columns.video_id for store in stores]))
+    if (rows < 0).any():
         raise InputError(f"{first.run.hold_out} has clips that {stores[0].path} has not")
     labels = LabelTable.concatenate([store.labels for store in stores]).take(rows)
     return _Scored("val", stores, video_id, labels, [probability for _, probability in read])

@@ -21,12 +21,11 @@ from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_che
 from audiobag.runs.eval_set import find_eval_store
 from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import Progress, TaggingScore
-from audiobag.training.devices import concrete_accelerator, set_threads
-from audiobag.training.fitting import TRAINER_DEFAULTS, make_trainer
+from audiobag.training.devices import set_threads
 from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
 from audiobag.training.module import TaggingModule
-from audiobag.training.options import check_options
 from audiobag.training.scoring import write_test
+from audiobag.training.trainer import TRAINER_DEFAULTS, checked_options, make_trainer
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 
@@ -113,24 +112,12 @@ def tested(
     also: Sequence[Callback],
     **trainer_options: Any,
 ) -> Trainer:
-    """Return a Trainer that has tested the model of a checkpoint, with the callback `TaggingScore`.
-
-    Args:
-        path: the checkpoint.
-        content: what `load_checkpoint` returned.
-        data: whose eval set to score.
-        allow: see `evaluate`.
-        trainer: see `evaluate`.
-        also: further callbacks.
-        **trainer_options: see `evaluate`.
+    """Return a Trainer that has tested the model of a checkpoint with `TaggingScore` and further callbacks.
 
     Raises:
         ValueError: the eval set has other frames or classes, or an option cannot be honoured.
     """
-    options = {**TRAINER_DEFAULTS, **trainer_options}
-    options["accelerator"] = concrete_accelerator(options["accelerator"])
-    check_options(options)
-    options["enable_checkpointing"] = False
+    options = {**checked_options(trainer_options), "enable_checkpointing": False}
     check_scorable(path, content["audiobag"], data.test_store)
     module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
     made = make_trainer(trainer, [TaggingScore(Tagging), Progress(), *also], [], options, data)

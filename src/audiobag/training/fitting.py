@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer, seed_everything
@@ -27,31 +26,17 @@ from audiobag.runs import RunConfig, RunDirectory
 from audiobag.runs.checkpoints import checkpoint_metadata, load_checkpoint, newest_whole
 from audiobag.runs.provenance import provenance
 from audiobag.tracking import Subject, mirror, tracked
-from audiobag.training.callbacks import (
-    AtomicCheckpointIO,
-    Heartbeat,
-    Observer,
-    Progress,
-    ProgressLines,
-    RunCheckpoints,
-    TaggingScore,
-)
-from audiobag.training.cluster import cluster_environment, is_first
-from audiobag.training.continuing import check_continuable
-from audiobag.training.devices import (
-    concrete_accelerator,
-    device_count,
-    keep_freed_memory,
-    set_matmul_precision,
-    set_threads,
-)
-from audiobag.training.fine_tuning import initialise
+from audiobag.training.callbacks import Heartbeat, Observer, Progress, ProgressLines, RunCheckpoints, TaggingScore
+from audiobag.training.cluster import is_first
+from audiobag.training.devices import device_count, keep_freed_memory, set_threads
 from audiobag.training.interruption import deferred, requested
 from audiobag.training.localisation import collect_frames, own_strong_labels, with_localisation
 from audiobag.training.module import OptimizerFactory, SchedulerFactory, TaggingModule
-from audiobag.training.options import check_clipping, check_compile, check_options, check_seed
+from audiobag.training.options import check_clipping, check_compile, check_seed
 from audiobag.training.scoring import write_hold_out, write_test
+from audiobag.training.starting import check_continuable, checkpoint_of, initialise
 from audiobag.training.summary import training_summary
+from audiobag.training.trainer import checked_options, make_trainer
 from audiobag.training.trainer_options import timer
 from audiobag.training.whole_step import WholeStepModule, captures, obstacle
 from audiobag.utils.errors import InputError, Interrupted
@@ -59,18 +44,6 @@ from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice
 
 _LOG = logging.getLogger(__name__)
-TRAINER_DEFAULTS: Final[Mapping[str, Any]] = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "num_nodes": 1,
-    "precision": "32-true",
-    "val_check_interval": 100,
-    "check_val_every_n_epoch": None,
-    "log_every_n_steps": 20,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    "use_distributed_sampler": False,
-}
 
 
 def fit(
@@ -115,7 +88,7 @@ def fit(
             refuse trainings where it is not, or "never"; see `WholeStep`.
         threads: CPU threads of each process; None for torch's choice.
         ckpt_path: checkpoint to continue from where the run has none of its own yet.
-        init_from: checkpoint whose weights the model starts with; see `fine_tuning.initialise`.
+        init_from: checkpoint whose weights the model starts with; see `starting.initialise`.
         config: the configuration to record. Without it, the arguments are described in words, and the checkpoint can
             only be loaded into a model that is built again in Python.
         trainer: makes the Trainer.
@@ -127,23 +100,13 @@ def fit(
     Raises:
         ValueError: an argument cannot be honoured, or the folder holds a run of another configuration.
     """
-    options = {**TRAINER_DEFAULTS, **trainer_options}
-    options["accelerator"] = concrete_accelerator(options["accelerator"])
+    options = checked_options(trainer_options)
     optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3)
-    check_options(options)
     check_clipping(options, bool(getattr(optimizer, "keywords", {}).get("fused")))
     check_compile(compile)
     data.check_processes(device_count(options["accelerator"], options["devices"]) * options["num_nodes"])
     check_seed(seed)
-    check_choice("select", select, ("last", "best"))
-    if select == "best" and not data.holds_out:
-        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
-    steps, interval = options.get("max_steps"), options["val_check_interval"]
-    if select == "best" and steps is not None and steps < interval:
-        raise InputError(
-            f"val_check_interval must be at most max_steps={steps} if select is best, got {interval}: validate more"
-            " often, or train for longer"
-        )
+    _check_select(select, data, options)
     run = RunDirectory(Path(out))
     config = config or _described(model, data, augment, seed, select, options)
     if (record := run.finished(config.config)) is not None:
@@ -157,11 +120,11 @@ def fit(
     _tell_of_clips([*augment, loss], data)
     augment = sorted(augment, key=lambda part: not (isinstance(part, Augmentation) and part.before_others))
     seed_everything(seed, verbose=False)
-    resumed = newest_whole(run) or (_to_continue(Path(ckpt_path)) if ckpt_path else None)
+    resumed = newest_whole(run) or (checkpoint_of(Path(ckpt_path)) if ckpt_path else None)
     if init_from is not None and resumed is None:  # a checkpoint to continue from replaces these weights
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
-    parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment)
+    parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment, compile)
     module = TaggingModule(*parts)
     reason = obstacle(
         options,
@@ -174,8 +137,6 @@ def fit(
         module, data.whole_steps = WholeStepModule(*parts, graph_required=graph == "always"), True
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
-    if compile:
-        model.compile(mode=compile)
     if resumed is not None:
         check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
@@ -208,40 +169,19 @@ def fit(
     return record
 
 
-def _to_continue(path: Path) -> Path:
-    """Return the checkpoint that a path means: a run's folder stands for the newest one in it.
-
-    Raises:
-        ValueError: there is none, or it is damaged.
-    """
-    checkpoint = newest_whole(RunDirectory(path)) if path.is_dir() else path
-    if checkpoint is None:
-        raise InputError(f"ckpt_path must be a checkpoint, or the folder of a run that has one, got {path}")
-    load_checkpoint(checkpoint)
-    return checkpoint
-
-
-def make_trainer(
-    trainer: Callable[..., Trainer],
-    callbacks: Sequence[Callback],
-    loggers: Sequence[Logger],
-    options: Mapping[str, Any],
-    data: BagDataModule,
-) -> Trainer:
-    """Return a Trainer with atomic checkpoints, the cluster's environment, and a progress bar on a terminal only."""
-    cluster = cluster_environment(device_count(options["accelerator"], options["devices"]), options["num_nodes"])
-    set_matmul_precision(options["accelerator"], options["precision"])
-    shown = sys.stderr.isatty() and options.get("enable_progress_bar", True)
-    if not shown:  # in a log file a bar is noise
-        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+def _check_select(select: str, data: BagDataModule, options: Mapping[str, Any]) -> None:
+    """Check that there are weights of the kind that is to be scored."""
+    check_choice("select", select, ("last", "best"))
+    if select == "last":
+        return
     if not data.holds_out:
-        options = {**options, "limit_val_batches": 0}
-    return trainer(
-        **{**options, "enable_progress_bar": shown},
-        callbacks=list(callbacks),
-        logger=list(loggers),
-        plugins=[AtomicCheckpointIO(), *([cluster] if cluster else [])],
-    )
+        raise InputError("select cannot be best without a hold-out: use a val_fraction above 0, a fold, or last")
+    steps, interval = options.get("max_steps"), options["val_check_interval"]
+    if steps is not None and steps < interval:
+        raise InputError(
+            f"val_check_interval must be at most max_steps={steps} if select is best, got {interval}: validate more"
+            " often, or train for longer"
+        )
 
 
 def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:

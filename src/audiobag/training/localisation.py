@@ -61,15 +61,7 @@ def collect_frames(store: Store, strong: StrongLabels) -> CollectFrames:
 def write_localisation(
     trainer: Trainer, store: Store, strong: StrongLabels, run: RunDirectory, psds: bool = False
 ) -> dict[str, Any]:
-    """Write localisation.csv and localisation.h5 of a test; return its scores as metrics.json has them.
-
-    Args:
-        trainer: it has tested, with the callback of `collect_frames`.
-        store: the store it scored.
-        strong: strong labels of the store's clips.
-        run: where to write.
-        psds: whether to compute the scores of `event_scores` too, of all kinds but p, which ranks no clips.
-    """
+    """Write localisation.csv and localisation.h5 of a test; return its scores as metrics.json has them."""
     collected = callback_of(trainer, CollectFrames)
     if collected.frame is None:
         raise RuntimeError("the eval set was not scored")
@@ -86,12 +78,10 @@ def write_localisation(
         columns = {f"{kind}.{name}": v for kind, found in scores.items() for name, v in found.per_class().items()}
         columns |= {f"{kind}.{name}": v for kind, found in of_events.items() for name, v in found.per_class.items()}
         run.write_localisation(store.description.class_names, columns, _pairs(store, strong, scores))
-    summaries = {kind: {**found.summary(), **_summary(of_events.get(kind))} for kind, found in scores.items()}
+    summaries = {kind: found.summary() for kind, found in scores.items()}
+    for kind, of_kind in of_events.items():
+        summaries[kind] |= of_kind.summary
     return {"counts": strong.counts, **summaries}
-
-
-def _summary(found: EventScores | None) -> Mapping[str, float]:
-    return {} if found is None else found.summary
 
 
 def _pairs(store: Store, strong: StrongLabels, scores: Mapping[str, LocalisationScores]) -> PairScores:

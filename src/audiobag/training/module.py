@@ -34,6 +34,7 @@ class TaggingModule(LightningModule):
         seed: seed of dropout and augmentations.
         metadata: entry `audiobag` of each checkpoint, in plain containers; see `runs.checkpoints`.
         augment: modules that each map training bags to training bags, applied in this order on the device.
+        compile: mode of torch.compile for the model and the loss in training steps; None for none.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class TaggingModule(LightningModule):
         seed: int = 0,
         metadata: dict[str, Any] | None = None,
         augment: Sequence[nn.Module] = (),
+        compile: str | None = None,  # noqa: A002 - torch's name
     ) -> None:
         super().__init__()
         self.model = model
@@ -53,18 +55,12 @@ class TaggingModule(LightningModule):
         self._make_optimizer, self._make_scheduler = optimizer, lr_scheduler
         self._seed = seed
         self._metadata = metadata or {}
+        # In one piece, so that the compiler leaves out what the loss does not need of a prediction.
+        self._objective = torch.compile(self._loss_of, mode=compile) if compile else self._loss_of
 
     def forward(self, bags: Bags) -> BagPrediction:
-        """Return the model's prediction.
-
-        A compiled model runs eagerly in evaluation: evaluation keeps predictions, and the next replay of a CUDA graph
-        would overwrite them.
-        """
-        if self.training:
-            trained: BagPrediction = self.model(bags.frames, bags.mask)
-            return trained
-        with torch.compiler.set_stance("force_eager"):
-            prediction: BagPrediction = self.model(bags.frames, bags.mask)
+        """Return the model's prediction."""
+        prediction: BagPrediction = self.model(bags.frames, bags.mask)
         return prediction
 
     def training_step(self, batch: Bags, batch_idx: int) -> Tensor:
@@ -75,8 +71,11 @@ class TaggingModule(LightningModule):
     def loss_of(self, batch: Bags) -> Tensor:
         """Return the loss of a training batch, which is augmented first."""
         bags: Bags = self.augment(batch)
-        mask = bags.mask
-        loss: Tensor = self.loss(self.model(bags.frames, mask), bags.labels, mask)
+        # The next replay of a compiled step's CUDA graph overwrites its loss.
+        return self._objective(bags.frames, bags.mask, bags.labels).clone()
+
+    def _loss_of(self, frames: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+        loss: Tensor = self.loss(self.model(frames, mask), labels, mask)
         return loss
 
     def validation_step(self, batch: Bags, batch_idx: int) -> dict[str, Any]:

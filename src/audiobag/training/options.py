@@ -23,9 +23,6 @@ COMPILE_MODES: Final = ("default", "reduce-overhead", "max-autotune")
 def check_options(options: Mapping[str, Any]) -> None:
     """Check the options of a Lightning Trainer against this machine and against the way audiobag trains.
 
-    Args:
-        options: keyword arguments of `lightning.Trainer`.
-
     Raises:
         ValueError: an option cannot be honoured.
     """
@@ -52,10 +49,6 @@ def check_seed(seed: int) -> None:
 def check_clipping(options: Mapping[str, Any], fused: bool) -> None:
     """Check that gradients of fp16 are not clipped under a fused optimizer, which unscales them while it steps.
 
-    Args:
-        options: keyword arguments of `lightning.Trainer`.
-        fused: whether the optimizer is fused.
-
     Raises:
         ValueError: they are.
     """
@@ -68,9 +61,6 @@ def check_clipping(options: Mapping[str, Any], fused: bool) -> None:
 
 def check_compile(mode: str | None) -> None:
     """Check that torch.compile knows a mode and finds a C++ compiler.
-
-    Args:
-        mode: mode of torch.compile; None for no compilation.
 
     Raises:
         ValueError: the mode is unknown, or there is no compiler.

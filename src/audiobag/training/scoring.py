@@ -29,13 +29,7 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
 
 
 def write_hold_out(trainer: Trainer, video_id: NDArray[np.character], run: RunDirectory) -> dict[str, Any]:
-    """Write holdout.h5 of a validation after the training; return its scores as metrics.json has them.
-
-    Args:
-        trainer: it has validated.
-        video_id: id [N] of each clip of the hold-out.
-        run: where to write.
-    """
+    """Write holdout.h5 of a validation after the training; return its scores as metrics.json has them."""
     score = callback_of(trainer, TaggingScore)
     if trainer.is_global_zero:
         run.write_hold_out(video_id, score.predictions["val"][1].numpy())
@@ -52,12 +46,8 @@ def write_test(
 ) -> dict[str, Any]:
     """Write predictions.h5 and per_class.csv of a test; return its scores as metrics.json has them.
 
-    Args:
-        trainer: it has tested.
-        store: the store it scored.
-        run: where to write.
-        training_clips: [K], how many clips of each class the model was trained on; None if unknown.
-        distance: distances [K, K] of the classes, see `class_distances`; None for no ontology-aware mAP.
+    `training_clips` [K] is how many clips of each class the model was trained on, `distance` [K, K] that of the classes
+    for the ontology-aware mAP, see `class_distances`.
     """
     score = callback_of(trainer, TaggingScore)
     if "test" not in score.predictions:
@@ -84,14 +74,7 @@ def write_test(
 def write_class_scores(
     run: RunDirectory, store: Store, scores: TaggingScores, training_clips: NDArray[np.int64] | None = None
 ) -> None:
-    """Write per_class.csv.
-
-    Args:
-        run: where to write.
-        store: a store with the names of the classes.
-        scores: of the classes.
-        training_clips: see `write_test`.
-    """
+    """Write per_class.csv."""
     columns = {"AP": scores.average_precision, "AUC": scores.auc, "d_prime": scores.d_prime_per_class}
     run.write_per_class(
         store.description.class_names,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from lightning.pytorch.callbacks import Timer
@@ -24,10 +25,7 @@ _PART: Final = "the scores of a part would look complete"
 
 
 def check_trainer_options(options: Mapping[str, Any]) -> None:
-    """Check each option of a Lightning Trainer by itself.
-
-    Args:
-        options: keyword arguments of `lightning.Trainer`; those that are unknown are left to the Trainer.
+    """Check each option of a Lightning Trainer by itself; unknown ones are left to the Trainer.
 
     Raises:
         ValueError: an option has no meaning for it, or cannot be honoured.
@@ -42,17 +40,9 @@ def check_trainer_options(options: Mapping[str, Any]) -> None:
             HONOURED[name](name, value)
 
 
-def _whole(name: str, value: Any) -> None:
-    check_whole(name, value)
-
-
 def _flag(name: str, value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {_shown(value)}")
-
-
-def _one_of(*known: str) -> Callable[[str, Any], None]:
-    return lambda name, value: check_choice(name, value, known)
 
 
 def _strategy(name: str, value: Any) -> None:
@@ -97,11 +87,7 @@ def _max_time(name: str, value: Any) -> None:
 
 
 def timer(limit: Any) -> Timer:
-    """Return the clock of a training, which ends it after `max_time`.
-
-    Args:
-        limit: max_time, as `check_trainer_options` accepts it; None for no limit.
-    """
+    """Return the clock of a training, which ends it after `max_time`; None for no limit."""
     return Timer({str(key): value for key, value in limit.items()} if isinstance(limit, Mapping) else limit)
 
 
@@ -118,15 +104,15 @@ def _shown(value: Any) -> str:
 
 
 HONOURED: Final[Mapping[str, Callable[[str, Any], None]]] = {
-    "accelerator": _one_of(*ACCELERATORS),
+    "accelerator": partial(check_choice, known=ACCELERATORS),
     "strategy": _strategy,
     "devices": _devices,
-    "num_nodes": _whole,
-    "precision": _one_of(*PRECISIONS),
-    "max_steps": _whole,
+    "num_nodes": check_whole,
+    "precision": partial(check_choice, known=PRECISIONS),
+    "max_steps": check_whole,
     "max_time": _max_time,
-    "val_check_interval": _whole,
-    "log_every_n_steps": _whole,
+    "val_check_interval": check_whole,
+    "log_every_n_steps": check_whole,
     "enable_progress_bar": _flag,
     "enable_model_summary": _flag,
     "enable_autolog_hparams": _flag,

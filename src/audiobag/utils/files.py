@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import csv
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -60,6 +62,11 @@ def check_readable(path: Path) -> None:
     """
     if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         raise InputError(f"{path} may not be read by this user: change its permissions, or choose another path")
+
+
+def shown_path(path: Path) -> str:
+    """Return a path relative to the working directory where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def short_name(original: str, name: str, longest: int) -> str:
@@ -129,6 +136,23 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_rows(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write rows as CSV, atomically; without rows, remove the file of an earlier run."""
+    if rows:
+        write_text(path, csv_text(head, rows))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -16,11 +16,6 @@ def open_hdf5(path: Path, mode: str = "r", **options: Any) -> h5py.File:
 
     Files are written under a temporary name and do not change afterwards, so no lock is needed.
 
-    Args:
-        path: the file.
-        mode: "r" to read, "w" to write a new file.
-        options: further options of `h5py.File`.
-
     Raises:
         OSError: the file cannot be opened.
     """

@@ -37,10 +37,6 @@ def children(ontology: Path, argument: str = "ontology") -> dict[str, list[str]]
 def ancestors(path: Path, mids: Sequence[str]) -> Int64[NDArray[np.int64], "2 P"]:
     """Return the P pairs of a class and a class above it in an ontology, sorted.
 
-    Args:
-        path: see `children`.
-        mids: machine ids of the classes.
-
     Raises:
         ValueError: the file is not an ontology of the classes.
     """

@@ -1,4 +1,4 @@
-"""Cores of a process, whether one is alive, and processes that end with their parent."""
+"""Cores of a process, its environment, whether one is alive, and processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
@@ -19,12 +21,23 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def is_alive(process: Any) -> bool:
-    """Return whether a process of this machine is alive.
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within this context."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
-    Args:
-        process: process id, as read from a file.
-    """
+
+def is_alive(process: Any) -> bool:
+    """Return whether a process of this machine is alive, by its number as read from a file."""
     if not isinstance(process, int) or process <= 0:
         return False
     try:
@@ -40,9 +53,6 @@ def end_with(parent: int) -> None:
     """End this process when its parent ends, even if the parent is killed.
 
     On Linux the kernel does so at once; elsewhere a thread looks every second.
-
-    Args:
-        parent: process id of the parent.
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform.startswith("linux") else None
     if prctl is None:

@@ -6,9 +6,6 @@ from __future__ import annotations
 def duration(seconds: float) -> str:
     """Return a span of time as minutes and seconds, with hours where there are any.
 
-    Args:
-        seconds: at least 0.
-
     Example:
         >>> duration(41), duration(3723)
         ('0:41', '1:02:03')

@@ -14,13 +14,7 @@ _LIKE_A_NUMBER: Final = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|true|false|null|",
 
 
 def check_whole(name: str, value: Any, least: int = 1, otherwise: str = "") -> None:
-    """Check that an argument is a whole number.
-
-    Args:
-        name: name of the argument.
-        value: its value.
-        least: smallest value allowed.
-        otherwise: what else is allowed, such as ", or null for none".
+    """Check that an argument is a whole number; `otherwise` says what else is allowed, such as ", or null for none".
 
     Raises:
         ValueError: the value is not a whole number of at least `least`.
@@ -30,13 +24,7 @@ def check_whole(name: str, value: Any, least: int = 1, otherwise: str = "") -> N
 
 
 def check_number(name: str, value: Any, within: str, otherwise: str = "") -> None:
-    """Check that an argument is a number in an interval.
-
-    Args:
-        name: name of the argument.
-        value: its value.
-        within: the interval, such as "[0, 1)" or "(0, inf)"; a square bracket includes its end.
-        otherwise: what else is allowed.
+    """Check that an argument is a number in an interval such as "[0, 1)"; a square bracket includes its end.
 
     Raises:
         ValueError: the value is not a number in the interval.
@@ -52,12 +40,6 @@ def check_number(name: str, value: Any, within: str, otherwise: str = "") -> Non
 
 def check_choice(name: str, value: Any, known: Iterable[str], otherwise: str = "") -> None:
     """Check that an argument is one of some names.
-
-    Args:
-        name: name of the argument.
-        value: its value.
-        known: the names.
-        otherwise: what else is allowed.
 
     Raises:
         ValueError: the value is none of the names.

@@ -2,13 +2,12 @@
 
 from audiobag.training.callbacks.averaging import PredictionAveraging
 from audiobag.training.callbacks.checkpoints import AtomicCheckpointIO, RunCheckpoints
-from audiobag.training.callbacks.frames import CollectFrames
 from audiobag.training.callbacks.heartbeat import Heartbeat
 from audiobag.training.callbacks.observer import Observer
-from audiobag.training.callbacks.predictions import ClipPredictions
+from audiobag.training.callbacks.predictions import ClipPredictions, CollectFrames
 from audiobag.training.callbacks.progress import Progress, ProgressLines
 from audiobag.training.callbacks.scoring import TaggingScore
-from audiobag.training.callbacks.weights import EMA, SWA, averaged_weights
+from audiobag.training.callbacks.weights import EMA, SWA
 
 __all__ = [
     "EMA",
@@ -23,5 +22,4 @@ __all__ = [
     "ProgressLines",
     "RunCheckpoints",
     "TaggingScore",
-    "averaged_weights",
 ]

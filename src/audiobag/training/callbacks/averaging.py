@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 
 from audiobag.training.callbacks.predictions import ClipPredictions
-from audiobag.training.callbacks.weights import averaged_weights
+from audiobag.training.callbacks.weights import evaluating
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_whole
 
@@ -81,16 +80,13 @@ class PredictionAveraging(Callback):
             self.count, self._sum = state_dict["count"], state_dict["sum"]
 
 
-@torch.no_grad()
 def predict_test_set(trainer: Trainer, pl_module: LightningModule) -> Float[Tensor, "N K"]:
     """Return the probabilities of all eval clips, in order, while training, under the weights that are validated."""
     collected = ClipPredictions().to(trainer.strategy.root_device)
-    pl_module.eval()
-    with averaged_weights(trainer, pl_module):
+    with evaluating(trainer, pl_module):
         for cpu_bags in trainer.datamodule.test_dataloader():  # type: ignore[attr-defined]
             bags = trainer.strategy.batch_to_device(cpu_bags)
             with trainer.precision_plugin.forward_context():
                 collected.update(bags, pl_module(bags).clip)
-    pl_module.train()
     probability: Tensor = collected.compute()[1]
     return probability

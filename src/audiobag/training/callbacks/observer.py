@@ -17,7 +17,7 @@ from audiobag.bags import BagPrediction
 from audiobag.pictures.classes import heat_maps
 from audiobag.pictures.clips import ClipPicture
 from audiobag.tracking.tracker import Tracker
-from audiobag.training.callbacks.weights import averaged_weights
+from audiobag.training.callbacks.weights import evaluating
 
 CLIPS = 4
 _CLASSES = 6
@@ -78,7 +78,6 @@ class Observer(Callback):
             tracker.picture("measure", lambda: heat_maps(clips, step), step)
         self._since = time.perf_counter(), step
 
-    @torch.no_grad()
     def _predict(self, trainer: Trainer, pl_module: LightningModule) -> list[ClipPicture]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         dataset = data.val_set if data.holds_out else data.test_set
@@ -86,10 +85,8 @@ class Observer(Callback):
             self._clips = choose(dataset.lengths, np.diff(dataset.labels.offsets))
         cpu_bags = dataset.batch(self._clips)
         bags = trainer.strategy.batch_to_device(cpu_bags)
-        pl_module.eval()
-        with averaged_weights(trainer, pl_module), trainer.precision_plugin.forward_context():
+        with evaluating(trainer, pl_module), trainer.precision_plugin.forward_context():
             prediction: BagPrediction = pl_module(bags)
-        pl_module.train()
         p = prediction.measure
         info = dataset.stores[0].description
         shown = []

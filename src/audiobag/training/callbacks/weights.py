@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
@@ -15,17 +16,12 @@ from audiobag.utils.values import check_number, check_whole
 
 
 class StepAveraging(WeightAveraging):
-    """Lightning's `WeightAveraging` from one step on, in steps at equal distances.
+    """Lightning's `WeightAveraging` after the step `first`, and every `every` steps from then on.
 
     Before the first of these steps, validation and checkpoints have the present weights. From it on, they have the
     averaged ones, and a checkpoint holds the present weights too, with which an interrupted run continues. Buffers,
     such as the statistics of batch norm, are averaged as the weights are. When training ends, the model has the
     averaged weights.
-
-    Args:
-        first: first step after which weights are added.
-        every: steps between two additions.
-        **averaging: arguments of `torch.optim.swa_utils.AveragedModel`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -134,13 +130,16 @@ class SWA(StepAveraging):
 
 
 @contextmanager
-def averaged_weights(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
-    """Give the model the weights that a validation at this step would see, within this context."""
+def evaluating(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
+    """Have a model that trains predict as a validation at this step would, within this context."""
     averages = [c for c in trainer.callbacks if isinstance(c, WeightAveraging)]  # type: ignore[attr-defined]
-    for average in averages:
-        average.on_validation_epoch_start(trainer, pl_module)
-    try:
-        yield
-    finally:
+    pl_module.eval()
+    with torch.no_grad():
         for average in averages:
-            average.on_validation_epoch_end(trainer, pl_module)
+            average.on_validation_epoch_start(trainer, pl_module)
+        try:
+            yield
+        finally:
+            for average in averages:
+                average.on_validation_epoch_end(trainer, pl_module)
+            pl_module.train()

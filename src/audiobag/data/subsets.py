@@ -1,4 +1,4 @@
-"""A subset with a long tail, which imitates the class imbalance of the whole of AudioSet on a small split."""
+"""Subsets of the training clips: the first clips, to overfit on, and a long tail as that of the whole of AudioSet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,27 @@ from numpy.typing import NDArray
 from audiobag.data.split import uniform_hash
 from audiobag.labels import LabelTable
 from audiobag.utils.values import check_number, check_whole
+
+
+class FirstClips:
+    """Selects the first clips that have a label.
+
+    Args:
+        count: number of clips.
+
+    Raises:
+        ValueError: `count` is not a positive whole number.
+    """
+
+    def __init__(self, count: int) -> None:
+        check_whole("count", count)
+        self.count = count
+
+    def __call__(self, labels: LabelTable, video_id: NDArray[np.character]) -> NDArray[np.bool_]:
+        """Return [N], true for the selected clips."""
+        labelled = np.diff(labels.offsets) > 0
+        selected: NDArray[np.bool_] = labelled & (np.cumsum(labelled) <= self.count)
+        return selected
 
 
 class LongTail:
@@ -37,12 +58,7 @@ class LongTail:
         self.exponent, self.smallest = exponent, smallest
 
     def __call__(self, labels: LabelTable, video_id: NDArray[np.character]) -> NDArray[np.bool_]:
-        """Return [N], true for the clips that stay.
-
-        Args:
-            labels: labels of the N clips.
-            video_id: id [N] of each clip.
-        """
+        """Return [N], true for the clips that stay."""
         counts = labels.counts
         share = self._share(counts)
         by_hash = np.argsort(np.argsort(uniform_hash(video_id), kind="stable"), kind="stable")  # rank of each clip

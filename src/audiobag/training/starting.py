@@ -1,4 +1,4 @@
-"""Whether a training can continue from a checkpoint."""
+"""The weights that a training starts with: those of a checkpoint that it continues from, or that it fine-tunes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.data.store import Store
+from audiobag.model import BagClassifier
+from audiobag.runs import RunDirectory, resolve_checkpoint
+from audiobag.runs.checkpoints import load_checkpoint, model_weights, newest_whole
 from audiobag.training.module import TaggingModule
 from audiobag.utils.errors import InputError
 
@@ -18,12 +21,21 @@ _SHOWN: Final = 3  # differences in a message
 _NUMBERS: Final = {"lr", "weight_decay", "betas", "momentum", "eps"}
 
 
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint that a path means: a run's folder stands for the newest one in it.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    checkpoint = newest_whole(RunDirectory(path)) if path.is_dir() else path
+    if checkpoint is None:
+        raise InputError(f"ckpt_path must be a checkpoint, or the folder of a run that has one, got {path}")
+    load_checkpoint(checkpoint)
+    return checkpoint
+
+
 def check_continuable(path: Path, module: TaggingModule) -> None:
     """Check that a checkpoint has the weights and the optimizer of a training.
-
-    Args:
-        path: the checkpoint.
-        module: of the training.
 
     Raises:
         ValueError: lists what differs.
@@ -70,3 +82,30 @@ def _weights(theirs: Mapping[str, Any], ours: Mapping[str, Tensor]) -> list[str]
 def _kind(group: Mapping[str, Any]) -> tuple[set[str], int, Any]:
     """Return what tells optimizers apart: the options of a group of parameters, their number, and AdamW's decay."""
     return set(group) - {"initial_lr"}, len(group["params"]), group.get("decoupled_weight_decay")
+
+
+def initialise(model: BagClassifier, checkpoint: Path, store: Store) -> None:
+    """Copy the weights of a checkpoint into a model, to fine-tune it on other data.
+
+    The embedding must be the same. Where the data have other classes, the pooling, which holds one set of weights a
+    class, keeps its own initial weights, and the log says so.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, or has another embedding.
+    """
+    path = resolve_checkpoint(checkpoint)
+    content = load_checkpoint(path)
+    weights, own = model_weights(path, content), model.state_dict()
+    same_classes = list(content["audiobag"]["class_names"]) == list(store.description.class_names)
+    copied = [name for name in own if name.startswith("embedding.") or same_classes]
+    for name in copied:
+        if name not in weights:
+            raise InputError(f"init_from={path} has no weights {name}: use the components of that run")
+        if weights[name].shape != own[name].shape:
+            shapes = f"{list(weights[name].shape)} instead of {list(own[name].shape)}"
+            raise InputError(f"init_from={path} has {name} of shape {shapes}: use the embedding it was made with")
+    model.load_state_dict({name: weights[name] for name in copied}, strict=False)
+    if same_classes:
+        _LOG.info("starting with the weights of %s", path)
+    else:
+        _LOG.info("starting with the embedding of %s; its classes differ, so the pooling is trained from scratch", path)
