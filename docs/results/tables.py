@@ -237,6 +237,17 @@ def held_out() -> str:
     return table(["change", *(f"fold {fold}" for fold in start), "mean difference"], rows)
 
 
+def parts() -> str:
+    """Return a table of single losses, augmentations and schedules on one held-out fold, best first."""
+    with (RESULTS / "beyond" / "parts.csv").open(encoding="utf-8", newline="") as file:
+        tried = {row["change"]: (float(row["hold_out_mAP"]), float(row["hold_out_AUC"])) for row in csv.DictReader(file)}
+    rows = [
+        [f"`{change}`" if change else "none", *(f"{x:.4f}" for x in of), f"{of[0] - tried[''][0]:+.4f}" if change else ""]
+        for change, of in sorted(tried.items(), key=lambda item: -item[1][0])
+    ]
+    return table(["change", "mAP", "AUC", "difference in mAP"], rows)
+
+
 def folds() -> str:
     """Return a table of mAP on each held-out fold."""
     rows_of = _scores("beyond")
@@ -342,6 +353,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ladder": ladder,
     "poolings": poolings,
     "folds": folds,
+    "parts": parts,
     "gpu": gpu,
     "whole": whole,
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},
