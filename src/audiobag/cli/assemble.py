@@ -20,7 +20,6 @@ from audiobag.cli.keys import check_accepted
 from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
-from audiobag.cli.unused import refuse_unused
 from audiobag.data import BagDataModule
 from audiobag.data.store import Store
 from audiobag.model import BagClassifier, build_model
@@ -32,16 +31,6 @@ from audiobag.training.cluster import is_first
 from audiobag.training.options import check_seed
 from audiobag.training.trainer_options import REFUSED, check_trainer_options
 from audiobag.utils.errors import InputError
-
-_OF_TRAINING = (
-    "seed",
-    "sampler",
-    *(f"data.{name}" for name in ("sampler", "seed", "val_fraction", "fold", "folds", "subset")),
-    *(f"trainer.{name}" for name in ("max_steps", "max_time", "val_check_interval", "check_val_every_n_epoch")),
-    *(f"trainer.{name}" for name in ("gradient_clip_val", "gradient_clip_algorithm", "log_every_n_steps")),
-    *(f"trainer.{name}" for name in ("num_sanity_val_steps", "detect_anomaly", "sync_batchnorm")),
-)
-"""Options of `audiobag-evaluate` that only a training uses."""
 
 
 def train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any]:
@@ -95,11 +84,6 @@ def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
     """
     _quiet_libraries()
     named = members(options.checkpoint, options.runs)
-    refuse_unused(_OF_TRAINING, "on scoring")
-    if len(named) == 1:
-        refuse_unused(["combine"], "on a single checkpoint")
-    if options.holdout:
-        refuse_unused(["data", "trainer", "allow"], "on the predictions that the runs saved for their hold-out")
     how: dict[str, Any] = {
         "data": build("data", options.data) if options.data else None,
         "ontology": options.ontology,
