@@ -240,9 +240,15 @@ def held_out() -> str:
 def parts() -> str:
     """Return a table of single losses, augmentations and schedules on one held-out fold, best first."""
     with (RESULTS / "beyond" / "parts.csv").open(encoding="utf-8", newline="") as file:
-        tried = {row["change"]: (float(row["hold_out_mAP"]), float(row["hold_out_AUC"])) for row in csv.DictReader(file)}
+        tried = {
+            row["change"]: (float(row["hold_out_mAP"]), float(row["hold_out_AUC"])) for row in csv.DictReader(file)
+        }
     rows = [
-        [f"`{change}`" if change else "none", *(f"{x:.4f}" for x in of), f"{of[0] - tried[''][0]:+.4f}" if change else ""]
+        [
+            f"`{change}`" if change else "none",
+            *(f"{x:.4f}" for x in of),
+            f"{of[0] - tried[''][0]:+.4f}" if change else "",
+        ]
         for change, of in sorted(tried.items(), key=lambda item: -item[1][0])
     ]
     return table(["change", "mAP", "AUC", "difference in mAP"], rows)
@@ -379,8 +385,8 @@ def renewed(page: str) -> str:
 
 
 def _name(system: str) -> str:
-    """Return the name of a system without the folder that experiments had in audiobag 0.1."""
-    return system.removeprefix("paper/")
+    """Return the name of a system without its steps and without the folder that experiments had in audiobag 0.1."""
+    return system.partition(" schedule.")[0].removeprefix("paper/")
 
 
 def _title(system: str) -> str:
