@@ -132,7 +132,7 @@ def test_a_store_with_strong_labels_is_scored_by_trainings_and_evaluations(
 def test_an_ensemble_is_refused(run: Path, tmp_path: Path) -> None:
     config = composed("evaluate", f"checkpoint=[{run},{run}]", "strong=planted", f"paths.run={tmp_path}")
     with pytest.raises(ValueError, match=r"^strong needs one checkpoint"):
-        score(options_of("evaluate", OmegaConf.create(config)), tmp_path)
+        score(options_of("evaluate", OmegaConf.create(config)), [run, run], tmp_path)
 
 
 def test_frames_are_in_the_order_of_the_clips_whatever_the_batches() -> None:

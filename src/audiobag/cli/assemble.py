@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from inspect import signature
@@ -17,7 +17,6 @@ from lightning import Trainer, seed_everything
 from omegaconf import OmegaConf
 
 from audiobag.cli.keys import check_accepted
-from audiobag.cli.members import members
 from audiobag.cli.messages import component_error
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule
@@ -76,14 +75,13 @@ def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any
     )
 
 
-def score(options: EvaluateOptions, out: Path) -> dict[str, Any]:
-    """Score the checkpoint or the ensemble that the options name, and return metrics.json.
+def score(options: EvaluateOptions, named: Sequence[str | Path], out: Path) -> dict[str, Any]:
+    """Score the checkpoint or the ensemble of the checkpoints that the options name, and return metrics.json.
 
     Raises:
         ValueError: the checkpoint or the eval set cannot be used.
     """
     _quiet_libraries()
-    named = members(options.checkpoint, options.runs)
     how: dict[str, Any] = {
         "data": build("data", options.data) if options.data else None,
         "ontology": options.ontology,

@@ -23,18 +23,14 @@ def _evaluate(called: Invocation[EvaluateOptions]) -> None:
     from audiobag.cli.assemble import score
     from audiobag.cli.tables import show_scores
 
-    _refuse_unused(called.options)
-    out = Path(run_directory())
-    show_scores(score(called.options, out), out)
-
-
-def _refuse_unused(options: EvaluateOptions) -> None:
-    """Refuse options of trainings, of ensembles and of other ways to score."""
+    options, out = called.options, Path(run_directory())
+    named = members(options.checkpoint, options.runs)
     refuse_unused(_OF_TRAINING, "on scoring")
-    if len(members(options.checkpoint, options.runs)) == 1:
+    if len(named) == 1:
         refuse_unused(["combine"], "on a single checkpoint")
     if options.holdout:
         refuse_unused(["data", "trainer", "allow"], "on the predictions that the runs saved for their hold-out")
+    show_scores(score(options, named, out), out)
 
 
 main = command("evaluate", _evaluate)
