@@ -3,7 +3,7 @@
     python docs/results/localisation.py outputs/sweeps/localisation docs/results/localisation/poolings.csv
 
 The groups are all classes and, on the synthetic data set, the classes whose sounds last at most 3, 8 or 10 seconds. The
-scores are means over the classes of the group that have them.
+scores are means over the classes of the group that have them. Symbolic links to folders of runs are followed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from audiobag.prepare.synthetic_classes import sounds
+from audiobag.runs.finding import run_folders
 
 SCORES = ("frame_mAP", "segment_F1", "present_mAP", "within_AUC", "pointing", "mass", "share")
 KINDS = ("f", "p", "fp", "F", "random")
@@ -62,7 +63,8 @@ def main(folder: Path, out: Path) -> None:
         folder: of a run or of a sweep.
         out: where to write.
     """
-    found = [row for path in sorted(folder.rglob("metrics.json")) for row in rows(folder, path)]
+    metrics = sorted(path for run in run_folders(folder) if (path := run / "metrics.json").is_file())
+    found = [row for path in metrics for row in rows(folder, path)]
     out.parent.mkdir(exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(found[0]), lineterminator="\n")
