@@ -53,7 +53,7 @@ class SavedPredictions:
             video_id: [N].
 
         Raises:
-            ValueError: a file cannot be read or has other classes, or no file has a clip.
+            ValueError: a folder has no predictions, a file cannot be read or has other classes, or no file has a clip.
         """
         files = [file for path in listed(self.paths) for file in _files(Path(path))]
         if not files:
@@ -93,4 +93,6 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     own = RunDirectory(path).hold_out
-    return [own] if own.exists() else sorted(path.glob(f"*/{own.name}")) or [own]
+    if found := [own] if own.exists() else sorted(path.glob(f"*/{own.name}")):
+        return found
+    raise InputError(f"paths must lead to {own.name} of runs with a hold-out, got {path}, which has none")
