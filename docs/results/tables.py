@@ -177,6 +177,17 @@ def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return table(["mAP, final weights", "difference", "95 % over seeds", "over clips", "over classes"], lines)
 
 
+def repeated() -> str:
+    """Return a table of the difference between attention and average in the report of the CPU's runs."""
+    rows = []
+    with (RESULTS / "report" / "differences.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            weights = "averaged predictions" if row["scored"] == "test_averaged" else "final weights"
+            ranges = (_range(row, over, 1) for over in ("seeds", "clips", "classes"))
+            rows.append([weights, f"{float(row['difference']):+.4f}", *ranges])
+    return table(["mAP on a CPU", "difference", "95 % over seeds", "over clips", "over classes"], rows)
+
+
 def leaders() -> str:
     """Return a table of the best systems and the published one."""
     rows = []
@@ -265,7 +276,7 @@ def folds() -> str:
 
 def gpu() -> str:
     """Return a table of the paper's systems on a GPU beside the runs on a CPU."""
-    on_cpu = scores("report")
+    on_cpu = scores("steps_1200")
     rows = []
     for system, title in TITLES.items():
         if row := _scores("beyond").get(f"paper_1200/experiment-{system}"):
@@ -364,6 +375,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "whole": whole,
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},
     "precisions": precisions,
+    "repeated": repeated,
     "longtail": long_tail,
     "orderings": papers_orderings,
     "held-out": held_out,
