@@ -284,7 +284,7 @@ class _Index:
             for key in keys:
                 taken = self._names.get(key, name)
                 self._names[key] = name if taken == name else None  # ambiguous
-            self._names[name] = name
+        self._names.update((name, name) for name in files)
 
     def find(self, cell: str) -> str | None:
         cell = cell.replace("\\", "/").removeprefix("./")
