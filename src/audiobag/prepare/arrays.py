@@ -65,10 +65,10 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
             return read_table(path, dict(archive), {}, source, labelled)
         file = files.enter_context(open_hdf5(path))
         check_links(file)
-        for array in file.values():
-            if isinstance(array, h5py.Dataset):
-                check_claim(array)
-        return read_table(path, file, file.attrs, source, labelled)
+        arrays = {name: array for name, array in file.items() if isinstance(array, h5py.Dataset)}
+        for array in arrays.values():
+            check_claim(array)
+        return read_table(path, arrays, file.attrs, source, labelled)
     except InputError:
         raise
     except _UNREADABLE as error:
