@@ -90,6 +90,8 @@ class BagDataModule(LightningDataModule):
     @cached_property
     def train_stores(self) -> tuple[Store, ...]:
         """The stores to train on."""
+        if not self.train_names:
+            raise InputError("train must name the stores to train on, got none")
         return tuple(open_store(self.root / f"{name}.h5") for name in self.train_names)
 
     @cached_property
