@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
 from audiobag.metrics.frame_truth import FrameTruth
-from audiobag.metrics.functional import tagging_scores
+from audiobag.metrics.functional import check_range, tagging_scores
 from audiobag.metrics.further import best_f1
 from audiobag.metrics.groups import Ranking, rank_groups
 from audiobag.utils.errors import InputError
@@ -131,6 +131,7 @@ def localisation_scores(score: Float[NDArray[Any], "F K"], truth: FrameTruth) ->
     expected = (int(truth.lengths.sum()), truth.classes)
     if score.shape != expected:
         raise InputError(f"score must be {list(expected)}, the frames of the truth, got {list(score.shape)}")
+    check_range(torch.from_numpy(score), "frame")
     rows, valid = truth.rows, truth.valid
     picked, shows = score[rows, truth.label[:, None]], truth.shows & valid
     if truth.known is None:
