@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.labels import TrainingClips
+from audiobag.labels import LearnsOfClips, TrainingClips
 from audiobag.loss.bce import Labels
 from audiobag.utils.errors import InputError
 from audiobag.utils.ontology import ancestors
@@ -53,9 +53,13 @@ class OntologyConsistency(nn.Module):
         if not pairs.size:
             raise InputError(f"path {self.path} has no class above another: use a loss without it")
         self._pairs = torch.from_numpy(pairs)
+        if isinstance(self.loss, LearnsOfClips):
+            self.loss.set_training_clips(clips)
 
     def forward(self, prediction: BagPrediction, labels: Labels, mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Return L; the second term is in fp32 under any precision."""
+        if not self._pairs.numel():
+            raise RuntimeError("set_training_clips must be called before the first step: it reads the ontology")
         self._pairs = self._pairs.to(labels.device)
         clip, (own, above) = prediction.clip.float(), self._pairs
         excess = (clip[:, own] - clip[:, above]).clamp(min=0)
