@@ -61,20 +61,20 @@ def play(file: SoundFile) -> Played:
     spectrogram = LogMelSpectrogram(_RATE, 64, 50.0, 8000.0, 0.025, 0.01)
     columns: list[NDArray[np.float32]] = []
     mp3, seconds, written = io.BytesIO(), 0.0, 0
+    last = np.zeros(0, np.float32)
     soundfile = library()
     with soundfile.SoundFile(mp3, "w", _RATE, 1, format="MP3", subtype="MPEG_LAYER_III") as out:
         for items in _several(windows(file, LogMel(), least=0, advance=lambda size: None)):
             waves = [item[0] for item in items if not isinstance(item, End)]
             seconds = next((item.seconds for item in items if isinstance(item, End)), seconds)
             if waves:
-                wave = np.concatenate(waves)
-                if seconds:  # known at the end
-                    wave = wave[: max(0, round(seconds * _RATE) - written)]
-                out.write(wave)
-                written += len(wave)
+                out.write(last)
+                written += len(last)
+                last = np.concatenate(waves)
                 for spectra in spectrogram(torch.from_numpy(np.stack(waves))).numpy():
                     columns += [part.mean(0) for part in np.array_split(spectra, per_second)]
-    del columns[max(1, round(seconds * per_second)) :]  # the silence that fills the last second
+        out.write(last[: round(seconds * _RATE) - written])  # without the silence that fills the last second
+    del columns[max(1, round(seconds * per_second)) :]
     if together > 1:
         starts = range(0, len(columns), together)
         columns = [np.asarray(np.mean(columns[start : start + together], axis=0)) for start in starts]
