@@ -130,7 +130,7 @@ def _load(model: str, revision: str | None) -> tuple[Any, Any]:
         kind: Any = transformers.AutoModel
         if config.model_type in ("clap", "clap_audio_model"):
             kind = transformers.ClapAudioModel
-        network = kind.from_pretrained(model, revision=revision)
+        network = kind.from_pretrained(model, revision=revision).float()  # it may have been saved in half precision
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
