@@ -212,6 +212,11 @@ def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
     assert len({file.path.resolve() for file in several}) == len(several) == 3
 
 
+def test_a_folder_with_the_name_of_a_sound_is_no_sound(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav" / "b.wav", noise(1.0))
+    assert [file.name for file in find_files(tmp_path)] == ["a.wav/b.wav"]
+
+
 def test_files_of_one_name_in_two_folders_have_two_names(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write(tmp_path / folder / "x.wav", noise(1.0))

@@ -182,7 +182,7 @@ def write_store(
             digest.update(encoder.encode())
             file.attrs["encoder"] = encoder
         file.attrs.update(attributes or {})
-        file.attrs["source"] = description.source
+        file.attrs["source"] = _bytes(description.source).decode()
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["content_sha256"] = digest.hexdigest()
     return digest.hexdigest()
@@ -299,4 +299,9 @@ def _hash_header(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int,
 
 
 def _encode(strings: tuple[str, ...]) -> NDArray[np.character]:
-    return np.array([s.encode() for s in strings], dtype=np.bytes_)
+    return np.array([_bytes(s) for s in strings], dtype=np.bytes_)
+
+
+def _bytes(text: str) -> bytes:
+    """Return a text in UTF-8; bytes of a file name that are not UTF-8 are escaped."""
+    return text.encode(errors="backslashreplace")

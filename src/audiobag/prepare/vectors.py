@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class VectorFolder:
                 rejects.add(split, name, None, str(error))
                 continue
             ids = sorted({indices[event.label] for event in self._labels.events(name)})
-            yield number, Clip(name.removesuffix(_SUFFIX).encode(), frames, ids, math.nan, math.nan)
+            yield number, Clip(os.fsencode(name.removesuffix(_SUFFIX)), frames, ids, math.nan, math.nan)
             advance(path.stat().st_size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class SoundFile:
         soundfile = library()
         self._check()
         try:
-            file = soundfile.SoundFile(self.path)
+            file = soundfile.SoundFile(os.fsencode(self.path))  # soundfile encodes texts as UTF-8 only
         except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
             raise BadRecord(self._unreadable(error)) from error
         with file:
