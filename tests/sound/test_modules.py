@@ -102,6 +102,23 @@ def test_whispers_tokens_of_padding_are_left_out(tmp_path: Path) -> None:
         torch.testing.assert_close(encoder(window), tokens[:, :150].mean(1))
 
 
+def test_windows_that_a_model_would_cut_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"window_seconds must be at most 30, all that .* takes, got 40"):
+        Transformers(whisper(tmp_path / "whisper"), window_seconds=40.0)
+    transformers = pytest.importorskip("transformers")
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "num_mel_bins": 32,
+    }
+    transformers.ASTModel(transformers.ASTConfig(**sizes)).save_pretrained(tmp_path / "ast")
+    transformers.ASTFeatureExtractor(num_mel_bins=32).save_pretrained(tmp_path / "ast")
+    with pytest.raises(ValueError, match=r"window_seconds must be at most 10\.24, all that .* takes, got 12"):
+        Transformers(tmp_path / "ast", window_seconds=12.0)
+
+
 def test_a_run_and_its_export_know_the_model(wav2vec: Path, tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path / "in" / str(number % 2) / f"{number}.wav", noise(2.0, seed=number))

@@ -70,6 +70,11 @@ class Transformers(Encoder):
                 "revision": revision,
             },
         )
+        longest = _longest(extractor)
+        if longest is not None and window_seconds > longest:
+            raise InputError(
+                f"window_seconds must be at most {longest:g}, all that {model} takes, got {window_seconds:g}"
+            )
         self.model = network
         self.extractor = extractor
         self.layer, self.pooling = layer, pooling
@@ -116,6 +121,15 @@ class Transformers(Encoder):
         self.model.save_pretrained(folder / _FOLDER)
         self.extractor.save_pretrained(folder / _FOLDER)
         return None if self.config is None else {**self.config, "model": _FOLDER, "revision": None}
+
+
+def _longest(extractor: Any) -> float | None:
+    """Return the seconds beyond which a feature extractor cuts a window; None if it does not."""
+    for samples in ("n_samples", "nb_max_samples"):  # Whisper, CLAP
+        if hasattr(extractor, samples):
+            return float(getattr(extractor, samples) / extractor.sampling_rate)
+    spectra = getattr(extractor, "max_length", None)  # AST: 10 ms from one to the next
+    return None if spectra is None else spectra / 100
 
 
 def _load(model: str, revision: str | None) -> tuple[Any, Any]:
