@@ -128,7 +128,7 @@ def test_recordings_without_a_fold_are_named(tmp_path: Path) -> None:
         ("file,dog,cat\na.wav,1,2\n", "whose column cat has '2' in line 2"),
         ("file,label\na.wav\n", "line 2 has another number of cells"),
         ("file,label\na.wav,dog,cat\n", "line 2 has another number of cells"),
-        ("file,label\nzz.wav,dog\n", "of whose 1 files none is there; the first is zz.wav, the source has a.wav"),
+        ("file,label\nzz.wav,dog\n", "the source has none of its 1 files; the first is zz.wav, the source has a.wav"),
         ("file,label,split\na.wav,dog,train\na.wav,cat,test\n", "a.wav in split bal_train and in split eval"),
         ("file,label\n,dog\n", "a row without a file"),
         ('file,label\n"a.wav,dog\n', "labels must be a CSV"),

@@ -109,7 +109,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a page of an error": ("x.wav", lambda p: fill(p, b"<html>404</html>"), "begins as text, '<html>404"),
     "zeros": ("x.wav", lambda p: fill(p, bytes(5000)), "its first bytes are all 0"),
     "random bytes": ("x.flac", lambda p: fill(p, np.random.default_rng(0).bytes(5000)), "not a sound that libsndfile"),
-    "a header only": ("x.wav", lambda p: fill(p, HEADER), "not one sample"),
+    "a header only": ("x.wav", lambda p: fill(p, HEADER), "a header but no samples"),
     "half a header": ("x.wav", lambda p: fill(p, HEADER[:30]), "not a sound that libsndfile reads"),
     "truncated wav": (
         "x.wav",
@@ -194,7 +194,7 @@ def test_an_mp3_that_libsndfile_would_cut_is_named(tmp_path: Path) -> None:
     without_length(path)
     finding = read(path)[1].finding
     assert finding is not None
-    assert "MP3 of variable bit rate without a header that tells its length; convert it: ffmpeg -i 'x.mp3'" in finding
+    assert "MP3 of variable bit rate without a header that states its length; convert it: ffmpeg -i 'x.mp3'" in finding
 
 
 def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:

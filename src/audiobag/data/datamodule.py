@@ -80,7 +80,7 @@ class BagDataModule(LightningDataModule):
         self.placement = placement
         self._placement = Placement(placement)
         self.whole_steps = False
-        """Whether `train_dataloader` gives the numbers of the clips only, of which `resident` makes the batches."""
+        """Whether `train_dataloader` yields only the numbers of the clips, from which `resident` makes the batches."""
 
     @property
     def holds_out(self) -> bool:

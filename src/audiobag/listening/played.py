@@ -1,4 +1,4 @@
-"""A recording as a page needs it: a spectrogram of bounded size, and the sound as an MP3."""
+"""What a page shows and plays of a recording: a spectrogram of bounded size, and an MP3."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A recording for people.
+    """What a page shows and plays of a recording.
 
     Attributes:
         seconds: its duration.

@@ -1,4 +1,4 @@
-"""A loss that asks for the order of an ontology: a class is at most as likely as the classes above it."""
+"""A loss that enforces the order of an ontology: a class is at most as likely as the classes above it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from audiobag.utils.values import check_number
 
 
 class OntologyConsistency(nn.Module):
-    r"""Adds to a loss what the probabilities of a clip lack to the order of an ontology.
+    r"""Adds to a loss a penalty for probabilities that contradict the order of an ontology.
 
     $$L = L_0 + \frac{w}{B |E|} \sum_{n} \sum_{(k, j) \in E} \max(F_{nk} - F_{nj}, 0)^2$$
 
     E are the pairs of a class k and a class j above it. The labels should agree with the ontology: use it together with
     `audiobag.augment.OntologyParents`.
 
-    Source: Wehrmann, Cerri and Barros, "Hierarchical multi-label classification networks" (2018), who take the parents
-    alone for j.
+    Source: Wehrmann, Cerri and Barros, "Hierarchical multi-label classification networks" (2018), who use
+    only the parents for j.
 
     Args:
         loss: $L_0$.

@@ -96,8 +96,8 @@ def localisation_scores(score: Float[NDArray[Any], "F K"], truth: FrameTruth) ->
       evaluation (Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", 2016). The thresholds
       are chosen on the scored clips.
 
-    The others tell when, given what: they are about $Q'$, the pairs of a clip and a class that is heard in some of the
-    clip's known frames $T_{nk}$ but not in all of them. Every other pair would be right, or wrong, under any score.
+    The others measure when a class is heard, given that it is: they use $Q'$, the pairs of a clip and a class that is
+    heard in some of the clip's known frames $T_{nk}$ but not in all. Any score is right, or wrong, on other pairs.
 
     - `present_mAP`, `present_AUC`: the same rankings of the frames of the pairs in $Q'$ alone.
     - `within_AUC`: in each pair, the share of the pairs of a frame with the class and a frame without it that are in

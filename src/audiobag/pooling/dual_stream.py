@@ -32,7 +32,7 @@ class DualStream(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        width: Q, the numbers of a query.
+        width: Q, the size of a query.
         prior: initial probability of each class, in (0, 1).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tables of clips in Parquet files and in data sets of Hugging Face on disk: a row a clip, with a column of vectors."""
+"""Tables of clips in Parquet files and Hugging Face data sets on disk: a row per clip, with a column of vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of .npy files, one a clip, with a CSV of their labels."""
+"""A folder of .npy files, one per clip, with a CSV of their labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUFFIX = ".npy"
 
 
 class VectorFolder:
-    """A folder of arrays [T, D] or [D], one file a clip, and one CSV with their labels; see `read_labels`.
+    """A folder of arrays [T, D] or [D], one file per clip, and one CSV with their labels; see `read_labels`.
 
     The CSV may have the columns `split` or `fold`; without them, a hash of each name puts a fifth into the eval set.
 

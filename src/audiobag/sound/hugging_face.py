@@ -21,7 +21,7 @@ _FOLDER: Final = "transformers"
 class Transformers(Encoder):
     """An audio model of Hugging Face transformers, whose tokens of a window are pooled to one vector.
 
-    It takes AST, wav2vec 2.0, HuBERT and their kin, CLAP's audio tower and Whisper's encoder. No code of a model's
+    It takes AST, wav2vec 2.0, HuBERT and similar models, CLAP's audio tower and Whisper's encoder. No code of a model's
     repository is run (`trust_remote_code` stays false). Models that take inputs of one length, such as Whisper with
     30 s and AST with 10 s, are slow on short windows: they compute the padding too. Whisper's tokens of padding are
     left out.

@@ -89,7 +89,7 @@ class OwnModule(Encoder):
         return (x.mean(1) if x.ndim == 3 else x).float()
 
     def _load(self, path: Path) -> None:
-        # What an export holds has the names of this encoder, the user's file those of the module.
+        # Names in an export begin with `module.`, those in the user's file do not.
         found = {name.removeprefix("module."): x for name, x in read_tensors("weights", path).items()}
         try:
             self.module.load_state_dict(found)

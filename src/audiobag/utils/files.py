@@ -185,7 +185,7 @@ def locked(path: Path, otherwise: str) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> BinaryIO:
-    """Open a lock file; that of another user, in a folder shared by a group, can be locked but not written."""
+    """Open a lock file; in a folder shared by a group, another user's file can be locked but not written."""
     try:
         return path.open("ab")
     except PermissionError:
