@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,7 +23,6 @@ _RATE: Final = 16_000
 _MOST_COLUMNS: Final = 3000
 _PER_SECOND: Final = 50
 _TOGETHER: Final = 64
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,8 @@ def play(file: SoundFile) -> Played:
     last = np.zeros(0, np.float32)
     soundfile = library()
     with soundfile.SoundFile(mp3, "w", _RATE, 1, format="MP3", subtype="MPEG_LAYER_III") as out:
-        for items in _several(windows(file, LogMel(), least=0, advance=lambda size: None)):
+        stream = windows(file, LogMel(), least=0, advance=lambda size: None)
+        while items := list(islice(stream, _TOGETHER)):  # many small tensors take longer than a few large ones
             waves = [item[0] for item in items if not isinstance(item, End)]
             seconds = next((item.seconds for item in items if isinstance(item, End)), seconds)
             if waves:
@@ -73,15 +72,10 @@ def play(file: SoundFile) -> Played:
                 last = np.concatenate(waves)
                 for spectra in spectrogram(torch.from_numpy(np.stack(waves))).numpy():
                     columns += [part.mean(0) for part in np.array_split(spectra, per_second)]
-        out.write(last[: round(seconds * _RATE) - written])  # without the silence that fills the last second
+        # Without the silence that fills the last second.
+        out.write(last[: max(0, round(seconds * _RATE) - written)])
     del columns[max(1, round(seconds * per_second)) :]
     if together > 1:
         starts = range(0, len(columns), together)
         columns = [np.asarray(np.mean(columns[start : start + together], axis=0)) for start in starts]
     return Played(seconds, np.array(columns).T, mp3.getvalue())
-
-
-def _several(items: Iterator[T]) -> Iterator[list[T]]:
-    """Yield lists of items, since many small tensors take longer than a few large ones."""
-    while several := list(islice(items, _TOGETHER)):
-        yield several

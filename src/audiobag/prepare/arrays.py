@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -47,10 +48,7 @@ class ArrayFiles:
         for path in self.paths:
             with ExitStack() as files:
                 table = _open(path, files, self._source, self._labelled)
-
-                def reject(record: int | None, finding: str, path: Path = path) -> None:
-                    rejects.add(path.stem, path.name, record, finding)
-
+                reject = partial(rejects.add, path.stem, path.name)
                 clips = _clips(path, table, reject, advance)
                 yield Part(path.stem, path.name, clips, table.dim, table.dtype, table.description)
 
