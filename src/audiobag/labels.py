@@ -1,4 +1,4 @@
-"""The names of classes, a sparse table of the labels of clips, and what a training may know of its clips."""
+"""The names of classes, a sparse table of the labels of clips, and what losses and augmentations know about clips."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class LabelTable:
 
 @dataclass(frozen=True, slots=True)
 class TrainingClips:
-    """What an augmentation or a loss may know of the N clips that a model is trained on.
+    """What augmentations and losses know about the N training clips.
 
     Attributes:
         video_id: [N]; `Bags.index` counts the clips in this order.
@@ -102,9 +102,9 @@ class TrainingClips:
 
 @runtime_checkable
 class LearnsOfClips(Protocol):
-    """A loss or an augmentation that is told of the training clips before the first step.
+    """A loss or an augmentation that needs to know the training clips.
 
-    Training calls `set_training_clips` of each part that has it; other parts are left alone.
+    Training calls `set_training_clips` before the first step, on each loss and augmentation that has it.
     """
 
     def set_training_clips(self, clips: TrainingClips) -> None:

@@ -56,6 +56,10 @@ class TestMixup(AugmentSuite):
         assert mixed.var().item() == pytest.approx(1 / (4 * (2 * 0.5 + 1)), abs=0.005)
 
 
+class TestUniformMixup(AugmentSuite):
+    augment = partial(Mixup, alpha=1)  # a whole number, as from `augment.mixup.alpha=1`
+
+
 class TestFrameDropout(AugmentSuite):
     augment = partial(FrameDropout, rate=0.5)
 
@@ -100,6 +104,10 @@ class TestGaussianNoise(AugmentSuite):
         added = (noise(bags).frames - bags.frames) / 128
         assert added.std().item() == pytest.approx(0.5, rel=0.02)
         assert added.mean().item() == pytest.approx(0, abs=0.01)
+
+
+class TestLabelSmoothingTowardsAWholeNumber(AugmentSuite):
+    augment = partial(LabelSmoothing, towards=0)
 
 
 class TestLabelSmoothing(AugmentSuite):

@@ -21,6 +21,12 @@ def reference(store: Store, i: int) -> tuple[np.ndarray, set[int]]:
     return frames, set(c.label_ids[c.label_offsets[i] : c.label_offsets[i + 1]].tolist())
 
 
+def test_training_needs_a_store(tmp_path: Path) -> None:
+    make_store(tmp_path / "eval.h5", 25)
+    with pytest.raises(ValueError, match=r"^train must name the stores to train on, got none"):
+        BagDataModule(tmp_path, [], "eval").setup("fit")
+
+
 def test_batch_equals_clip_by_clip(store: Store) -> None:
     index = np.array([5, 0, 59, 5, 31])
     bags = BagDataset([store]).batch(index)

@@ -130,6 +130,36 @@ def test_a_truncated_store_is_refused(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "options", "what"),
+    [
+        (lambda x: x, {"compression": "gzip"}, "frames is compressed or in chunks, expected one contiguous block"),
+        (lambda x: x[:, 0], {}, r"frames is \|u1 \[\d+\], expected numbers \[F, D\]"),
+        (lambda x: x.astype(">f4"), {}, r"frames is >f4 \[\d+, 6\], expected"),
+        (lambda x: np.full(x.shape, b"a"), {}, r"frames is \|S1 "),
+    ],
+)
+def test_frames_that_cannot_be_mapped_are_refused(
+    store: Store, change: Any, options: dict[str, str], what: str
+) -> None:
+    """As after `h5repack`, which compresses: what is mapped then would not be the frames."""
+    with h5py.File(store.path, "r+") as file:
+        frames = change(file["frames"][()])
+        del file["frames"]
+        file.create_dataset("frames", data=frames, **options)
+    with pytest.raises(ValueError, match=rf"is damaged or not an audiobag store \({what}.*\): make it again"):
+        open_store(store.path)
+
+
+def test_classes_have_as_many_machine_ids_as_names(store: Store) -> None:
+    with h5py.File(store.path, "r+") as file:
+        mids = file["class_mids"][:-1]
+        del file["class_mids"]
+        file["class_mids"] = mids
+    with pytest.raises(ValueError, match="7 names of classes, 6 machine ids"):
+        open_store(store.path)
+
+
+@pytest.mark.parametrize(
     ("change", "what"),
     [
         ({"frame_seconds": 0.0}, "frame_seconds is 0.0, expected a number of seconds above 0"),

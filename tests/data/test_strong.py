@@ -198,7 +198,7 @@ def test_a_store_without_witnesses_is_refused(clips: Store) -> None:
         (OWN + "--4gqARaEJE,-1,1,Speech\n", "Speech from -1 to 1 s"),
         (OWN + "--4gqARaEJE,0,nan,Speech\n", "Speech from 0 to nan s"),
         (OWN + "--4gqARaEJE,0,1,\n", "an event without a label"),
-        (OWN + "--4gqARaEJE,0\n", "line 2"),
+        (OWN + "--4gqARaEJE,0\n", "line 2: it has fewer cells than the first line"),
         (FRAMED + "--4gqARaEJE_0\t0\t1\t/m/09x0r\tMAYBE\n", "present is 'MAYBE'"),
         (AUDIOSET + "zzzzzzzzzzz_0\t0\t1\t/m/09x0r\n", "none of whose 1 clips it has"),
         (AUDIOSET, "none of whose 0 clips it has"),

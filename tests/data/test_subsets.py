@@ -64,6 +64,10 @@ def test_clips_without_labels_stay() -> None:
     assert LongTail()(table([[], [0], []], 1), ids(3)).all()
 
 
+def test_of_no_clips_none_are_chosen() -> None:
+    assert LongTail()(table([], 1), ids(3)[:0]).tolist() == []
+
+
 def test_arguments_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^exponent must be a number in \[0, inf\), got -1\.0"):
         LongTail(exponent=-1.0)

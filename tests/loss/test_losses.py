@@ -72,6 +72,18 @@ class TestOntologyConsistency(LossSuite):
         labels = torch.zeros(2, 3, dtype=torch.bool)
         torch.testing.assert_close(self.make()(prediction, labels, mask), ClipBCE()(prediction, labels, mask))
 
+    def test_the_other_loss_is_told_of_the_clips_too(self) -> None:
+        outer = OntologyConsistency(OntologyConsistency(ClipBCE(), self.path, 1.0), self.path, 2.0)
+        outer.set_training_clips(_clips("a", "b", "c"))
+        clip = torch.tensor([[0.1, 0.5, 0.2]])
+        arguments = BagPrediction(clip, clip[:, None], None), clip > 0.3, torch.ones(1, 1, dtype=torch.bool)
+        torch.testing.assert_close(outer(*arguments), self.make()(*arguments))
+
+    def test_it_does_not_compute_before_it_knows_the_ontology(self) -> None:
+        clip = torch.ones(1, 3) / 2
+        with pytest.raises(RuntimeError, match="set_training_clips must be called before the first step"):
+            OntologyConsistency(ClipBCE(), self.path)(BagPrediction(clip, clip[:, None], None), clip > 0, clip > 0)
+
     def test_an_ontology_that_says_nothing_of_the_classes_is_refused(self) -> None:
         loss = OntologyConsistency(ClipBCE(), self.path)
         with pytest.raises(

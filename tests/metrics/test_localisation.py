@@ -126,5 +126,15 @@ def test_scores_of_other_frames_are_refused() -> None:
         localisation_scores(np.zeros((3, K)), random_truth())
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+@pytest.mark.parametrize("value", [np.nan, 1.5, -0.1])
+def test_scores_outside_of_0_to_1_are_refused(value: float, explicit: bool) -> None:
+    truth = random_truth(explicit=explicit)
+    score = random_scores(truth)
+    score[7, 2] = value
+    with pytest.raises(ValueError, match=rf"^expected scores in \[0, 1\], found {value} at frame 7, class 2"):
+        localisation_scores(score, truth)
+
+
 def test_the_examples_run() -> None:
     assert doctest.testmod(localisation, extraglobs={"np": np}).failed == 0

@@ -112,6 +112,15 @@ class TestDualStream(OfBags):
         frame = oracle.sigmoid(oracle.dense(parameters, "instance", h))
         return clip, frame, oracle.measures(lambda x: of_bag(x)[1], h, lengths, self.classes)
 
+    def test_the_critical_frame_has_the_largest_logit_even_if_probabilities_round_to_one(self) -> None:
+        pooling = self._seeded()
+        nn.init.constant_(pooling.instance.bias, 50.0)
+        h = torch.randn(1, 5, self.in_features, generator=torch.Generator().manual_seed(0))
+        found = pooling(h, torch.ones(1, 5, dtype=torch.bool))
+        parameters = {name: x.double().numpy() for name, x in pooling.state_dict().items()}
+        _, measure = oracle.dual_stream(parameters, h[0].double().numpy())
+        np.testing.assert_allclose(found.measure[0].detach().numpy(), measure, atol=1e-5)
+
 
 class TestSetTransformer(OfBags):
     has_measure = True

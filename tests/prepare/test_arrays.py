@@ -235,6 +235,15 @@ def test_unreadable_files_are_refused(tmp_path: Path, run: Prepare) -> None:
             run(cut)
 
 
+@pytest.mark.parametrize("name", ["frames", "labels"])
+def test_groups_of_an_hdf5_file_are_no_arrays(tmp_path: Path, run: Prepare, name: str) -> None:
+    path = save(tmp_path / "train.h5", own(**{name: None}))
+    with h5py.File(path, "r+") as file:
+        file[f"{name}/train"] = np.zeros((6, 5), np.float32)
+    with pytest.raises(ValueError, match=r"train\.h5 (holds labels, lengths; expected x|has frames but no labels)"):
+        run(path)
+
+
 def test_pickles_are_not_loaded(tmp_path: Path, run: Prepare) -> None:
     path = save(tmp_path / "train.npz", own(video_id=np.array([b"a", 1, None], dtype=object)))
     with pytest.raises(ValueError, match="without pickles"):

@@ -83,7 +83,29 @@ def test_a_file_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     assert (seen[0], seen[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
     assert get(server, tmp_path).read_bytes() == CONTENT
     assert server.asked == [None]
-    assert [p.name for p in tmp_path.iterdir()] == ["features.tar.gz"]
+    assert {p.name for p in tmp_path.iterdir()} == {"features.tar.gz", "features.tar.gz.json"}
+
+
+def test_a_file_of_another_address_is_not_taken_for_it(server: Server, tmp_path: Path) -> None:
+    get(server, tmp_path)
+    server.content, server.tag = CONTENT[::-1], '"two"'
+    server.break_off = [1000, 0, 0, 0, 0]
+    other = server.address.replace("features", "v2/features")
+    with pytest.raises(ValueError, match="broke off"):
+        download(other, tmp_path, lambda *_: None, wait=0)
+    assert download(other, tmp_path, lambda *_: None, wait=0).read_bytes() == CONTENT[::-1]
+    server.content = CONTENT
+    assert get(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_two_processes_do_not_write_to_one_file(server: Server, tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(
+            ValueError, match=r"another process is downloading http.*features\.tar\.gz to .*: wait until"
+        ):
+            get(server, tmp_path)
+
+    assert download(server.address, tmp_path, second, wait=0).read_bytes() == CONTENT
 
 
 def test_a_broken_download_is_resumed(server: Server, tmp_path: Path) -> None:

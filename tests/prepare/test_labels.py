@@ -102,6 +102,19 @@ def test_rows_without_files_and_files_without_rows_are_told(tmp_path: Path) -> N
     assert labels.class_names == ("x",)
 
 
+def test_a_path_means_the_file_that_has_it_even_if_another_folder_has_one_of_that_name(tmp_path: Path) -> None:
+    labels = read(tmp_path, "file,label\na.wav,dog\nsub/a.wav,cat\n", "a.wav", "sub/a.wav")
+    assert plain(labels) == {"a.wav": ["dog"], "sub/a.wav": ["cat"]}
+
+
+def test_recordings_without_a_fold_are_named(tmp_path: Path) -> None:
+    labels = read(tmp_path, "file,label,fold\na.wav,x,1\nb.wav,y,2\nc.wav,y,\n", "a.wav", "b.wav", "c.wav")
+    with pytest.raises(ValueError, match=r"^labels has a fold for some recordings and none for c.wav: give each one"):
+        assign(["a.wav", "b.wav", "c.wav"], labels)
+    with pytest.raises(ValueError, match=r"^eval_fold must be one of 1, 2, got 3"):
+        assign(["a.wav", "b.wav"], labels, eval_fold=3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -115,7 +128,7 @@ def test_rows_without_files_and_files_without_rows_are_told(tmp_path: Path) -> N
         ("file,dog,cat\na.wav,1,2\n", "whose column cat has '2' in line 2"),
         ("file,label\na.wav\n", "line 2 has another number of cells"),
         ("file,label\na.wav,dog,cat\n", "line 2 has another number of cells"),
-        ("file,label\nzz.wav,dog\n", "of whose 1 files none is there; the first is zz.wav, the source has a.wav"),
+        ("file,label\nzz.wav,dog\n", "the source has none of its 1 files; the first is zz.wav, the source has a.wav"),
         ("file,label,split\na.wav,dog,train\na.wav,cat,test\n", "a.wav in split bal_train and in split eval"),
         ("file,label\n,dog\n", "a row without a file"),
         ('file,label\n"a.wav,dog\n', "labels must be a CSV"),

@@ -84,6 +84,12 @@ def test_packing_does_not_change_the_stores(release: Path, run: Prepare, tmp_pat
     assert all(other == found[0] for other in found[1:])
 
 
+def test_an_archive_may_begin_like_a_compressed_one(release: Path, run: Prepare, tmp_path: Path) -> None:
+    """`80` is the header of a zlib stream."""
+    archive = pack(release, tmp_path / "x.tar", "w", names=lambda name: f"80s/{name}")
+    assert sum(split.clips for split in run(archive).splits) == 18
+
+
 def test_block_size_does_not_change_the_stores(release, run: Prepare, tmp_path, monkeypatch) -> None:
     run(release, tmp_path / "whole")
     monkeypatch.setattr(gather, "BLOCK_BYTES", 1)

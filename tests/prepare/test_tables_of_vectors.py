@@ -142,13 +142,32 @@ def test_a_data_set_of_hugging_face_on_disk_becomes_stores(tmp_path: Path) -> No
         ),
         ({"id": ["a", "b"], "embedding": [[1.0], [float("nan")]], "label": ["x", "x"]}, "b: it contains NaN"),
         ({"id": ["a", "a"], "embedding": [[1.0], [1.0]], "label": ["x", "x"]}, "repeated video id a"),
-        ({"id": ["a"], "embedding": [[1.0]], "label": [1.5]}, "label 1.5 is neither"),
+        ({"id": ["a"], "embedding": [[1.0]], "label": [1.5]}, "label 1.5 is neither a text nor a whole number"),
+        ({"id": ["a", "b"], "embedding": [[1.0], [1e300]], "label": ["x", "x"]}, "b: it contains NaN or infinity"),
     ],
 )
 def test_a_bad_table_is_named(columns: dict[str, Any], message: str, tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "eval.parquet")
     with pytest.raises(ValueError, match=message):
         prepare(str(tmp_path / "eval.parquet"), tmp_path / "out")
+
+
+def test_rows_without_an_id_have_a_number(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a", None, None], "embedding": [[1.0]] * 3, "label": ["x"] * 3})
+    pq.write_table(table, tmp_path / "eval.parquet")
+    prepare(str(tmp_path / "eval.parquet"), tmp_path / "out")
+    assert list(content(open_store(tmp_path / "out" / "eval.h5"))) == ["a", "eval-0000002", "eval-0000003"]
+
+
+def test_hidden_files_are_left_out(tmp_path: Path) -> None:
+    """macOS leaves `._x.npy` beside `x.npy` on other file systems."""
+    folder(tmp_path / "vectors", [("a.npy", np.ones((2, 3), np.float32), "x", "eval")])
+    (tmp_path / "vectors" / "._a.npy").write_bytes(b"\0\5\x16\7")
+    assert [clip.video_id for clip in open_clips(tmp_path / "vectors")] == [b"a"]
+    (tmp_path / "tables").mkdir()
+    pq.write_table(pa.table({"id": ["a"], "embedding": [[1.0]]}), tmp_path / "tables" / "eval.parquet")
+    (tmp_path / "tables" / "._eval.parquet").write_bytes(b"\0\5\x16\7")
+    assert [clip.video_id for clip in open_clips(tmp_path / "tables")] == [b"a"]
 
 
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from audiobag.data.store import open_store
 from audiobag.data.strong import strong_labels
 from audiobag.sound import LogMel, Reading, embed
+from audiobag.sound.cutting import Cut, Cutter
 from audiobag.sound.synthesis import SOUNDS, synthesise
 from audiobag.sound.synthetic import SIZES, make_recording
 from audiobag.training.interruption import Stopped
@@ -135,6 +137,31 @@ def test_bad_files_stop_or_are_listed(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "rejected.csv").read_text()
     assert 'empty.wav,,"the file is empty, it has 0 bytes"' in text
     assert 'silent.flac,,"it is silent, all samples of its 3.00 s are 0"' in text
+
+
+def test_names_that_are_no_utf_8_are_read_and_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / os.fsdecode(b"na\xefve")
+    write(tmp_path / "x.wav", noise(2.0))
+    for name in (b"a\xff.wav", b"b\xff.wav"):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "x.wav", folder / os.fsdecode(name))
+    write(tmp_path / "in" / "plain" / "c.wav", noise(2.0))
+    (folder / os.fsdecode(b"b\xff.wav")).write_text("no sound")
+    embed(tmp_path / "in", tmp_path / "out", encoder=small(), labels="folders", split="eval", on_error="skip")
+    store = open_store(tmp_path / "out" / "eval.h5")
+    assert store.columns.video_id.tolist() == [b"na\xefve/a\xff.wav", b"plain/c.wav"]
+    assert store.description.class_names == (r"na\udcefve", "plain")
+    assert r"na\udcefve/b\udcff.wav" in (tmp_path / "out" / "rejected.csv").read_text(encoding="utf-8")
+    embed(folder, tmp_path / "other", encoder=small(), split="eval", on_error="skip")
+    assert open_store(tmp_path / "other" / "eval.h5").description.source.endswith(r"na\udcefve")
+
+
+def test_clips_of_a_recording_of_days_have_different_names() -> None:
+    cutter = Cutter("x.wav", (), {}, Cut(1, 1, 0.96))
+    frame = np.zeros(1, np.float32)
+    names = [clip.video_id for _ in range(105_000) for clip, _ in cutter.add(frame)]
+    assert len(set(names)) == len(names)
+    assert (names[1], names[-1]) == (b"x.wav@0.96s", b"x.wav@100798.08s")
 
 
 def test_clips_before_the_damage_of_a_long_recording_are_kept(tmp_path: Path) -> None:

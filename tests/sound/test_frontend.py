@@ -54,9 +54,17 @@ def test_the_front_end_computes_in_fp32_where_the_network_does_not() -> None:
         ({"high": 9000.0}, "high must be above low and at most half"),
         ({"sample_rate": 100}, "sample_rate must be"),
         ({"hop_seconds": 0}, "hop_seconds must be"),
+        ({"hop_seconds": 1e-9}, r"hop_seconds must be a number in \[6\.25e-05, 600\], got 1e-09"),
+        ({"window_seconds": 0.02}, r"window_seconds must be a number in \[0\.025, 600\], got 0\.02"),
         ({"window_seconds": 1000.0}, "window_seconds must be"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LogMel(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["sample_rate", "window_seconds", "hop_seconds"])
+def test_wrong_arguments_of_the_spectrogram_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        LogMelSpectrogram(**{name: 0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import re
 import shutil
@@ -15,9 +16,11 @@ import soundfile
 
 import audiobag
 from audiobag.export import write_export
+from audiobag.listening.played import play
 from audiobag.prediction import predict_to_file
 from audiobag.runs.checkpoints import check_scorable, load_checkpoint
 from audiobag.sound import LogMel, Reading, embed
+from audiobag.sound.reading import SoundFile
 from audiobag.sound.segments import Joiner, Segment
 from tests.sound.making import noise, small, tagger_of_tones, write
 
@@ -165,6 +168,16 @@ def test_the_last_part_of_a_second_is_heard_and_ends_with_the_recording(run: Pat
     sound = tmp_path / "x.mp3"
     sound.write_bytes(listened.played.mp3)
     assert soundfile.info(sound).duration == pytest.approx(20.9, abs=0.15)
+
+
+@pytest.mark.parametrize("seconds", [3.25, 63.5, 64.0])
+def test_the_sound_of_a_page_ends_with_the_recording(seconds: float, tmp_path: Path) -> None:
+    """Windows of a second are read 64 at a time, and silence fills the last one."""
+    path = write(tmp_path / "x.wav", noise(seconds))
+    played = play(SoundFile(path, "x.wav"))
+    assert played.seconds == pytest.approx(seconds)
+    sound, rate = soundfile.read(io.BytesIO(played.mp3))
+    assert len(sound) / rate == pytest.approx(seconds, abs=0.1)
 
 
 def test_the_page_plays_the_recording_and_is_whole(run: Path, street: Path, tmp_path: Path) -> None:

@@ -78,6 +78,20 @@ def test_tokens_are_pooled_as_transformers_gives_them(wav2vec: Path) -> None:
                 torch.testing.assert_close(encoder(windows), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_checkpoint_in_half_precision_is_read_in_fp32(wav2vec: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    import transformers
+
+    model = transformers.Wav2Vec2Model.from_pretrained(wav2vec).to(dtype)
+    model.save_pretrained(tmp_path)
+    transformers.Wav2Vec2FeatureExtractor.from_pretrained(wav2vec).save_pretrained(tmp_path)
+    encoder, windows = Transformers(tmp_path), torch.from_numpy(noise(1.0))[None]
+    expected = Transformers(wav2vec)
+    expected.model.load_state_dict(model.state_dict())
+    torch.testing.assert_close(encoder(windows), expected(windows))
+    assert encoder.record()["weights_sha256"] == expected.record()["weights_sha256"]
+
+
 def test_whispers_tokens_of_padding_are_left_out(tmp_path: Path) -> None:
     encoder = Transformers(whisper(tmp_path), window_seconds=3.0)
     window = torch.from_numpy(noise(3.0))[None]
@@ -86,6 +100,23 @@ def test_whispers_tokens_of_padding_are_left_out(tmp_path: Path) -> None:
         tokens = encoder.model(**inputs).last_hidden_state
         assert tokens.shape[1] == 1500
         torch.testing.assert_close(encoder(window), tokens[:, :150].mean(1))
+
+
+def test_windows_that_a_model_would_cut_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"window_seconds must be at most 30, all that .* takes, got 40"):
+        Transformers(whisper(tmp_path / "whisper"), window_seconds=40.0)
+    transformers = pytest.importorskip("transformers")
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "num_mel_bins": 32,
+    }
+    transformers.ASTModel(transformers.ASTConfig(**sizes)).save_pretrained(tmp_path / "ast")
+    transformers.ASTFeatureExtractor(num_mel_bins=32).save_pretrained(tmp_path / "ast")
+    with pytest.raises(ValueError, match=r"window_seconds must be at most 10\.24, all that .* takes, got 12"):
+        Transformers(tmp_path / "ast", window_seconds=12.0)
 
 
 def test_a_run_and_its_export_know_the_model(wav2vec: Path, tmp_path: Path) -> None:
@@ -157,6 +188,32 @@ def test_records_from_strangers_run_no_code(tmp_path: Path) -> None:
         restore_encoder({"name": "vggish", "config": {"_target_": "audiobag.sound.VGGish", "weights": weights}})
     with pytest.raises(ValueError, match=r"is not the one that made .* their weights differ"):
         restore_encoder(record)  # without its weights, which were random
+
+
+def test_weights_of_a_module_are_checked(tmp_path: Path) -> None:
+    module = torch.nn.Linear(8000, 4)
+    torch.save(module, tmp_path / "whole.pth")
+    torch.save({**module.state_dict(), "more": torch.zeros(1)}, tmp_path / "other.pth")
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "text.pth").write_text("hello")
+    for name, message in (
+        ("whole.pth", r"weights must be a file of tensors alone, got .*whole\.pth \(UnpicklingError\)"),
+        ("empty.pth", r"weights must be a .* file of tensors, got .*empty\.pth, which cannot be read"),
+        ("text.pth", r"weights must be a .* file of tensors, got .*text\.pth, which cannot be read"),
+        ("none.pth", r"weights must be a .* file of tensors, got .*none\.pth, which cannot be read"),
+        ("other.pth", r"weights must be a state_dict of the module, got .*other\.pth"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            OwnModule(module, 8000, 4, weights=tmp_path / name)
+
+
+def test_a_module_in_bf16_has_a_checksum() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Linear(3, 2).bfloat16()
+    found = OwnModule(module, 8000, 2).record()["weights_sha256"]
+    assert found == OwnModule(module, 8000, 2).record()["weights_sha256"]
+    module.weight.data[0, 0] += 1
+    assert found != OwnModule(module, 8000, 2).record()["weights_sha256"]
 
 
 def test_modules_of_other_shapes_are_refused() -> None:

@@ -109,7 +109,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a page of an error": ("x.wav", lambda p: fill(p, b"<html>404</html>"), "begins as text, '<html>404"),
     "zeros": ("x.wav", lambda p: fill(p, bytes(5000)), "its first bytes are all 0"),
     "random bytes": ("x.flac", lambda p: fill(p, np.random.default_rng(0).bytes(5000)), "not a sound that libsndfile"),
-    "a header only": ("x.wav", lambda p: fill(p, HEADER), "not one sample"),
+    "a header only": ("x.wav", lambda p: fill(p, HEADER), "a header but no samples"),
     "half a header": ("x.wav", lambda p: fill(p, HEADER[:30]), "not a sound that libsndfile reads"),
     "truncated wav": (
         "x.wav",
@@ -194,7 +194,7 @@ def test_an_mp3_that_libsndfile_would_cut_is_named(tmp_path: Path) -> None:
     without_length(path)
     finding = read(path)[1].finding
     assert finding is not None
-    assert "MP3 of variable bit rate without a header that tells its length; convert it: ffmpeg -i 'x.mp3'" in finding
+    assert "MP3 of variable bit rate without a header that states its length; convert it: ffmpeg -i 'x.mp3'" in finding
 
 
 def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
@@ -210,6 +210,11 @@ def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path) -> None:
     assert [file.name for file in find_files(tmp_path / "in" / "list.csv")] == ["Grüße/'x'.flac", "a b.wav"]
     several = find_files([tmp_path / "in" / "a b.wav", tmp_path / "in", tmp_path / "in" / "deep"])
     assert len({file.path.resolve() for file in several}) == len(several) == 3
+
+
+def test_a_folder_with_the_name_of_a_sound_is_no_sound(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav" / "b.wav", noise(1.0))
+    assert [file.name for file in find_files(tmp_path)] == ["a.wav/b.wav"]
 
 
 def test_files_of_one_name_in_two_folders_have_two_names(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which frames a bag has, and their order."""
+"""Augmentations that remove or reorder the frames of a bag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiobag.utils.values import check_number
 
 
 class FrameDropout(Augmentation):
-    r"""Removes each frame of a bag with a probability, and keeps one frame at least.
+    r"""Removes each frame of a bag with a probability, and keeps at least one frame.
 
     Frame t is kept if $u_t \ge \mathrm{rate}$ or $u_t = \max_s u_s$, with $u_t \sim U[0, 1)$. The frames that are kept
     stay in their order and move to the front, so that the rest of the bag is padding.

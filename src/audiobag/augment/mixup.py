@@ -41,7 +41,7 @@ class Mixup(Augmentation):
         """Return the mixed bags, with frames in fp32 and with the `index` of the first of each pair."""
         clips, device = len(bags), bags.frames.device
         partner = torch.rand(clips, device=device).argsort()
-        alpha = torch.full((clips,), self.alpha, device=device)
+        alpha = torch.full((clips,), float(self.alpha), device=device)
         own = Beta(alpha, alpha, validate_args=False).sample()[:, None]
         mask, frames, labels = bags.mask, bags.frames.float(), bags.labels.float()
         share = torch.where(mask & mask[partner], own, mask.float())

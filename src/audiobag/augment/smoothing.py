@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from audiobag.augment.base import Augmentation
 from audiobag.bags import Bags
@@ -35,7 +34,7 @@ class LabelSmoothing(Augmentation):
         if towards is not None:
             check_number("towards", towards, "[0, 1]", ", or null for the frequency of each class")
         self.epsilon, self.towards = epsilon, towards
-        self._target = torch.tensor(0.0 if towards is None else towards)  # u, [] or [K]
+        self._target = torch.tensor(float(towards or 0))  # u, [] or [K]
 
     def set_training_clips(self, clips: TrainingClips) -> None:
         """Take the frequencies of the classes."""
@@ -45,8 +44,5 @@ class LabelSmoothing(Augmentation):
     def forward(self, bags: Bags) -> Bags:
         """Return the bags with other labels."""
         labels = bags.labels.float()
-        return replace(bags, labels=labels.lerp(self._on(labels), self.epsilon))
-
-    def _on(self, labels: Tensor) -> Tensor:
         self._target = self._target.to(labels.device)
-        return self._target
+        return replace(bags, labels=labels.lerp(self._target, self.epsilon))

@@ -1,4 +1,4 @@
-"""Labels of single clips that are changed by what is known of the clips: a teacher's predictions, an ontology."""
+"""Augmentations that change the labels of each clip, by a teacher's predictions or an ontology."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from audiobag.utils.values import check_number
 
 @runtime_checkable
 class Teacher(Protocol):
-    """What `Distillation` and `LabelEnhancement` need of a teacher, such as `audiobag.runs.SavedPredictions`."""
+    """What `Distillation` and `LabelEnhancement` need from a teacher, such as `audiobag.runs.SavedPredictions`."""
 
     def probability(self, video_id: NDArray[np.character]) -> NDArray[np.floating[Any]]:
         """Return the probabilities [N, K] of some clips [N]."""
@@ -121,7 +121,7 @@ class LabelEnhancement(Targets):
 
 
 class OntologyParents(Targets):
-    r"""Gives a clip that has a class also the classes above it in an ontology.
+    r"""Adds to the labels of a clip the classes above them in an ontology.
 
     $$\tilde y_{nk} = \max_{j \in \{k\} \cup \mathrm{descendants}(k)} y_{nj}$$
 

@@ -80,7 +80,7 @@ class BagDataModule(LightningDataModule):
         self.placement = placement
         self._placement = Placement(placement)
         self.whole_steps = False
-        """Whether `train_dataloader` gives the numbers of the clips only, of which `resident` makes the batches."""
+        """Whether `train_dataloader` yields only the numbers of the clips, from which `resident` makes the batches."""
 
     @property
     def holds_out(self) -> bool:
@@ -90,6 +90,8 @@ class BagDataModule(LightningDataModule):
     @cached_property
     def train_stores(self) -> tuple[Store, ...]:
         """The stores to train on."""
+        if not self.train_names:
+            raise InputError("train must name the stores to train on, got none")
         return tuple(open_store(self.root / f"{name}.h5") for name in self.train_names)
 
     @cached_property

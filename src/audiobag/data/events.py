@@ -120,6 +120,8 @@ def read_events(path: Path) -> Events:
     explicit = "present" in (rows.fieldnames or ())
     try:
         for row in rows:
+            if any(row[column] is None for column in form.columns):
+                raise ValueError("it has fewer cells than the first line")
             name = row[form.columns[0]]
             if name not in clips:
                 places.append(form.places(name))

@@ -17,7 +17,7 @@ from audiobag.utils.errors import InputError
 
 @runtime_checkable
 class Draw(Protocol):
-    """What `TrainingBatches` needs of a sampler; see `audiobag.sampler.Sampler`."""
+    """What `TrainingBatches` needs from a sampler; see `audiobag.sampler.Sampler`."""
 
     def draw(self, step: int) -> NDArray[np.int64]:
         """Return the clips [batch_size] of the global batch of `step`."""

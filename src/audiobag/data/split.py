@@ -45,7 +45,7 @@ def uniform_hash(video_id: NDArray[np.character]) -> NDArray[np.float64]:
     """
     ids = np.ascontiguousarray(video_id)
     h = np.full(len(ids), _FNV_OFFSET)
-    for column in ids.view(np.uint8).reshape(len(ids), -1).T:  # one byte of all ids at a time
+    for column in ids.view(np.uint8).reshape(len(ids), ids.itemsize).T:  # one byte of all ids at a time
         h = np.where(column > 0, (h ^ column) * _FNV_PRIME, h)  # zero bytes pad short ids
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -182,7 +182,7 @@ def write_store(
             digest.update(encoder.encode())
             file.attrs["encoder"] = encoder
         file.attrs.update(attributes or {})
-        file.attrs["source"] = description.source
+        file.attrs["source"] = _bytes(description.source).decode()
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["content_sha256"] = digest.hexdigest()
     return digest.hexdigest()
@@ -217,7 +217,8 @@ def open_store(path: str | Path) -> Store:
                 source=str(attributes["source"]),
                 encoder=_encoder(attributes),
             )
-            check_claim(file["frames"])
+            if len(names) != len(mids):
+                raise ValueError(f"{len(names)} names of classes, {len(mids)} machine ids")
             frames = _map(path, file["frames"])
     except InputError:
         raise
@@ -245,9 +246,12 @@ def _map(path: Path, frames: h5py.Dataset) -> NDArray[Any]:
 
     The mode is copy-on-write because torch warns about arrays that are not writable. Nothing writes to it.
     """
+    check_claim(frames)
+    if frames.ndim != 2 or frames.dtype.kind not in "uif" or not frames.dtype.isnative:
+        raise ValueError(f"frames is {frames.dtype.str} {list(frames.shape)}, expected numbers [F, D]")
     start = frames.id.get_offset()
-    if start is None or not len(frames):
-        return np.empty(frames.shape, frames.dtype)
+    if start is None:
+        raise ValueError("frames is compressed or in chunks, expected one contiguous block")
     return np.memmap(path, frames.dtype, "c", start, frames.shape)
 
 
@@ -295,4 +299,9 @@ def _hash_header(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int,
 
 
 def _encode(strings: tuple[str, ...]) -> NDArray[np.character]:
-    return np.array([s.encode() for s in strings], dtype=np.bytes_)
+    return np.array([_bytes(s) for s in strings], dtype=np.bytes_)
+
+
+def _bytes(text: str) -> bytes:
+    """Return a text in UTF-8; bytes of a file name that are not UTF-8 are escaped."""
+    return text.encode(errors="backslashreplace")

@@ -66,9 +66,9 @@ def has_strong_labels(store: Store) -> bool:
 def strong_labels(store: Store, strong: str | Path | None = None, ontology: str | Path | None = None) -> StrongLabels:
     """Return the strong labels of a store's clips.
 
-    A frame shows a class if events of the class cover at least a tenth of it (`OVERLAP`). An event that covers a tenth
-    of no frame shows in the frame that it overlaps most. In a file with explicit negatives, a frame is known to lack a
-    class if it does not show it and rows with NOT_PRESENT cover at least nine tenths of it.
+    A frame shows a class if events of the class cover at least a tenth of it (`OVERLAP`). An event that covers less
+    than a tenth of every frame counts for the frame that it overlaps most. In a file with explicit negatives, a frame
+    is known to lack a class if it does not show it and rows with NOT_PRESENT cover at least nine tenths of it.
 
     A label is a class of the store if it is its machine id or its name; upper and lower case, and spaces and
     underscores, are not told apart. Otherwise, with an ontology, it stands for its nearest ancestors among the classes.

@@ -1,7 +1,7 @@
 """The events of a store's clips: found in a file of events, and kept in the store beside the clips.
 
-`audiobag-prepare strong=FILE` adds the group `strong` to a store. It is not part of `content_sha256`, which tells on
-what a model was trained and scored.
+`audiobag-prepare strong=FILE` adds the group `strong` to a store. It is not part of `content_sha256`, which
+identifies the data that a model was trained and scored on.
 
 | data set of `strong` | dtype | shape | meaning |
 | --- | --- | --- | --- |
@@ -39,7 +39,7 @@ _SAME_START: Final = 0.5  # seconds
 
 @dataclass(frozen=True, slots=True)
 class StrongEvents:
-    """The group `strong`, see the module's table; an event whose label stands for two classes is there twice."""
+    """The group `strong`, see the module's table; an event whose label stands for two classes appears twice."""
 
     rows: Int64[NDArray[Any], " M"]
     event: Int64[NDArray[Any], " E"]

@@ -1,4 +1,4 @@
-"""Subsets of the training clips: the first clips, to overfit on, and a long tail as that of the whole of AudioSet."""
+"""Subsets of the training clips: the first clips, to overfit on, and a long tail like that of the full AudioSet."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from audiobag.utils.values import check_number, check_whole
 
 
 class Recurrent(nn.Module):
-    """What `GRU` and `LSTM` share: layers of the class `cell`, with its name in lower case in the state dict."""
+    """Base class of `GRU` and `LSTM`: layers of the class `cell`, whose name in lower case is in the state dict."""
 
     cell: ClassVar[type[nn.GRU] | type[nn.LSTM]]
 

@@ -31,8 +31,8 @@ class Transformer(nn.Module):
         heads: number of heads; divides `width`.
         hidden: units between the two dense layers of M.
         dropout: dropout rate, in [0, 1).
-        positions: number of learned positions, which are added to $h^{(0)}$; None for none. Frames beyond have the last
-            position.
+        positions: number of learned positions, which are added to $h^{(0)}$; None to add none. Frames beyond
+            the last position have the last.
 
     Raises:
         ValueError: an argument is out of range, or `heads` does not divide `width`.

@@ -20,9 +20,9 @@ class Dense(nn.Linear):
     $$y = W x + b$$
 
     A GPU falls back to slow matrix products where rows are not aligned, as with the 527 classes of AudioSet: with 1,024
-    inputs, the three products of a training step take five times as long. There W gets rows of zeros, whose outputs are
-    cut off, unless the number of inputs is no multiple of eight either. Parameters and state dict are those of
-    `torch.nn.Linear`.
+    inputs, the three products of a training step take five times as long. On a GPU, W is therefore padded with rows of
+    zeros, whose outputs are cut off, unless the number of inputs is not a multiple of eight either. Parameters and
+    state dict are those of `torch.nn.Linear`.
 
     Args:
         in_features: $D_\text{in}$.
@@ -92,7 +92,7 @@ def full_precision(layer: nn.Linear, x: Float[Tensor, "*batch D"]) -> Float[Tens
         x: its input, in any precision.
     """
     x = x.to(layer.weight.dtype)
-    if not torch.is_autocast_enabled(x.device.type):  # exporters need no context manager
+    if not torch.is_autocast_enabled(x.device.type):  # no context manager, for exporters
         return nn.functional.linear(x, layer.weight, layer.bias)
     with torch.autocast(x.device.type, enabled=False):
         return nn.functional.linear(x, layer.weight, layer.bias)

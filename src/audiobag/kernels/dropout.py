@@ -77,7 +77,7 @@ class ReLUDropout(Dropout):
         return x * factors
 
 
-# torch.compile cannot look into `random_`, and would cut the step in two there.
+# torch.compile cannot trace `random_`, and would break the graph of the step there.
 @torch.library.custom_op(
     "audiobag::dropout_factors",
     mutates_args=(),
@@ -87,8 +87,8 @@ class ReLUDropout(Dropout):
 def _draw_factors(x: Float[Tensor, "..."], dropped: int) -> Float[Tensor, "..."]:
     """Return m / (1 - r) in the shape and dtype of x: 0 with the probability dropped / _LEVELS.
 
-    The values of x are not read. It is an argument so that compiled layers draw in their order, and hence the numbers
-    that they draw without compilation.
+    The values of x are not read. It is an argument so that compiled layers draw in the same order,
+    and hence the same numbers, as without compilation.
     """
     draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     level = draws.view(torch.int16)[: x.numel()].view(x.shape)

@@ -1,4 +1,4 @@
-"""What a model hears in a recording."""
+"""What a model hears in a recording, with its segments, picture and page."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Listened:
         """Return (start, end, class, probability) of the stretches of time in which a class is heard, in seconds.
 
         Args:
-            threshold: that the filtered f of a frame and F of its clip reach.
+            threshold: the value that the filtered f of a frame and F of its clip must reach.
             median: width of the filter in frames, an odd number; 1 for no filter.
 
         Raises:

@@ -1,12 +1,11 @@
-"""A recording as a page needs it: a spectrogram of bounded size, and the sound as an MP3."""
+"""What a page shows and plays of a recording: a spectrogram of bounded size, and an MP3."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,12 +23,11 @@ _RATE: Final = 16_000
 _MOST_COLUMNS: Final = 3000
 _PER_SECOND: Final = 50
 _TOGETHER: Final = 64
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A recording for people.
+    """What a page shows and plays of a recording.
 
     Attributes:
         seconds: its duration.
@@ -61,27 +59,23 @@ def play(file: SoundFile) -> Played:
     spectrogram = LogMelSpectrogram(_RATE, 64, 50.0, 8000.0, 0.025, 0.01)
     columns: list[NDArray[np.float32]] = []
     mp3, seconds, written = io.BytesIO(), 0.0, 0
+    last = np.zeros(0, np.float32)
     soundfile = library()
     with soundfile.SoundFile(mp3, "w", _RATE, 1, format="MP3", subtype="MPEG_LAYER_III") as out:
-        for items in _several(windows(file, LogMel(), least=0, advance=lambda size: None)):
+        stream = windows(file, LogMel(), least=0, advance=lambda size: None)
+        while items := list(islice(stream, _TOGETHER)):  # many small tensors take longer than a few large ones
             waves = [item[0] for item in items if not isinstance(item, End)]
             seconds = next((item.seconds for item in items if isinstance(item, End)), seconds)
             if waves:
-                wave = np.concatenate(waves)
-                if seconds:  # known at the end
-                    wave = wave[: max(0, round(seconds * _RATE) - written)]
-                out.write(wave)
-                written += len(wave)
+                out.write(last)
+                written += len(last)
+                last = np.concatenate(waves)
                 for spectra in spectrogram(torch.from_numpy(np.stack(waves))).numpy():
                     columns += [part.mean(0) for part in np.array_split(spectra, per_second)]
-    del columns[max(1, round(seconds * per_second)) :]  # the silence that fills the last second
+        # Without the silence that fills the last second.
+        out.write(last[: max(0, round(seconds * _RATE) - written)])
+    del columns[max(1, round(seconds * per_second)) :]
     if together > 1:
         starts = range(0, len(columns), together)
         columns = [np.asarray(np.mean(columns[start : start + together], axis=0)) for start in starts]
     return Played(seconds, np.array(columns).T, mp3.getvalue())
-
-
-def _several(items: Iterator[T]) -> Iterator[list[T]]:
-    """Yield lists of items, since many small tensors take longer than a few large ones."""
-    while several := list(islice(items, _TOGETHER)):
-        yield several

@@ -1,4 +1,4 @@
-"""A loss that asks for the order of an ontology: a class is at most as likely as the classes above it."""
+"""A loss that enforces the order of an ontology: a class is at most as likely as the classes above it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from audiobag.bags import BagPrediction
-from audiobag.labels import TrainingClips
+from audiobag.labels import LearnsOfClips, TrainingClips
 from audiobag.loss.bce import Labels
 from audiobag.utils.errors import InputError
 from audiobag.utils.ontology import ancestors
@@ -18,15 +18,15 @@ from audiobag.utils.values import check_number
 
 
 class OntologyConsistency(nn.Module):
-    r"""Adds to a loss what the probabilities of a clip lack to the order of an ontology.
+    r"""Adds to a loss a penalty for probabilities that contradict the order of an ontology.
 
     $$L = L_0 + \frac{w}{B |E|} \sum_{n} \sum_{(k, j) \in E} \max(F_{nk} - F_{nj}, 0)^2$$
 
     E are the pairs of a class k and a class j above it. The labels should agree with the ontology: use it together with
     `audiobag.augment.OntologyParents`.
 
-    Source: Wehrmann, Cerri and Barros, "Hierarchical multi-label classification networks" (2018), who take the parents
-    alone for j.
+    Source: Wehrmann, Cerri and Barros, "Hierarchical multi-label classification networks" (2018), who use
+    only the parents for j.
 
     Args:
         loss: $L_0$.
@@ -53,9 +53,13 @@ class OntologyConsistency(nn.Module):
         if not pairs.size:
             raise InputError(f"path {self.path} has no class above another: use a loss without it")
         self._pairs = torch.from_numpy(pairs)
+        if isinstance(self.loss, LearnsOfClips):
+            self.loss.set_training_clips(clips)
 
     def forward(self, prediction: BagPrediction, labels: Labels, mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Return L; the second term is in fp32 under any precision."""
+        if not self._pairs.numel():
+            raise RuntimeError("set_training_clips must be called before the first step: it reads the ontology")
         self._pairs = self._pairs.to(labels.device)
         clip, (own, above) = prediction.clip.float(), self._pairs
         excess = (clip[:, own] - clip[:, above]).clamp(min=0)

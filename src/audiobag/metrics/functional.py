@@ -92,7 +92,7 @@ def _at_least(
 
 
 def check_batch(probability: Tensor, labels: Tensor) -> None:
-    """Check scores and labels; the error names the first bad value and its position.
+    """Check scores and labels.
 
     Raises:
         ValueError: the shapes differ or are not [N, K], the labels are not boolean, the scores not floating,
@@ -105,15 +105,28 @@ def check_batch(probability: Tensor, labels: Tensor) -> None:
         )
     if not probability.is_floating_point() or labels.dtype != torch.bool:
         raise ValueError(f"expected floating scores and bool labels, found {probability.dtype} and {labels.dtype}")
+    check_range(probability, "clip")
+
+
+def check_range(probability: Float[Tensor, "N K"], row: str) -> None:
+    """Check scores; the error names the first bad one and its position.
+
+    Args:
+        probability: scores [N, K].
+        row: what a row stands for, for the message.
+
+    Raises:
+        ValueError: a score is NaN or outside [0, 1].
+    """
     if not probability.numel():
         return
     low, high = torch.aminmax(probability.detach())  # NaN wherever one score is
     if not (low >= 0) & (high <= 1):
         wrong = ~((probability >= 0) & (probability <= 1))
-        clip, label = wrong.nonzero()[0].tolist()
+        first, label = wrong.nonzero()[0].tolist()
         diverged = "; a training that diverges gives NaN: lower its learning rate" if probability.isnan().any() else ""
         raise InputError(
-            f"expected scores in [0, 1], found {probability[clip, label].item():.9g} at clip {clip}, class {label}"
+            f"expected scores in [0, 1], found {probability[first, label].item():.9g} at {row} {first}, class {label}"
             f" ({int(wrong.sum())} of {wrong.numel()} scores are outside or NaN){diverged}"
         )
 

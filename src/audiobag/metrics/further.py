@@ -1,4 +1,4 @@
-"""Scores beside the headline ones, for the end of a run: they rank the clips again."""
+"""Further scores, computed at the end of a run: each ranks the clips again."""
 
 from __future__ import annotations
 

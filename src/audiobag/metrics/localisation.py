@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64, Int64
 from numpy.typing import NDArray
 
 from audiobag.metrics.frame_truth import FrameTruth
-from audiobag.metrics.functional import tagging_scores
+from audiobag.metrics.functional import check_range, tagging_scores
 from audiobag.metrics.further import best_f1
 from audiobag.metrics.groups import Ranking, rank_groups
 from audiobag.utils.errors import InputError
@@ -96,8 +96,8 @@ def localisation_scores(score: Float[NDArray[Any], "F K"], truth: FrameTruth) ->
       evaluation (Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", 2016). The thresholds
       are chosen on the scored clips.
 
-    The others tell when, given what: they are about $Q'$, the pairs of a clip and a class that is heard in some of the
-    clip's known frames $T_{nk}$ but not in all of them. Every other pair would be right, or wrong, under any score.
+    The others measure when a class is heard, given that it is: they use $Q'$, the pairs of a clip and a class that is
+    heard in some of the clip's known frames $T_{nk}$ but not in all. Any score is right, or wrong, on other pairs.
 
     - `present_mAP`, `present_AUC`: the same rankings of the frames of the pairs in $Q'$ alone.
     - `within_AUC`: in each pair, the share of the pairs of a frame with the class and a frame without it that are in
@@ -131,6 +131,7 @@ def localisation_scores(score: Float[NDArray[Any], "F K"], truth: FrameTruth) ->
     expected = (int(truth.lengths.sum()), truth.classes)
     if score.shape != expected:
         raise InputError(f"score must be {list(expected)}, the frames of the truth, got {list(score.shape)}")
+    check_range(torch.from_numpy(score), "frame")
     rows, valid = truth.rows, truth.valid
     picked, shows = score[rows, truth.label[:, None]], truth.shows & valid
     if truth.known is None:

@@ -42,8 +42,8 @@ def check_sed() -> None:
     """
     if importlib.util.find_spec("sed_scores_eval") is None:
         raise InputError(
-            "psds needs the package sed_scores_eval, which is not installed: pip install 'audiobag[sed]', for which"
-            " a C++ compiler must be there"
+            "psds needs the package sed_scores_eval, which is not installed: pip install 'audiobag[sed]', which"
+            " needs a C++ compiler"
         )
     if int((pandas := version("pandas")).partition(".")[0]) >= 3:
         raise InputError(f"psds needs pandas below version 3, got {pandas}: pip install 'audiobag[sed]'")

@@ -17,7 +17,7 @@ class BagAttention(nn.Module):
     $$p(x_t) = \frac{e^{z_t}}{\sum_s e^{z_s}}, \qquad z_t = w^\top \tanh(V h_t + b_V), \qquad
     F(B) = \sigma\left(W \sum_{t=1}^{T} p(x_t) h_t + b\right)$$
 
-    With a gate, which lets z be other than nearly linear in h,
+    tanh is nearly linear around 0; a gate makes z less linear in h:
 
     $$z_t = w^\top (\tanh(V h_t + b_V) \odot \sigma(U h_t + b_U)).$$
 

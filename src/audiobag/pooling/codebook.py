@@ -20,9 +20,9 @@ class GatedClassifier(nn.Module):
     The context gate lets features of the whole bag emphasise or suppress each other.
 
     Args:
-        in_features: numbers of u.
+        in_features: size of u.
         classes: K.
-        hidden: numbers of y.
+        hidden: size of y.
         prior: initial probability of each class, in (0, 1).
 
     Raises:
@@ -67,8 +67,8 @@ class NetVLAD(nn.Module):
         in_features: H.
         classes: K.
         clusters: number of clusters.
-        width: numbers of x.
-        hidden: numbers of the dense layer behind the deviations.
+        width: size of x.
+        hidden: units of the dense layer after the deviations.
         prior: initial probability of each class, in (0, 1).
 
     Raises:
@@ -126,7 +126,7 @@ class SoftDBoF(nn.Module):
         in_features: H.
         classes: K.
         clusters: number of clusters.
-        hidden: numbers of the dense layer behind the descriptor.
+        hidden: units of the dense layer after the descriptor.
         prior: initial probability of each class, in (0, 1).
 
     Raises:

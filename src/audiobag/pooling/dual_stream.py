@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from audiobag.bags import BagPrediction
 from audiobag.kernels.dense import PRIOR, dense, output_layer
 from audiobag.kernels.masked_softmax import masked_softmax
-from audiobag.pooling.max import Max
+from audiobag.pooling.max import first_of_the_largest
 from audiobag.utils.values import check_whole
 
 
@@ -32,7 +32,7 @@ class DualStream(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        width: Q, the numbers of a query.
+        width: Q, the size of a query.
         prior: initial probability of each class, in (0, 1).
 
     Raises:
@@ -47,18 +47,17 @@ class DualStream(nn.Module):
         super().__init__()
         check_whole("width", width)
         self.instance = output_layer(in_features, classes, prior)
-        self.critical = Max(in_features, classes)
         self.query = dense(in_features, width)
         self.bag = output_layer(in_features, classes, prior)
 
     def forward(self, h: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> BagPrediction:
         """Return F, f and p."""
         c = self.instance(h).float()
-        frame = c.sigmoid()
-        critical = self.critical(h, frame, mask)  # 1 for m_k, 0 for the others
+        # 1 for m_k, 0 for the others
+        critical = first_of_the_largest(c.detach().masked_fill(~mask[..., None], float("-inf"))).float()
         q = self.query(h)
         similarity = (q @ q.mT) / math.sqrt(q.shape[-1])
         p = masked_softmax(similarity @ critical.to(similarity.dtype), mask)
         bag = (p * self.bag(h).float()).sum(1)
         clip = (((critical * c).sum(1) + bag) / 2).sigmoid()
-        return BagPrediction(clip=clip, frame=frame, measure=p)
+        return BagPrediction(clip=clip, frame=c.sigmoid(), measure=p)

@@ -29,7 +29,8 @@ class Fusion(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        poolings: at least one, each called with (in_features, classes, prior=prior), by names for their parameters.
+        poolings: one or more by name, each called with (in_features, classes, prior=prior); the names are in the state
+            dict.
         prior: initial probability of each class, in (0, 1).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Dense layers of a pooling of its own, for poolings that read several levels of an embedding."""
+"""Dense layers inside a pooling, for poolings that read several levels of an embedding."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from audiobag.utils.values import check_number, check_whole
 
 
 class Levels(nn.Module):
-    r"""Gives the output of the embedding and of further dense layers behind it.
+    r"""Returns the output of the embedding and of further dense layers on top of it.
 
     $$h^{(1)} = h, \qquad h^{(l)} = \mathrm{dropout}(\max(W_l h^{(l-1)} + b_l, 0))$$
 
-    A pooling sees only the last layer of the embedding, so it has the layers between its levels itself.
+    A pooling sees only the last layer of the embedding, so the layers between its levels belong to the pooling.
 
     Args:
         features: H, the width of all levels.

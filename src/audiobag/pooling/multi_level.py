@@ -14,7 +14,7 @@ from audiobag.pooling.levels import Levels
 
 
 class MultiLevel(nn.Module):
-    r"""Pools several levels with an `Expectation` under a `SigmoidAttention` each, and classifies what they say.
+    r"""Pools several levels with an `Expectation` under a `SigmoidAttention` each, and classifies their outputs.
 
     $$u^{(l)}_k = \sum_{t=1}^{T} p^{(l)}_k(x_t) f^{(l)}_k(x_t), \qquad
     F(B) = \sigma(W [u^{(1)}; \dots; u^{(L)}] + b)$$

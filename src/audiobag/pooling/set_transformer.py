@@ -19,7 +19,7 @@ class SetTransformer(nn.Module):
     r"""Lets learned seeds attend to the frames, and classifies what they gather.
 
     For seed i and head j, with queries $q = W_q S + b_q$ of the seeds S, keys $k_t = W_k h_t + b_k$ and values
-    $v_t = W_v h_t + b_v$, of which each head takes its share,
+    $v_t = W_v h_t + b_v$, which are split among the heads,
 
     $$p_{ij}(x_t) = \mathrm{softmax}_t\!\left(\frac{q_{ij}^\top k_{tj}}{\sqrt{W / J}}\right), \qquad
     o_i = \mathrm{LN}\!\left(q_i + \Big[\sum_{t=1}^{T} p_{ij}(x_t) v_{tj}\Big]_j\right), \qquad
@@ -34,7 +34,7 @@ class SetTransformer(nn.Module):
     Args:
         in_features: H.
         classes: K.
-        width: W, the numbers of a seed, a query and a value.
+        width: W, the size of a seed, a query and a value.
         heads: J; divides `width`.
         seeds: I.
         prior: initial probability of each class, in (0, 1).

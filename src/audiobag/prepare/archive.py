@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from audiobag.prepare.inflate import Inflated, Readable, looks_compressed
+from audiobag.prepare.inflate import Inflated, Readable
 from audiobag.prepare.shards import Counted, ShardReader, is_shard
 from audiobag.prepare.source import Advance, Part, Rejects, fingerprint_files
 from audiobag.utils.errors import InputError
@@ -41,9 +41,9 @@ class ShardArchive:
         try:
             with self._path.open("rb", buffering=0) as file:
                 stream: Readable = Counted(file, advance)
-                start = file.read(2)
+                compressed = file.read(2) == b"\x1f\x8b"  # gzip
                 file.seek(0)
-                if looks_compressed(start + b"\x08"):
+                if compressed:
                     stream = Inflated(stream)
                 fileobj: Any = stream
                 with tarfile.open(fileobj=fileobj, mode="r|", bufsize=_BLOCK, tarinfo=_StrictHeader) as archive:

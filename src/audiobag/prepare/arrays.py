@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -47,10 +48,7 @@ class ArrayFiles:
         for path in self.paths:
             with ExitStack() as files:
                 table = _open(path, files, self._source, self._labelled)
-
-                def reject(record: int | None, finding: str, path: Path = path) -> None:
-                    rejects.add(path.stem, path.name, record, finding)
-
+                reject = partial(rejects.add, path.stem, path.name)
                 clips = _clips(path, table, reject, advance)
                 yield Part(path.stem, path.name, clips, table.dim, table.dtype, table.description)
 
@@ -65,10 +63,10 @@ def _open(path: Path, files: ExitStack, source: str, labelled: bool) -> Table:
             return read_table(path, dict(archive), {}, source, labelled)
         file = files.enter_context(open_hdf5(path))
         check_links(file)
-        for array in file.values():
-            if isinstance(array, h5py.Dataset):
-                check_claim(array)
-        return read_table(path, file, file.attrs, source, labelled)
+        arrays = {name: array for name, array in file.items() if isinstance(array, h5py.Dataset)}
+        for array in arrays.values():
+            check_claim(array)
+        return read_table(path, arrays, file.attrs, source, labelled)
     except InputError:
         raise
     except _UNREADABLE as error:

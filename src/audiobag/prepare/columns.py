@@ -1,4 +1,4 @@
-"""Tables of clips in Parquet files and in data sets of Hugging Face on disk: a row a clip, with a column of vectors."""
+"""Tables of clips in Parquet files and Hugging Face data sets on disk: a row per clip, with a column of vectors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class ColumnFiles:
             rows = batch.to_pydict()
             for i in range(batch.num_rows):
                 number += 1
-                name = str(rows[columns.identifier][i]) if columns.identifier else f"{path.stem}-{number:07d}"
+                identifier = rows[columns.identifier][i] if columns.identifier else None
+                name = f"{path.stem}-{number:07d}" if identifier is None else str(identifier)
                 try:
                     frames = _vectors(rows[columns.vectors][i])
                     check_alike(frames, first.shape[1], first.dtype)
@@ -179,8 +180,8 @@ class ColumnFiles:
 def column_files(folder: Path) -> list[Path]:
     """Return the Parquet files in a folder, or the Arrow files of a data set of Hugging Face on disk."""
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
-        return [path for path in sorted(folder.rglob("*.arrow")) if not path.name.startswith("cache-")]
-    return sorted(folder.rglob("*.parquet"))
+        return [path for path in sorted(folder.rglob("*.arrow")) if not path.name.startswith(("cache-", "."))]
+    return sorted(folder.rglob("[!.]*.parquet"))
 
 
 def _split(path: Path) -> str:
@@ -215,7 +216,7 @@ def _names(value: Any, columns: _Columns) -> list[str]:
         elif isinstance(one, str | int) and not isinstance(one, bool):
             found.append(str(one))
         else:
-            raise BadRecord(f"label {one!r} is neither a name nor a number")
+            raise BadRecord(f"label {one!r} is neither a text nor a whole number")
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audiobag.utils.errors import InputError
-from audiobag.utils.files import read_json, write_json
+from audiobag.utils.files import locked, read_json, write_json
 
 _BLOCK = 2**20
 _TIMEOUT = 60.0
@@ -45,7 +45,7 @@ def download(address: str, folder: Path, report: Report, *, wait: float = 1.0) -
     """Download the file at `address` into `folder`, unless it exists there, and return its path.
 
     An interrupted download is continued with a `Range` request. If the server does not support ranges, or has another
-    version of the file, the download starts again.
+    version of the file, the download starts again. A file of the same name from another address is replaced.
 
     Args:
         address: http or https address of a file.
@@ -54,25 +54,29 @@ def download(address: str, folder: Path, report: Report, *, wait: float = 1.0) -
         wait: seconds before the second attempt; doubled before each further attempt.
 
     Raises:
-        ValueError: the file does not exist, or the connection breaks repeatedly.
+        ValueError: the file does not exist, the connection breaks repeatedly, or another process downloads the file.
     """
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
     if not name or name.startswith("."):
         raise InputError(
             f"{address} names no file; expected an address that ends with a file name, such as features.tar.gz"
         )
-    final = folder / name
-    if final.exists():
+    final, part = folder / name, folder / f"{name}.part"
+    busy = f"another process is downloading {address} to {folder}: wait until it has finished"
+    if final.exists() and read_json(_state(part)).get("address", address) == address:
         return final
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{name}.part"
+    with locked(part, busy):
+        final.unlink(missing_ok=True)  # of another address
+        return _attempt(address, part, final, report, wait)
+
+
+def _attempt(address: str, part: Path, final: Path, report: Report, wait: float) -> Path:
     failures = 0
     while failures < _ATTEMPTS:
         before = _size(part)
         try:
             _fetch(address, part, report)
             part.replace(final)
-            _state(part).unlink(missing_ok=True)
             return final
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
@@ -99,13 +103,13 @@ def _fetch(address: str, part: Path, report: Report) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)
+            os.truncate(part, 0)
             raise ConnectionError("the file on the server has changed") from error
         raise
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            part.unlink()
+            os.truncate(part, 0)
             raise ConnectionError("the server sent another range than the requested one")
         have = have if resumed else 0
         length = response.headers.get("Content-Length")

@@ -35,7 +35,7 @@ SPLITS: Final = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "eval", "evaluation", "testing"), "eval"),
 }
-"""The store that is meant by the names that splits have elsewhere."""
+"""Names of splits in other data sets, and the store that each stands for."""
 
 
 class Event(NamedTuple):
@@ -63,7 +63,7 @@ class Labels:
         of: by the name of a recording.
         class_names: K names.
         class_mids: K machine ids, empty where there is none.
-        without_file: rows whose recording is not there.
+        without_file: files of rows that the source does not have.
         without_labels: recordings without a row, which are left out.
     """
 
@@ -239,8 +239,8 @@ def _matched(rows: Sequence[_Row], files: Mapping[str, Path], where: str) -> Lab
             raise InputError(f"labels has {row.file} in {_place(places[name])} and in {_place(place)}: {where}")
     if not events:
         raise InputError(
-            f"labels must be about the recordings of the source, got {where}, of whose {len(missing):,} files none is"
-            f" there; the first is {next(iter(missing), None)}, the source has {next(iter(files))}"
+            f"labels must be about the recordings of the source, got {where}: the source has none of its"
+            f" {len(missing):,} files; the first is {next(iter(missing), None)}, the source has {next(iter(files))}"
         )
     names, mids = _classes({event.label for several in events.values() for event in several})
     return Labels(
@@ -284,7 +284,7 @@ class _Index:
             for key in keys:
                 taken = self._names.get(key, name)
                 self._names[key] = name if taken == name else None  # ambiguous
-            self._names[name] = name
+        self._names.update((name, name) for name in files)
 
     def find(self, cell: str) -> str | None:
         cell = cell.replace("\\", "/").removeprefix("./")

@@ -1,4 +1,4 @@
-"""Layouts of records: where the values stand in payloads that are alike on the wire.
+"""Layouts of records: the positions of values in payloads that are encoded alike.
 
 Nearly all records of a release are alike: four context entries in some order, then n frames, each after the same
 header. A layout is learned from one payload, and cuts up the others of its kind with one `struct` call, in a seventh of

@@ -1,4 +1,4 @@
-"""CSV files that people keep about their files: rows with column names, one of them the file."""
+"""CSV files about files: a line of column names, one of which is that of the files, and rows."""
 
 from __future__ import annotations
 

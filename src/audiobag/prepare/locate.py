@@ -17,8 +17,7 @@ from audiobag.prepare.download import download, is_address
 from audiobag.prepare.shards import ShardFolder, is_shard
 from audiobag.prepare.source import Source
 from audiobag.prepare.synthetic import SYNTHETIC, Synthetic
-from audiobag.prepare.vectors import SUFFIX as VECTOR_SUFFIX
-from audiobag.prepare.vectors import VectorFolder
+from audiobag.prepare.vectors import VectorFolder, vector_files
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_readable
 
@@ -49,7 +48,7 @@ def default_out(source: str, size: str = "small") -> Path:
     path = Path(source)
     own = not is_address(source) and (
         path.suffix in (*SUFFIXES, *COLUMN_SUFFIXES)
-        or (path.is_dir() and (column_files(path) or next(path.rglob(f"*{VECTOR_SUFFIX}"), None)))
+        or (path.is_dir() and (column_files(path) or next(vector_files(path), None)))
     )
     return Path("data") / (path.stem if own else "audioset")
 
@@ -90,7 +89,7 @@ def open_source(path: Path, source: str, labelled: bool = True) -> Source:
         arrays = [p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
         if columns := column_files(path):
             return ColumnFiles(columns, source, labelled)
-        if not arrays and next(path.rglob(f"*{VECTOR_SUFFIX}"), None) is not None:
+        if not arrays and next(vector_files(path), None) is not None:
             return VectorFolder(path, source, labelled)
         only_arrays = arrays and not any(is_shard(p.name) for p in path.rglob("*"))
         return ArrayFiles(arrays, source, labelled) if only_arrays else ShardFolder(path, source, labelled)

@@ -6,6 +6,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
@@ -57,10 +58,7 @@ class ShardReader:
             stream: content of the shard.
             rejects: receives the bad records.
         """
-
-        def reject(record: int | None, finding: str) -> None:
-            rejects.add(split, name, record, finding)
-
+        reject = partial(rejects.add, split, name)
         if not _SPLIT_NAME.fullmatch(split):
             return reject(None, f"its folder {split!r} is not a valid name of a split; expected a name like bal_train")
         clips = self._clips(stream, reject)

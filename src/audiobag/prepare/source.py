@@ -150,9 +150,9 @@ class Source(Protocol):
 
 def fingerprint_files(root: Path, names: Iterable[str]) -> tuple[str, int]:
     """Return a hash of the names under `root`, sizes and modification times of files, and their size in all."""
-    digest, size = hashlib.sha256(str(root).encode()), 0
+    digest, size = hashlib.sha256(os.fsencode(root)), 0
     for name in names:
         status = os.stat(f"{root}/{name}")  # noqa: PTH116 (creating a Path for each of thousands of shards is slower)
-        digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(os.fsencode(f"\n{name} {status.st_size} {status.st_mtime_ns}"))
         size += status.st_size
     return digest.hexdigest(), size

@@ -56,8 +56,10 @@ def assign(
     if folds:
         there = sorted(set(folds.values()), key=lambda fold: (len(fold), fold))
         chosen = there[-1] if eval_fold is None else str(eval_fold)
-        if chosen not in there or len(folds) < len(names):
-            raise InputError(f"eval_fold must be one of {', '.join(there)}, a fold of each recording, got {chosen}")
+        if missing := [name for name in names if name not in folds]:
+            raise InputError(f"labels has a fold for some recordings and none for {missing[0]}: give each one")
+        if chosen not in there:
+            raise InputError(f"eval_fold must be one of {', '.join(there)}, got {chosen}")
         return {name: EVAL if folds[name] == chosen else TRAIN for name in names}
     shares = {name: _share(name) for name in names}
     if len(names) > 1 and 0 < eval_fraction < 1:  # of a few, the hash may leave a split empty

@@ -1,8 +1,9 @@
-"""A folder of .npy files, one a clip, with a CSV of their labels."""
+"""A folder of .npy files, one per clip, with a CSV of their labels."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from audiobag.prepare.source import Advance, BadRecord, Part, Rejects, fingerpri
 from audiobag.prepare.splits import assign
 from audiobag.utils.errors import InputError
 
-SUFFIX = ".npy"
+_SUFFIX = ".npy"
 
 
 class VectorFolder:
-    """A folder of arrays [T, D] or [D], one file a clip, and one CSV with their labels; see `read_labels`.
+    """A folder of arrays [T, D] or [D], one file per clip, and one CSV with their labels; see `read_labels`.
 
     The CSV may have the columns `split` or `fold`; without them, a hash of each name puts a fifth into the eval set.
 
@@ -37,11 +38,11 @@ class VectorFolder:
 
     def __init__(self, path: Path, source: str, labelled: bool = True) -> None:
         self._root, self._source = path.resolve(), source
-        names = sorted(p.relative_to(self._root).as_posix() for p in self._root.rglob(f"*{SUFFIX}"))
+        names = sorted(p.relative_to(self._root).as_posix() for p in vector_files(self._root))
         tables = sorted(p.name for p in self._root.glob("*.csv"))
         if len(tables) > 1 or (labelled and not tables):
             found = ", ".join(tables) or "none"
-            raise InputError(f"{path} must have one CSV with the labels of its {SUFFIX} files, got {found}")
+            raise InputError(f"{path} must have one CSV with the labels of its {_SUFFIX} files, got {found}")
         self._labels = NO_LABELS
         if tables and labelled:
             files = {name: self._root / name for name in names}
@@ -78,8 +79,13 @@ class VectorFolder:
                 rejects.add(split, name, None, str(error))
                 continue
             ids = sorted({indices[event.label] for event in self._labels.events(name)})
-            yield number, Clip(name.removesuffix(SUFFIX).encode(), frames, ids, math.nan, math.nan)
+            yield number, Clip(os.fsencode(name.removesuffix(_SUFFIX)), frames, ids, math.nan, math.nan)
             advance(path.stat().st_size)
+
+
+def vector_files(folder: Path) -> Iterator[Path]:
+    """Yield the .npy files in a folder and its subfolders, without hidden ones such as macOS's `._x.npy`."""
+    return folder.rglob(f"[!.]*{_SUFFIX}")
 
 
 def as_frames(array: NDArray[Any]) -> NDArray[Any]:
@@ -92,7 +98,8 @@ def as_frames(array: NDArray[Any]) -> NDArray[Any]:
         raise BadRecord(f"it is [{', '.join(map(str, array.shape))}], expected [T, D] or [D] with at least one number")
     frames = np.atleast_2d(array)
     if frames.dtype == np.float64:
-        frames = frames.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused
+            frames = frames.astype(np.float32)
     if frames.dtype.newbyteorder("=") not in (np.uint8, np.float16, np.float32):
         raise BadRecord(f"it is {array.dtype}, expected uint8, float16, float32 or float64")
     if frames.dtype.kind == "f" and not np.isfinite(frames).all():

@@ -28,7 +28,7 @@ __all__ = [
     "restore_encoder",
 ]
 
-# Finding out that a source is no sound needs neither torch nor an encoder, so each name is imported on first use.
+# Finding out whether a source is sound needs neither torch nor an encoder, so each name is imported on first use.
 __getattr__ = lazy_names(
     __name__,
     {

@@ -118,8 +118,8 @@ class Cutter:
         self._end = self._first + len(self._held)
         start, end = self._first * seconds, min(self._end * seconds, until)
         whole = self._cut.frames is None or not self._cut.unique
-        video_id = _identifier(self._name if whole else f"{self._name}@{start:g}s")
-        # Events in a rest that fills no frame belong to the clip of a whole recording too.
+        video_id = _identifier(self._name if whole else f"{self._name}@{start:.10g}s")
+        # The clip of a whole recording also has the events after its last frame.
         heard = [e for e in self._events if _within(e, start, until if self._cut.frames is None else end, seconds)]
         ids = sorted({self._indices[e.label] for e in heard})
         timed = [

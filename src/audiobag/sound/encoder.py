@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +12,20 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_number, check_whole
 
 BUNDLE: Final = "encoder.safetensors"
 """The file with the weights of an encoder in an export."""
+
+_UNREADABLE: Final = (
+    *(OSError, ValueError, KeyError, RuntimeError, EOFError, AttributeError, TypeError),
+    *(SafetensorError, zipfile.BadZipFile),
+)
 
 
 class Encoder(nn.Module, ABC):
@@ -60,8 +68,9 @@ class Encoder(nn.Module, ABC):
     ) -> None:
         super().__init__()
         check_whole("sample_rate", sample_rate, 1000)
-        check_number("window_seconds", window_seconds, "(0, 600]")
-        check_number("hop_seconds", hop_seconds, "(0, 600]")
+        sample_or_more = f"[{1 / sample_rate:g}, 600]"
+        check_number("window_seconds", window_seconds, sample_or_more)
+        check_number("hop_seconds", hop_seconds, sample_or_more)
         self.sample_rate = sample_rate
         self.window_seconds, self.hop_seconds = float(window_seconds), float(hop_seconds)
         self.dim, self.dtype, self.scale, self.offset = dim, dtype, scale, offset
@@ -125,12 +134,44 @@ def located(path: str | Path | None) -> str | None:
     return str(Path(path).resolve()) if Path(path).exists() else str(path)
 
 
+def read_tensors(argument: str, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .npz, .pth or .safetensors file by name; no code in the file is run.
+
+    Args:
+        argument: name of the argument that is the path, for messages.
+        path: the file.
+
+    Raises:
+        ValueError: the file is missing or damaged, or has something other than tensors.
+    """
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return {str(name): torch.as_tensor(value) for name, value in content.items()}
+    except _UNREADABLE as error:
+        raise InputError(
+            f"{argument} must be a .npz, .pth or .safetensors file of tensors, got {path}, which cannot be read"
+            f" ({type(error).__name__}): check the file, or download it again"
+        ) from error
+    except Exception as error:  # what torch raises for pickles that it refuses is of many kinds
+        raise InputError(
+            f"{argument} must be a file of tensors alone, got {path} ({type(error).__name__}): save its state_dict, or"
+            " download it again"
+        ) from error
+
+
 def weights_sha256(module: nn.Module) -> str | None:
     """Return the checksum of a module's weights: names, dtypes, shapes and bytes; None if it has none."""
     weights = module.state_dict()
     digest = hashlib.sha256()
     for name, weight in sorted(weights.items()):
-        array = np.ascontiguousarray(weight.detach().cpu().numpy())
+        weight = weight.detach().cpu().contiguous()
+        # NumPy has no bf16.
+        array = (weight.view(torch.int16) if weight.dtype == torch.bfloat16 else weight).numpy()
         digest.update(f"{name} {array.dtype.str} {list(array.shape)}\n".encode())
         digest.update(array.data)
     return digest.hexdigest() if weights else None

@@ -82,7 +82,9 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     return (
         p
         for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        if p.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        and not p.is_dir()
     )
 
 

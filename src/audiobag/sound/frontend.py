@@ -48,7 +48,10 @@ class LogMelSpectrogram(nn.Module):
         log_offset: float = 0.01,
     ) -> None:
         super().__init__()
+        check_whole("sample_rate", sample_rate)
         check_whole("bands", bands)
+        check_number("window_seconds", window_seconds, f"[{1 / sample_rate:g}, inf)")
+        check_number("hop_seconds", hop_seconds, f"[{1 / sample_rate:g}, inf)")
         check_number("log_offset", log_offset, "(0, inf)")
         if not 0 <= low < high <= sample_rate / 2:
             raise InputError(

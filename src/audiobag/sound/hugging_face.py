@@ -21,7 +21,7 @@ _FOLDER: Final = "transformers"
 class Transformers(Encoder):
     """An audio model of Hugging Face transformers, whose tokens of a window are pooled to one vector.
 
-    It takes AST, wav2vec 2.0, HuBERT and their kin, CLAP's audio tower and Whisper's encoder. No code of a model's
+    It takes AST, wav2vec 2.0, HuBERT and similar models, CLAP's audio tower and Whisper's encoder. No code of a model's
     repository is run (`trust_remote_code` stays false). Models that take inputs of one length, such as Whisper with
     30 s and AST with 10 s, are slow on short windows: they compute the padding too. Whisper's tokens of padding are
     left out.
@@ -70,6 +70,11 @@ class Transformers(Encoder):
                 "revision": revision,
             },
         )
+        longest = _longest(extractor)
+        if longest is not None and window_seconds > longest:
+            raise InputError(
+                f"window_seconds must be at most {longest:g}, all that {model} takes, got {window_seconds:g}"
+            )
         self.model = network
         self.extractor = extractor
         self.layer, self.pooling = layer, pooling
@@ -118,6 +123,15 @@ class Transformers(Encoder):
         return None if self.config is None else {**self.config, "model": _FOLDER, "revision": None}
 
 
+def _longest(extractor: Any) -> float | None:
+    """Return the seconds beyond which a feature extractor cuts a window; None if it does not."""
+    for samples in ("n_samples", "nb_max_samples"):  # Whisper, CLAP
+        if hasattr(extractor, samples):
+            return float(getattr(extractor, samples) / extractor.sampling_rate)
+    spectra = getattr(extractor, "max_length", None)  # AST: 10 ms from one to the next
+    return None if spectra is None else spectra / 100
+
+
 def _load(model: str, revision: str | None) -> tuple[Any, Any]:
     """Return the network and its feature extractor."""
     try:
@@ -130,7 +144,7 @@ def _load(model: str, revision: str | None) -> tuple[Any, Any]:
         kind: Any = transformers.AutoModel
         if config.model_type in ("clap", "clap_audio_model"):
             kind = transformers.ClapAudioModel
-        network = kind.from_pretrained(model, revision=revision)
+        network = kind.from_pretrained(model, revision=revision).float()  # it may have been saved in half precision
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(

@@ -107,7 +107,7 @@ class Kept:
         for path in self._mine:
             for one in (path.with_suffix(".json"), path):
                 one.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # what other options have left stays
+        with contextlib.suppress(OSError):  # files of other options stay
             self._folder.rmdir()
 
     def _path(self, group: Sequence[SoundFile]) -> Path:

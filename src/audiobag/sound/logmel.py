@@ -8,6 +8,7 @@ from torch import Tensor
 
 from audiobag.sound.encoder import Encoder
 from audiobag.sound.frontend import LogMelSpectrogram
+from audiobag.utils.values import check_number
 
 
 class LogMel(Encoder):
@@ -41,6 +42,7 @@ class LogMel(Encoder):
         low: float = 50.0,
         high: float = 8000.0,
     ) -> None:
+        check_number("window_seconds", window_seconds, "[0.025, 600]")  # a spectrum or more
         config = {
             "_target_": "audiobag.sound.LogMel",
             "sample_rate": sample_rate,

@@ -1,4 +1,4 @@
-"""How long an MP3 is by its own frames, which libsndfile only estimates where no header tells it."""
+"""The length of an MP3, counted frame by frame; libsndfile only estimates it where no header states it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Length:
 
     Attributes:
         seconds: duration of its frames.
-        told: whether a header tells the length, so that a reader knows it.
+        told: whether a header states the length, so that libsndfile knows it.
     """
 
     seconds: float

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audiobag.runs.safe_instantiate import safe_instantiate
-from audiobag.sound.encoder import Encoder, located
+from audiobag.sound.encoder import Encoder, located, read_tensors
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_whole
 
@@ -92,13 +89,12 @@ class OwnModule(Encoder):
         return (x.mean(1) if x.ndim == 3 else x).float()
 
     def _load(self, path: Path) -> None:
+        # Names in an export begin with `module.`, those in the user's file do not.
+        found = {name.removeprefix("module."): x for name, x in read_tensors("weights", path).items()}
         try:
-            # What an export holds has the names of this encoder, the user's file those of the module.
-            found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-            self.module.load_state_dict({name.removeprefix("module."): x for name, x in found.items()})
-        except (OSError, RuntimeError, SafetensorError, AttributeError) as error:
-            first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise InputError(f"weights must be a state_dict of the module, got {path} ({first})") from error
+            self.module.load_state_dict(found)
+        except RuntimeError as error:
+            raise InputError(f"weights must be a state_dict of the module, got {path} ({error})") from error
 
 
 def _plain(config: Any) -> Any:

@@ -1,8 +1,9 @@
-"""Reading sound files block by block, in bounded memory, with a sentence for each way in which a file can be bad."""
+"""Reading sound files block by block, in bounded memory, with a message for each kind of bad file."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ FOREIGN: Final = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".mkv", ".mov", ".avi
 
 _BLOCK: Final = 2**16
 _CLAIM: Final = re.compile(r"(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)")
-_UNKNOWN: Final = 0x7FFFF000  # programs that write to a pipe claim the most there can be, as they cannot go back
+_UNKNOWN: Final = 0x7FFFF000  # programs that write to a pipe claim the maximum, since they cannot go back
 _TAIL: Final = 2**16
 _MOST_CHANNELS: Final = 64
 _CLIPPED: Final = 1e4  # floats of a sound are near 1
@@ -55,7 +56,7 @@ class SoundFile:
 
     Attributes:
         path: the file.
-        name: by which clips and messages call it.
+        name: the name in clips and messages.
     """
 
     path: Path
@@ -87,7 +88,7 @@ class SoundFile:
         soundfile = library()
         self._check()
         try:
-            file = soundfile.SoundFile(self.path)
+            file = soundfile.SoundFile(os.fsencode(self.path))  # soundfile encodes texts as UTF-8 only
         except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
             raise BadRecord(self._unreadable(error)) from error
         with file:
@@ -139,14 +140,14 @@ class SoundFile:
             if done and length.seconds > 1.02 * done / file.samplerate + 0.5:
                 raise BadRecord(
                     f"libsndfile reads {done / file.samplerate:.2f} s of its {length.seconds:.2f} s, since it is an MP3"
-                    f" of variable bit rate without a header that tells its length; {self._convert()}"
+                    f" of variable bit rate without a header that states its length; {self._convert()}"
                 )
         elif (seconds := self._missing(file, done)) is not None:
             there = f"the file ends after {done / file.samplerate:.2f} s"
             claim = f"its header claims {seconds:.2f} s, {there}" if seconds else f"{there} without a last page"
             raise BadRecord(f"it is truncated: {claim}")
         if not done:
-            raise BadRecord("it has a header, and not one sample")
+            raise BadRecord("it has a header but no samples")
 
     def _missing(self, file: Any, done: int) -> float | None:
         """Return the seconds that a truncated file claims, 0 if it makes no claim; None if it is whole."""

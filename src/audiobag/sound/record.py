@@ -1,4 +1,4 @@
-"""Making an encoder again from its record."""
+"""Restoring an encoder from its record."""
 
 from __future__ import annotations
 

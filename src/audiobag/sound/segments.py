@@ -69,7 +69,7 @@ class Segment:
         end_seconds: in the recording.
         frame: mean of f over the frames.
         measure: sum of p over the frames; None for a model without a measure. Across several clips it can exceed
-            1, since each has 1 to give.
+            1, since it sums to 1 in each.
     """
 
     index: int

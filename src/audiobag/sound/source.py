@@ -174,7 +174,9 @@ class Recordings:
                     rejects.add(split, name, None, finding)
                 continue
             if not cutters:
-                cutters = [self._cutter(name, c if len(value) > 1 else None) for c in range(len(value))]
+                names = [f"{name}#{c + 1}" for c in range(len(value))] if len(value) > 1 else [name]
+                events = self._labels.events(name)
+                cutters = [Cutter(one, events, self._indices, self._cut) for one in names]
             pending += [clip for cutter, frame in zip(cutters, value, strict=True) for clip in cutter.add(frame)]
             if of.sounds:
                 yield from pending
@@ -209,7 +211,3 @@ class Recordings:
                 else:
                     sounds = sounds or bool(item.any())
                 yield Of(recording, sounds), item
-
-    def _cutter(self, name: str, channel: int | None) -> Cutter:
-        called = name if channel is None else f"{name}#{channel + 1}"
-        return Cutter(called, self._labels.events(name), self._indices, self._cut)

@@ -1,4 +1,4 @@
-"""Twenty kinds of sound that a few lines of arithmetic make honestly."""
+"""Twenty kinds of sound, each synthesised by a few lines of arithmetic."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def write_recordings(folder: Path, size: str = "small", console: Console | None 
     if read_json(folder / _MANIFEST) == manifest:
         return folder
     if folder.exists() and not (folder / _MANIFEST).is_file():
-        raise InputError(f"out must have no folder recordings of your own, got {folder}: choose another out")
+        raise InputError(f"out must not have a folder `recordings` of your own, got {folder}: choose another folder")
     soundfile = library()
     rows: list[tuple[str, ...]] = []
     finished = folder.with_name("recordings.new")

@@ -32,7 +32,7 @@ class VGGish(Encoder):
     At the end of a recording, silence fills a window of which at least half is there, as with every encoder here. The
     released code drops what fills no whole window.
 
-    Three things have led to features that no model understands:
+    Three details differ between implementations, and a model trained on one of them does not understand the other:
 
     - The network ends without a ReLU, as in the code that Google released. Some PyTorch versions of it add one; PCA
       parameters do not fit such vectors. `relu` is only for comparison with what those versions wrote.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from audiobag.prepare.download import download, is_address
+from audiobag.sound.encoder import read_tensors
 from audiobag.utils.errors import InputError
 
 # TensorFlow's scopes and the layers here.
@@ -29,7 +26,6 @@ LAYERS: Final = {
     "fc1/fc1_2": "embeddings.2",
     "fc2": "embeddings.4",
 }
-_UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, zipfile.BadZipFile)
 
 
 def read_weights(source: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -79,23 +75,7 @@ def _tensors(argument: str, source: str | Path, sha256: str | None) -> dict[str,
     path = _local(argument, source)
     if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
         raise InputError(f"{argument}_sha256 must be the checksum of {path}, which is {found}, got {sha256}")
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        return {str(name): torch.as_tensor(value) for name, value in content.items()}
-    except (*_UNREADABLE, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{argument} must be a .npz, .pth or .safetensors file of tensors, got {path}, which cannot be read"
-            f" ({type(error).__name__}): download it again"
-        ) from error
-    except Exception as error:  # what torch raises for pickles that it refuses is of many kinds
-        raise InputError(
-            f"{argument} must be a file of tensors alone, got {path} ({type(error).__name__}): download it again"
-        ) from error
+    return read_tensors(argument, path)
 
 
 def _local(argument: str, source: str | Path) -> Path:

@@ -54,14 +54,14 @@ def windows(
     Window t begins `t * hop_seconds` after the start. Windows of which the recording fills at least the share `least`
     are taken, and silence fills the rest of them.
 
-    The recording is read in blocks of 65,536 samples, resampled as a stream, and cut; what is behind the next window is
-    forgotten, so memory does not depend on its length.
+    The recording is read in blocks of 65,536 samples, resampled as a stream, and cut; samples before the next window
+    are dropped, so memory does not depend on its length.
 
     Args:
         recording: what to read.
         encoder: says the sample rate, the length of a window and where each begins.
         mix: average the channels, so that C is 1; otherwise C is the number of channels.
-        pad: take the first window however little of it the recording fills, instead of finding the recording bad.
+        pad: fill a recording of less than half a window with silence, instead of rejecting it.
         least: share of a window.
         advance: called with the bytes read.
     """

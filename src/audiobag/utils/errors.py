@@ -1,4 +1,4 @@
-"""Errors and exit codes that all rooms share."""
+"""Errors and exit codes that all packages share."""
 
 from __future__ import annotations
 

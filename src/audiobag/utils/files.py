@@ -133,9 +133,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, in UTF-8."""
+    """Write `text` to `path` atomically, in UTF-8; bytes of a file name that are not UTF-8 are escaped."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -185,7 +185,7 @@ def locked(path: Path, otherwise: str) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> BinaryIO:
-    """Open a lock file; that of another user, in a folder shared by a group, can be locked but not written."""
+    """Open a lock file; in a folder shared by a group, another user's file can be locked but not written."""
     try:
         return path.open("ab")
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Cores of a process, its environment, whether one is alive, and processes that end with their parent."""
+"""Cores and environment of a process, whether a process is alive, and processes that end with their parent."""
 
 from __future__ import annotations
 

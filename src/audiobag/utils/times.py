@@ -1,4 +1,4 @@
-"""Spans of time, as people read them."""
+"""Durations in a readable form."""
 
 from __future__ import annotations
 
