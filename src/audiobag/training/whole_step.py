@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from audiobag.data.resident import ResidentBags
+from audiobag.training.devices import device_count
 from audiobag.training.module import TaggingModule
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice
@@ -264,11 +265,10 @@ def obstacle(
         compile: mode of torch.compile.
         optimizer: the optimizer.
     """
-    devices = options["devices"]
-    several = devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1)
+    processes = device_count(options["accelerator"], options["devices"]) * options["num_nodes"]
     found = {
         f"accelerator is {options['accelerator']}": options["accelerator"] in ("cpu", "mps"),
-        "there is more than one process": several or options["num_nodes"] != 1,
+        "there is more than one process": processes > 1,
         "strategy is set": options.get("strategy", "auto") not in ("auto", "single_device"),
         f"placement is {placement}, not device": placement != "device",
         "precision is 16-mixed": options["precision"] == "16-mixed",
