@@ -111,7 +111,7 @@ def test_gpus_that_are_not_there_are_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     options = {**TRAINER_DEFAULTS, "accelerator": "gpu", "devices": devices}
-    with nullcontext() if usable else pytest.raises(ValueError, match="^devices must be at most 2, the number of GPUs"):
+    with nullcontext() if usable else pytest.raises(ValueError, match=r"^devices must be at most 2, "):
         check_options(options)
 
 

@@ -53,6 +53,6 @@ def test_the_schedule_that_the_checkpoint_replaces_is_named(
         f"the lr_scheduler continues with the values of {first}/checkpoints/step-00000002.ckpt: T_max=2" in caplog.text
     )
     caplog.clear()
-    (tmp_path / "second" / "metrics.json").unlink()
-    trained(data, tmp_path / "second", *cosine, *options)
+    (first / "metrics.json").unlink()
+    trained(data, first, FEW[0], *cosine)
     assert "continues with the values" not in caplog.text
