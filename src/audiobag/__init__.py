@@ -39,21 +39,7 @@ __all__ = [
 ]
 
 # The commands import this file before they install signal handlers, so names are imported when they are first used.
-_lazy = lazy_names(
-    __name__,
-    {
-        "BagClassifier": "model",
-        "BagPrediction": "bags",
-        "Bags": "bags",
-        "Tagger": "export.tagger",
-        "TrainedRun": "cli.python",
-        "build_model": "model",
-        "load": "export.tagger",
-        "open_store": "data.store",
-        "predict": "export.tagger",
-        "train": "cli.python",
-    },
-)
+_lazy = lazy_names(__name__)
 
 
 def __getattr__(name: str) -> Any:

@@ -24,17 +24,4 @@ __all__ = [
 ]
 
 # Reading a store needs neither torch nor Lightning, so each name is imported on first use.
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "BagDataModule": "datamodule",
-        "BagDataset": "dataset",
-        "EvaluationBatches": "loader",
-        "FirstClips": "subsets",
-        "LongTail": "subsets",
-        "TrainingBatches": "loader",
-        "check_alike": "dataset",
-        "held_out": "split",
-        "in_fold": "split",
-    },
-)
+__getattr__ = lazy_names(__name__)

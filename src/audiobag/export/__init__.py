@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 __all__ = ["Exported", "Tagger", "load", "predict", "write_export"]
 
 # A tagger is loaded without what writes one.
-__getattr__ = lazy_names(__name__, {"Exported": "write", "write_export": "write"})
+__getattr__ = lazy_names(__name__)

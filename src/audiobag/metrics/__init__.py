@@ -34,4 +34,4 @@ __all__ = [
 ]
 
 # torchmetrics imports scipy and matplotlib, which takes a second; only trainings need it.
-__getattr__ = lazy_names(__name__, dict.fromkeys(("AUC", "DPrime", "MeanAveragePrecision", "Tagging"), "tagging"))
+__getattr__ = lazy_names(__name__)

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 __all__ = ["Report", "report"]
 
 # `audiobag.export` needs the statistics alone, so what draws figures is imported when it is first used.
-__getattr__ = lazy_names(__name__, {"Report": "write", "report": "write"})
+__getattr__ = lazy_names(__name__)

@@ -22,16 +22,4 @@ __all__ = [
 ]
 
 # The commands need no HDF5 to refuse an option.
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "ClassScores": "per_class",
-        "OtherConfigurationError": "configuration",
-        "RunConfig": "configuration",
-        "RunDirectory": "directory",
-        "SavedPredictions": "teacher",
-        "config_hash": "configuration",
-        "hashed_config": "configuration",
-        "resolve_checkpoint": "directory",
-    },
-)
+__getattr__ = lazy_names(__name__)

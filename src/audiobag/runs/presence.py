@@ -44,17 +44,18 @@ class Stage(Enum):
         return self in (Stage.STARTING, Stage.TRAINING, Stage.SCORING)
 
 
-def write_presence(path: Path, stage: Stage, **numbers: float | None) -> None:
+def write_presence(path: Path, stage: Stage, error: str | None = None, **numbers: float | None) -> None:
     """Write progress.json: the numbers, the stage, and where this process is.
 
     Args:
         path: the file.
         stage: what the process does.
+        error: why it failed; None if it did not, or if nobody knows.
         **numbers: step, max_steps and what else is known; NaN and infinity are written as null.
     """
     finite = {key: value if value is None or math.isfinite(value) else None for key, value in numbers.items()}
     where = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
-    write_json(path, {**finite, "stage": stage.value, **where})
+    write_json(path, {**finite, "stage": stage.value, **where, **({} if error is None else {"error": error})})
 
 
 @contextmanager
@@ -117,6 +118,4 @@ def at_work_elsewhere(folder: Path) -> bool:
 def _change(path: Path, stage: Stage, error: str | None = None) -> None:
     told = read_json(path)
     numbers = {key: told.get(key) for key in NUMBERS if isinstance(told.get(key), int | float)}
-    write_presence(path, stage, **numbers)
-    if error is not None:
-        write_json(path, {**read_json(path), "error": error})
+    write_presence(path, stage, error, **numbers)

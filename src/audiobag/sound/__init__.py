@@ -29,18 +29,4 @@ __all__ = [
 ]
 
 # Finding out that a source is no sound needs neither torch nor an encoder, so each name is imported on first use.
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "Embedded": "run",
-        "Encoder": "encoder",
-        "LogMel": "logmel",
-        "LogMelSpectrogram": "frontend",
-        "OwnModule": "own",
-        "Reading": "source",
-        "Transformers": "hugging_face",
-        "VGGish": "vggish",
-        "embed": "run",
-        "restore_encoder": "record",
-    },
-)
+__getattr__ = lazy_names(__name__)

@@ -14,13 +14,4 @@ if TYPE_CHECKING:
 __all__ = ["TaggingModule", "WarmupCosine", "evaluate", "evaluate_ensemble", "fit"]
 
 # The commands import `training.interruption` before anything that takes seconds to import.
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "TaggingModule": "module",
-        "WarmupCosine": "schedules",
-        "evaluate": "evaluation",
-        "evaluate_ensemble": "ensemble",
-        "fit": "fitting",
-    },
-)
+__getattr__ = lazy_names(__name__)
