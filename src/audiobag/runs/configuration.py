@@ -94,7 +94,7 @@ class RunConfig:
 
 
 def read_record(path: Path, key: str, kind: type = object) -> dict[str, Any] | None:
-    """Return the content of a JSON file that audiobag wrote, which has a key of some kind; None if there is no file.
+    """Return the content of a JSON file of audiobag, with a value of type `kind` under `key`; None if there is no file.
 
     Raises:
         ValueError: the file was not written by audiobag.

@@ -1,7 +1,7 @@
 """Whether a process works on a run, and where: progress.json, as the run writes it and anyone reads it.
 
-A lock tells nothing across machines on many file systems, and trying it could keep a run from starting. So a run says
-in its own folder where it works, and the age of that file tells whether it still does.
+On many file systems a lock is not seen by other machines, and trying it could keep a run from starting. So a run
+records in its own folder where it works, and the age of that file tells whether it still does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SILENT_SECONDS: Final = 180.0
 
 
 NUMBERS: Final = ("step", "max_steps", "steps_per_second", "seconds_left", "loss", "val_mAP")
-"""What a run tells of its progress, where it is known."""
+"""The numbers that a run records of its progress, as far as they are known."""
 
 
 class Stage(Enum):
@@ -60,9 +60,9 @@ def write_presence(path: Path, stage: Stage, error: str | None = None, **numbers
 
 @contextmanager
 def present(folder: Path) -> Iterator[None]:
-    """Record in progress.json how the work on a run ends, if it does not end well.
+    """Record in progress.json whether the work on a run is interrupted or fails.
 
-    A file of an earlier start says from now on that the run is starting again.
+    The file of an earlier start says within this context that the run is starting.
     """
     path = folder / NAME
     if path.exists():
@@ -78,7 +78,7 @@ def present(folder: Path) -> Iterator[None]:
 
 
 def record_failure(folder: Path, code: int | None = None) -> None:
-    """Record that the process of a run has ended badly, which it may not have been able to do itself.
+    """Record that the process of a run has failed, since a killed process cannot do so itself.
 
     Args:
         folder: folder of the run.
@@ -92,7 +92,7 @@ def record_failure(folder: Path, code: int | None = None) -> None:
 def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
     """Return what the process of a run does or how it ended, and progress.json.
 
-    None means that the process is gone without a word, as one that was killed, or that none has been here.
+    The stage is None if the process ended without recording it, as a killed one does, or if there has been none.
     """
     path = folder / NAME
     content = read_json(path)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ShowAnswer(Callback):
-    """Hydra callback that prints what the complete runs of a sweep say, once the sweep has ended.
+    """Hydra callback that prints the results of the complete runs of a sweep when it ends.
 
     All complete runs in the sweep's folder count, those of earlier commands included.
     """

@@ -146,6 +146,6 @@ def seconds_left(jobs: Sequence[Job], slots: int) -> float | None:
     if not lasted or not (known or waiting):
         return None
     mean = sum(lasted) / len(lasted)
-    # A job also starts and scores, of which its own estimate knows nothing.
+    # A job also starts and scores, which its own estimate leaves out.
     running = [max(left or 0.0, mean - elapsed, 0.0) for elapsed, left in known]
     return max([*running, (sum(running) + waiting * mean) / slots])

@@ -1,7 +1,7 @@
 """Lengthening: a job whose only change is a larger max_steps starts where the shorter run of another sweep ended.
 
 The shorter run stays as it is. Its last checkpoint, its best weights and its curves are copied into the folder of the
-job, which then continues as an interrupted run does, and ends with the weights that it would have had anyway.
+job, which then continues as an interrupted run does, and ends with the weights of a run from the beginning.
 """
 
 from __future__ import annotations

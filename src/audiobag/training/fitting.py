@@ -176,7 +176,7 @@ def _check_select(select: str, data: BagDataModule, options: Mapping[str, Any]) 
 
 
 def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:
-    """Tell the parts of a training that ask for it of the training clips."""
+    """Pass the training clips to the losses and augmentations that need them."""
     info = data.test_store.description
     clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
     for part in parts:

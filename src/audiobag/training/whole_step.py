@@ -186,7 +186,7 @@ def _no_waits() -> Iterator[None]:
     """Raise RuntimeError at operations for which the host waits for a GPU."""
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch says that it does not find all of them; a capture does
+        warnings.simplefilter("ignore")  # torch warns that it does not find all of them; a capture does
         torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -199,7 +199,7 @@ class WholeStepModule(TaggingModule):
 
     A step ends with the optimizer, so Lightning's hooks between the loss and the optimizer find nothing to do, and
     batches are the numbers [B] of their clips. An optimizer step is a Lightning step, so steps, validations,
-    checkpoints and learning rates are counted as ever.
+    checkpoints and learning rates are counted as usual.
 
     Args:
         *args: see `TaggingModule`.

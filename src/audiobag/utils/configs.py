@@ -29,7 +29,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def value_at(config: Any, key: str, otherwise: Any = None) -> Any:
-    """Return the value of a dotted key in nested mappings, or something else if there is no such key."""
+    """Return the value of a dotted key in nested mappings, or `otherwise` if there is no such key."""
     for name in key.split("."):
         config = config.get(name, otherwise) if isinstance(config, Mapping) else otherwise
     return config

@@ -23,7 +23,7 @@ _LIKELIEST = 3
 
 
 class Observer(Callback):
-    """Logs numbers of a training step, and gives trackers heat maps of a few clips.
+    """Logs numbers of a training step, and gives trackers pictures of a few clips.
 
     Every `log_every_n_steps` steps it logs `train/loss`, the mean over the ranks; `train/lr`;
     `train/clips_per_second` of all ranks since the last log, without the time of validation; and the peak memory of the
