@@ -10,6 +10,10 @@ import pytest
 import audiobag
 from audiobag.data.store import open_store
 from audiobag.runs import RunDirectory
+from audiobag.runs.presence import Stage, write_presence
+from audiobag.runs.status import RunState, status
+from audiobag.utils.errors import InputError
+from audiobag.utils.files import locked
 from tests.composing import trained
 
 
@@ -72,3 +76,20 @@ def test_debug_options_run(data: Path, tmp_path: Path, option: str) -> None:
         losses = list(RunDirectory(run.path).curve("train/loss").values())
         assert losses[-1] < losses[0]
     assert any(run.path.glob("fit-profile.txt")) == (option == "profile")
+
+
+def test_a_folder_that_another_process_trains_in_is_refused(data: Path, tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / ".lock", "busy"),
+        pytest.raises(InputError, match=f"^another audiobag-train is running in {tmp_path}: wait"),
+    ):
+        trained(data, tmp_path)
+
+
+def test_a_refused_training_leaves_the_interrupted_run_as_it_is(data: Path, tmp_path: Path) -> None:
+    trained(data, tmp_path, "seed=1")
+    (tmp_path / "metrics.json").unlink()
+    write_presence(tmp_path / "progress.json", Stage.INTERRUPTED)
+    with pytest.raises(InputError, match="holds a run of another configuration: seed was 1, is 2"):
+        trained(data, tmp_path, "seed=2")
+    assert status(tmp_path).state is RunState.INTERRUPTED

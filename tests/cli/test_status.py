@@ -50,7 +50,7 @@ def test_states(folder: Path) -> None:
     assert found["running"].numbers["seconds_left"] == 95
     assert found["done"].scores == {"val": 0.25, "test": 0.5}
     assert found["failed"].log == ["one", "two", "it broke"]
-    assert found["killed"].log == ["(its process is gone without a word)"]
+    assert found["killed"].log == ["(its process ended without saying why)"]
 
 
 def test_a_folder_with_a_damaged_record_counts_as_failed(tmp_path: Path) -> None:

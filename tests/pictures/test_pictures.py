@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve as sklearn_curve
 
-from audiobag.pictures.classes import ap_against_frequency, heat_maps, precision_recall
+from audiobag.pictures.classes import ap_against_frequency, precision_recall
 from audiobag.pictures.clips import clip_picture, draw_clips
 from audiobag.pictures.curves import precision_recall_curve, spread
 from audiobag.utils.plotting import cut, group_medians, png
@@ -40,7 +40,7 @@ def test_panels_show_what_the_model_has() -> None:
         assert png(figure).startswith(b"\x89PNG")
         shown = [axes for axes in figure.axes if axes.get_title(loc="left") and axes.get_visible()]
         assert len(shown) == sum(len(picture.panels()) for picture in rows)
-    assert [a.get_xlabel() for a in heat_maps([without, without], 1).axes[:2]] == ["", "seconds"]
+    assert [a.get_xlabel() for a in draw_clips([without, without]).axes[:2]] == ["", "seconds"]
 
 
 def test_a_clip_picture_without_labels_has_no_true_classes() -> None:
@@ -85,7 +85,6 @@ def drawn() -> list[Figure]:
     clips, AP = np.array([9, 4, 0, 2, 1]), np.array([0.5, 0.2, np.nan, 0.9, 0.1])
     return [
         draw_clips([picture, picture]),
-        heat_maps([picture], 10),
         precision_recall(probability, positive, NAMES, clips, AP),
         ap_against_frequency(AP, clips, NAMES),
         ap_against_frequency(np.full(5, np.nan), clips, NAMES),

@@ -115,7 +115,8 @@ def test_different_strong_labels_and_missing_seeds_are_noticed(sweep: Path, eval
     assert any("Not all seeds of attention_softmax" in notice for notice in made.notices)
 
 
-def test_without_evaluations_nothing_is_said_of_localisation(sweep: Path, tmp_path: Path) -> None:
+def test_without_evaluations_nothing_is_said_of_localisation(sweep: Path, evaluations: Path, tmp_path: Path) -> None:
+    report([sweep, evaluations], tmp_path / "report", replicates=0)
     made = report([sweep], tmp_path / "report", replicates=0)
     assert "ocalisation" not in made.page.read_text()
     assert not (tmp_path / "report" / "localisation.csv").exists()

@@ -47,6 +47,15 @@ def test_the_hash_depends_on_what_can_change_the_result(group: str | None, key: 
     assert config_hash(changed(group, key, value)) != config_hash(CONFIG)
 
 
+def test_a_configuration_with_numbers_as_keys_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    config = {**CONFIG, "loss": {"weights": {2: 0.5, 10: 1.0}}}
+    run = RunDirectory(tmp_path)
+    run.begin(RunConfig(config))
+    run.write_metrics({"status": "done"})
+    assert run.config().hash == config_hash(config)
+    assert run.finished(config) == {"status": "done"}
+
+
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [

@@ -36,6 +36,19 @@ def test_a_tracked_folder_has_the_revision_of_its_checkout(checkout: Path) -> No
     assert "-a = 1\n+a = 3\n" in changes
 
 
+def test_the_changes_are_a_patch_that_git_applies(checkout: Path) -> None:
+    """The last line of this one is an empty line of context."""
+    code = checkout / "source" / "code.py"
+    git = ["git", "-C", str(checkout), "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    code.write_text("a = 1\n\n\n")
+    subprocess.run([*git, "commit", "--all", "-m", "second"], check=True, capture_output=True, timeout=30)
+    code.write_text("a = 4\n\n\n")
+    changes = git_changes(code)
+    subprocess.run([*git, "checkout", "source/code.py"], check=True, capture_output=True, timeout=30)
+    subprocess.run([*git, "apply", "-"], input=changes.encode(), check=True, timeout=30)
+    assert code.read_text() == "a = 4\n\n\n"
+
+
 def test_a_package_that_is_installed_within_a_checkout_has_none(checkout: Path) -> None:
     assert git_revision(checkout / "installed") is None
     assert git_changes(checkout / "installed") == ""

@@ -13,6 +13,7 @@ from audiobag.sweep.handover import HandedOver
 from audiobag.sweep.jobs import Job
 from audiobag.sweep.lengthen import lengthen, shorter_run
 from tests.composing import trained
+from tests.permissions import unprivileged
 
 
 def job(folder: Path, like: Path) -> Job:
@@ -52,3 +53,21 @@ def test_other_changes_start_from_the_beginning(
     with caplog.at_level("INFO"):
         assert shorter_run(job(tmp_path / "long" / "seed-0", other)) is None
     assert ("lr_scheduler.T_max follows trainer.max_steps" in caplog.text) == bool(same)
+
+
+def test_a_sweep_of_somebody_else_that_may_not_be_read_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "seed-0").mkdir(parents=True)
+    (tmp_path / "theirs").chmod(0)
+    done = unprivileged(
+        f"""
+        from pathlib import Path
+        from audiobag.runs import RunConfig
+        from audiobag.sweep.handover import HandedOver
+        from audiobag.sweep.jobs import Job
+        from audiobag.sweep.lengthen import shorter_run
+        folder = Path({str(tmp_path)!r}, "mine", "seed-0")
+        print(shorter_run(Job(folder.name, folder, HandedOver(RunConfig({{}}), {{}}))))
+        """
+    )
+    (tmp_path / "theirs").chmod(0o755)
+    assert (done.stdout, done.stderr) == ("None\n", "")

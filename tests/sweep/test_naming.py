@@ -24,7 +24,7 @@ def test_safe_names_do_not_change(text: str, name: str) -> None:
     assert folder_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["data.train-[a,b]", "x-../../etc", "x-" + "y" * 300, "ä b'c", "a\nb"])
+@pytest.mark.parametrize("text", ["data.train-[a,b]", "x-../../etc", "x-" + "y" * 300, "ä b'c", "a\nb", "\udcff"])
 def test_unsafe_and_long_names_become_safe_and_distinct(text: str) -> None:
     name, other = folder_name(text), folder_name(text + "!")
     assert name != other

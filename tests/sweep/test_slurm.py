@@ -153,8 +153,10 @@ def test_what_a_module_of_the_user_imports_is_frozen_too(cluster: Path, monkeypa
     (cluster / "two" / "below.py").write_text("def f():\n    from three import g\n    import absent\n")
     (cluster / "three.py").write_text("this is not python\n")
     (cluster / "four.py").write_text("")
+    (cluster / "two" / "data").symlink_to(cluster / "gone")
+    os.mkfifo(cluster / "two" / "pipe")
     monkeypatch.syspath_prepend(cluster)
     code = snapshot.take_snapshot(cluster / "sweep", [{"embedding": {"_target_": "one.Mine"}}])
     expected = {"audiobag", "hydra_plugins", "one.py", "three.py", "two", "revision.json"}
     assert {path.name for path in code.iterdir() if path.suffix != ".diff"} == expected
-    assert (code / "two" / "below.py").is_file()
+    assert {path.name for path in (code / "two").iterdir()} == {"__init__.py", "below.py"}

@@ -11,7 +11,7 @@ import pytest
 from audiobag.runs import RunConfig, RunDirectory
 from audiobag.sweep.handover import HandedOver
 from audiobag.sweep.jobs import Job
-from audiobag.tracking import MLflowTracker, TensorBoardTracker
+from audiobag.tracking import MLflowTracker, Subject, TensorBoardTracker
 
 
 def test_tensorboard_has_curves_figures_and_the_table(run: RunDirectory) -> None:
@@ -44,6 +44,26 @@ def test_mlflow_has_curves_figures_and_the_table(run: RunDirectory) -> None:
     assert sorted(p.name for p in (artifacts / "measure").iterdir()) == ["00000004.png", "00000008.png"]
     assert len(json.loads((artifacts / "per_class.json").read_text())["data"]) == 5
     assert json.loads((artifacts / "config.json").read_text())["embedding"]["width"] == 8
+
+
+def test_another_job_may_make_the_experiment_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow import MlflowClient
+
+    make = MlflowClient.create_experiment
+
+    def overtaken(client: MlflowClient, name: str) -> str:
+        make(client, name)
+        return make(client, name)
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", overtaken)
+    run = RunDirectory(tmp_path / "run")
+    tracker = MLflowTracker()
+    tracker.start(Subject(run, {}, []))
+    tracker.finish(0)
+    assert "stopped tracking" not in caplog.text
+    assert run.tracked("mlflow")["id"]
 
 
 @pytest.mark.parametrize("kind", [TensorBoardTracker, MLflowTracker])

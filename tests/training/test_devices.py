@@ -105,6 +105,16 @@ def test_a_gpu_of_apple_is_one_device_with_full_precision(
     assert device_count("mps", "auto") == 1
 
 
+@pytest.mark.parametrize(("devices", "usable"), [(2, True), (3, False), ([0, 1], True), ([1, 2], False), (-1, True)])
+def test_gpus_that_are_not_there_are_refused(
+    devices: int | list[int], usable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    options = {**TRAINER_DEFAULTS, "accelerator": "gpu", "devices": devices}
+    with nullcontext() if usable else pytest.raises(ValueError, match=r"^devices must be at most 2, "):
+        check_options(options)
+
+
 def test_a_run_starts_with_trainer_auto_and_without_what_linux_alone_has(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.metrics import average_precision_score
 from audiobag.data import BagDataModule
 from audiobag.data.store import open_store
 from audiobag.report import report
-from audiobag.runs import RunDirectory
+from audiobag.runs import OtherConfigurationError, RunDirectory
 from audiobag.runs.finding import training_runs
 from audiobag.training import evaluate_ensemble
 from tests.composing import trained
@@ -66,6 +67,16 @@ def test_predictions_that_are_not_there_are_computed(sweep: Path, tmp_path: Path
     found = evaluate_ensemble([checkpoint, tmp_path / "max"], tmp_path / "computed")
     assert found["test"] == pytest.approx(expected["test"])
     np.testing.assert_allclose(saved(tmp_path / "computed"), saved(tmp_path / "saved"), atol=1e-6)
+
+
+def test_another_ensemble_is_refused_before_its_predictions_are_computed(sweep: Path, tmp_path: Path) -> None:
+    def unexpected(**_: object) -> NoReturn:
+        raise AssertionError("computed")
+
+    evaluate_ensemble([sweep / "softmax", sweep / "max"], tmp_path)
+    checkpoint = sweep / "softmax" / "checkpoints" / "step-00000008.ckpt"
+    with pytest.raises(OtherConfigurationError, match=r"another configuration: ensemble\.members was"):
+        evaluate_ensemble([checkpoint, sweep / "max"], tmp_path, trainer=unexpected)
 
 
 def test_predictions_of_another_eval_set_are_not_taken(data: Path, sweep: Path, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
     last.write_bytes(last.read_bytes()[:1000])
     assert newest_whole(RunDirectory(tmp_path)) == tmp_path / "checkpoints" / "step-00000006.ckpt"
     assert results(run(data, tmp_path)) == results(whole)
-    assert "continuing from the one before" in caplog.text
+    assert f"{last} is damaged" in caplog.text
 
 
 def test_threads_are_those_the_run_began_with(data: Path, tmp_path: Path) -> None:

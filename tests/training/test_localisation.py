@@ -97,9 +97,23 @@ def test_a_model_without_a_measure_shows_what_there_is(data: Path, events: Path,
     assert list(record["localisation"]) == ["counts", "f", "F", "random"]
 
 
-def test_without_strong_labels_there_are_no_such_scores(run: Path, tmp_path: Path) -> None:
+def test_without_strong_labels_there_are_no_such_scores(run: Path, events: Path, tmp_path: Path) -> None:
+    evaluate(run, tmp_path, strong=events)
     assert "localisation" not in evaluate(run, tmp_path)
     assert not list(tmp_path.glob("localisation.*"))
+
+
+def test_an_interrupted_evaluation_leaves_no_scores_of_an_earlier_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    evaluate(run, tmp_path)
+    monkeypatch.setattr(RunDirectory, "write_per_class", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, tmp_path)
+    assert RunDirectory(tmp_path).metrics() is None
 
 
 def test_a_store_with_strong_labels_is_scored_by_trainings_and_evaluations(

@@ -129,6 +129,14 @@ def test_training_continues_from_a_checkpoint_of_another_run(data: Path, tmp_pat
     assert min(RunDirectory(continued.path).curve("train/loss")) >= 6
 
 
+def test_a_continued_run_has_best_weights_of_its_own_though_no_validation_is_better(data: Path, tmp_path: Path) -> None:
+    first = trained(data, tmp_path / "first", "select=best")
+    options = (f"ckpt_path={first.path}", "trainer.max_steps=12", "optimizer.lr=0")
+    second = trained(data, tmp_path / "second", "select=best", *options)
+    assert second.metrics["val"]["mAP"] <= first.metrics["val"]["mAP"]
+    assert RunDirectory(second.path).scored_checkpoint() == RunDirectory(second.path).best_checkpoint
+
+
 def test_early_stopping_scores_weights_that_a_checkpoint_holds(data: Path, tmp_path: Path) -> None:
     options = ("callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.lr=0")
     run = trained(data, tmp_path / "run", *options, "trainer.max_steps=50", "trainer.val_check_interval=5")

@@ -39,3 +39,20 @@ def test_values_that_the_checkpoint_replaces_are_named(
     trained(data, tmp_path, *FEW[1:], "trainer.max_steps=4", f"ckpt_path={earlier}", "optimizer.lr=0.5")
     assert "the optimizer continues with the values of" in caplog.text
     assert "lr=0.001" in caplog.text
+
+
+def test_the_schedule_that_the_checkpoint_replaces_is_named(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cosine = (FEW[1], "lr_scheduler=cosine")
+    first = trained(data, tmp_path / "first", FEW[0], *cosine).path
+    options = (f"ckpt_path={first}", "trainer.max_steps=4", "optimizer.weight_decay=0.1")
+    trained(data, tmp_path / "second", *cosine, *options)
+    assert f"the optimizer continues with the values of {first}/checkpoints/step-00000002.ckpt: weight_d" in caplog.text
+    assert (
+        f"the lr_scheduler continues with the values of {first}/checkpoints/step-00000002.ckpt: T_max=2" in caplog.text
+    )
+    caplog.clear()
+    (first / "metrics.json").unlink()
+    trained(data, first, FEW[0], *cosine)
+    assert "continues with the values" not in caplog.text

@@ -50,7 +50,10 @@ UNUSABLE: dict[str, tuple[Any, ...]] = {
     "num_nodes": (0,),
     "precision": ("16-true", 16, None),
     "max_steps": (0, -1, 2.5, None),
-    "max_time": (43200, "12:00", "1 hour", {"hour": 1}, {"hours": -1}, timedelta(-1)),
+    "max_time": (
+        *(43200, "12:00", "1 hour", "9999999999:00:00:00", timedelta(-1)),
+        *({"hour": 1}, {"hours": -1}, {"hours": float("nan")}, {"days": 1e10}),
+    ),
     "val_check_interval": (0.5, None),
     "log_every_n_steps": (0,),
     "enable_progress_bar": ("no",),

@@ -126,7 +126,10 @@ def adam(fused: bool = True) -> torch.optim.Optimizer:
         ({"optimizer": torch.optim.SGD([torch.zeros(2)], fused=True)}, "not a fused Adam"),
     ],
 )
-def test_what_cannot_be_captured_is_said(change: dict[str, Any], what: str | None, caplog: Any) -> None:
+def test_what_cannot_be_captured_is_said(
+    change: dict[str, Any], what: str | None, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     known = {"placement": "device", "padding": 1.0, "compile": None, "optimizer": adam()}
     options = {**OPTIONS, **{k: v for k, v in change.items() if k not in known}}
     reason = obstacle(options, **{**known, **{k: v for k, v in change.items() if k in known}})
@@ -140,6 +143,13 @@ def test_what_cannot_be_captured_is_said(change: dict[str, Any], what: str | Non
         assert (what in caplog.text) is (options["accelerator"] == "gpu")
         with pytest.raises(ValueError, match=r"^graph cannot be always, since "):
             captures("always", options, reason)
+
+
+@pytest.mark.parametrize("devices", [-1, "auto"])
+def test_all_gpus_are_one_process_where_there_is_one_gpu(devices: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    options = {**OPTIONS, "devices": devices}
+    assert obstacle(options, placement="device", padding=1.0, compile=None, optimizer=adam()) is None
 
 
 def test_graphs_are_refused_on_a_cpu_in_a_sentence(data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""audiobag-doctor: check what runs and sweeps rely on, where they will be.
+"""audiobag-doctor: check what runs and sweeps rely on, on the machine that will run them.
 
 It composes no configuration, so it has plain options.
 """

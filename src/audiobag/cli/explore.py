@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command
+from audiobag.utils.console import say
 from audiobag.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,13 +36,11 @@ def _explore(called: Invocation[ExploreOptions]) -> None:
     load_models(opened)
     app = make_app(opened)
     with deferred():  # Ctrl-C is the normal way to end the command, not an interruption
-        serve(app, options.host, options.port, _say, requested)
+        serve(app, options.host, options.port, _show, requested)
 
 
-def _say(address: str) -> None:
-    from rich.console import Console
-
-    Console().print(f"Explore: {address} (Ctrl-C ends it)", soft_wrap=True, markup=False, highlight=False)
+def _show(address: str) -> None:
+    say(f"Explore: {address} (Ctrl-C ends it)")
 
 
 main = command("explore", _explore, "runs")

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from audiobag.cli.command import Invocation, command
 from audiobag.cli.unused import refuse_unused
+from audiobag.utils.console import say
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import ExportOptions
 
 
 def _export(called: Invocation[ExportOptions]) -> None:
-    from rich.console import Console
-
     from audiobag.cli.members import members
     from audiobag.export import write_export
 
@@ -25,10 +24,9 @@ def _export(called: Invocation[ExportOptions]) -> None:
         if options["format"] == "safetensors":
             refuse_unused(["store"], "on an ensemble without a graph")
     written = write_export(named, **options)
-    console = Console(highlight=False)
     if written.difference is not None:
-        console.print(f"Checked on clips of the store: within {written.difference:.2g} of PyTorch", markup=False)
-    console.print(f"Export: {written.folder} ({', '.join(written.files)})", soft_wrap=True, markup=False)
+        say(f"Checked on clips of the store: within {written.difference:.2g} of PyTorch")
+    say(f"Export: {written.folder} ({', '.join(written.files)})")
 
 
 main = command("export", _export)

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 def _listen(called: Invocation[ListenOptions]) -> None:
-    from rich.console import Console
-
     from audiobag.cli.assemble import build
     from audiobag.export import load
     from audiobag.sound import Reading
     from audiobag.sound.segments import Rule
     from audiobag.training.devices import set_threads
+    from audiobag.utils.console import say
     from audiobag.utils.errors import InputError
     from audiobag.utils.files import atomic, check_writable
     from audiobag.utils.plotting import png
@@ -48,12 +47,11 @@ def _listen(called: Invocation[ListenOptions]) -> None:
         temporary.write_bytes(png(listened.picture(options.top_k)))
     page = out / "listen.html"
     listened.write_page(page, options.top_k, rule.threshold, rule.median)
-    console = Console(highlight=False)
     for name, F in listened.top(options.top_k):
-        console.print(f"{F:.2f}  {name}", markup=False)
+        say(f"{F:.2f}  {name}")
     for start, end, name, _ in listened.segments(rule.threshold, rule.median)[:_MOST_LINES]:
-        console.print(f"{duration(start)} to {duration(end)}  {name}", markup=False)
-    console.print(f"Page: {page}", soft_wrap=True, markup=False)
+        say(f"{duration(start)} to {duration(end)}  {name}")
+    say(f"Page: {page}")
     if sys.stdout.isatty() if options.browser is None else options.browser:
         webbrowser.open(page.resolve().as_uri())
 

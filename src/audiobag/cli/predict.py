@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import Invocation, command, run_directory
 from audiobag.cli.unused import refuse_unused
+from audiobag.utils.console import say
 
 if TYPE_CHECKING:
     from audiobag.cli.schema import PredictOptions
@@ -34,13 +35,11 @@ def _predict(called: Invocation[PredictOptions]) -> None:
         options["out"] = Path(run_directory()) / name
     done = predict_to_pictures(**options) if picture else predict_to_file(**options)
     # The standard output may hold the predictions.
-    console = Console(highlight=False, stderr=options["out"] == "-")
+    console = Console(stderr=options["out"] == "-")
     for notice in done.notices:
-        console.print(f"Warning: {notice}", style="yellow", markup=False)
+        say(f"Warning: {notice}", console, "yellow")
     what = "Predictions" if done.pictures is None else f"{done.pictures} picture{'s' * (done.pictures != 1)}"
-    console.print(
-        f"{what}: {done.out} ({done.clips:,} clip{'' if done.clips == 1 else 's'})", soft_wrap=True, markup=False
-    )
+    say(f"{what}: {done.out} ({done.clips:,} clip{'' if done.clips == 1 else 's'})", console)
 
 
 def _sound(options: dict[str, Any]) -> None:

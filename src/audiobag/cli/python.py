@@ -15,6 +15,7 @@ from omegaconf import open_dict
 from audiobag.cli import schema
 from audiobag.cli.messages import message, with_key
 from audiobag.cli.options import options_of, record_of
+from audiobag.cli.train import trained
 from audiobag.metrics import TaggingScores
 from audiobag.runs import ClassScores, OtherConfigurationError, RunDirectory
 from audiobag.utils.configs import quoted, resolved
@@ -88,8 +89,6 @@ def train(*overrides: str, data_root: str | Path | None = None, out: str | Path)
 
 
 def _train(folder: Path, overrides: list[str]) -> dict[str, Any]:
-    from audiobag.cli.assemble import train
-
     schema.register("train")
     with initialize_config_module("audiobag.conf", version_base="1.3"):
         config = compose("train", [*overrides, f"paths.run={quoted(folder)}"], return_hydra_config=True)
@@ -99,7 +98,7 @@ def _train(folder: Path, overrides: list[str]) -> dict[str, Any]:
         plain = resolved(config)
         options, record = options_of("train", config, plain), record_of(config, plain, overrides)
     try:
-        return train(options, record, folder)
+        return trained(options, record, folder, "out")
     except OtherConfigurationError:
         raise
     except InputError as error:

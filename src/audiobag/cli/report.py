@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiobag.cli.command import Invocation, command
+from audiobag.utils.console import say
 from audiobag.utils.values import check_choice, listed
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def _report(called: Invocation[Any]) -> None:
         urls, notices = publish(runs, options.baseline)
         _warn(notices)
         for url in urls:
-            _say(f"Dashboard: {url}")
+            say(f"Dashboard: {url}")
     if starts := unsent(runs):
-        _say(f"Offline W&B runs; to send them: {sync_command(starts)}")
+        say(f"Offline W&B runs; to send them: {sync_command(starts)}")
 
 
 def _load(path: Path) -> Tagger:
@@ -56,7 +57,7 @@ def _show(written: Report) -> None:
 
     console = Console()
     for sentence in written.verdict:
-        _say(sentence, style="bold")
+        say(sentence, style="bold")
     for table in written.tables:
         shown = Table(title=Text(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, column in enumerate(table.columns[: table.essential]):
@@ -67,19 +68,13 @@ def _show(written: Report) -> None:
         console.print(shown)
     _warn(written.notices)
     for each in written.left_out:
-        _say(f"Left out: {each.path}: {each.reason}", style="yellow")
-    _say(f"Report: {written.page}")
+        say(f"Left out: {each.path}: {each.reason}", style="yellow")
+    say(f"Report: {written.page}")
 
 
 def _warn(notices: Sequence[str]) -> None:
     for notice in notices:
-        _say(f"Warning: {notice}", style="yellow")
-
-
-def _say(text: str, style: str | None = None) -> None:
-    from rich.console import Console
-
-    Console().print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+        say(f"Warning: {notice}", style="yellow")
 
 
 if __name__ == "__main__":

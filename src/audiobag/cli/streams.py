@@ -13,7 +13,7 @@ _GONE: Final = (errno.EPIPE, errno.EIO)  # nobody reads the pipe; the terminal w
 
 
 class _Stream(io.FileIO):
-    """A file descriptor that drops what nobody can read any more."""
+    """A file descriptor that discards output when nobody can read it any more."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -25,7 +25,7 @@ class _Stream(io.FileIO):
 
 
 def survive_closed_streams() -> None:
-    """Let a command do its work, and end with its own exit code, though nobody reads what it prints.
+    """Let a command do its work, and end with its own exit code, even if nobody reads its output.
 
     Streams that were closed before the command started become /dev/null: otherwise the next file that is opened would
     be taken for the standard output. Streams that something has replaced, such as a test or a notebook, stay as they

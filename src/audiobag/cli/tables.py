@@ -11,6 +11,7 @@ from rich.table import Table
 
 from audiobag.metrics.localisation import LOCALISATION
 from audiobag.training.cluster import is_first
+from audiobag.utils.console import say
 
 _KINDS = {"f": "f", "p": "p", "fp": "f p", "F": "F everywhere", "random": "random"}
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
@@ -32,7 +33,7 @@ def show_scores(record: Mapping[str, Any], run: Path) -> None:
     console.print(table)
     if localised := record.get("localisation"):
         console.print(_localisation(localised))
-    console.print(f"Run directory: {run}", soft_wrap=True, highlight=False)
+    say(f"Run directory: {run}", console)
 
 
 def _localisation(scores: Mapping[str, Any]) -> Table:

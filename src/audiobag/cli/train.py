@@ -72,34 +72,51 @@ def _of_first_rank(out: Path) -> RunConfig | None:
 
 
 def run(options: TrainOptions, config: RunConfig, out: Path) -> float | None:
-    """Train one run unless it is complete, print its scores and return val/mAP.
-
-    A run of the same configuration with a smaller max_steps is lengthened.
-    """
+    """Train one run unless it is complete, print its scores and return val/mAP."""
     from audiobag.cli.tables import show_scores
-    from audiobag.runs import RunDirectory
-    from audiobag.runs.lengthening import can_lengthen
 
-    directory = RunDirectory(out)
-    record = None if can_lengthen(directory, config.config) else directory.finished(config.config)
-    if record is None:
-        with _exclusive(out):
-            # torch and Lightning take seconds to import: only if there is something to train.
-            from audiobag.cli.assemble import train
-
-            record = train(options, config, out)
-    else:
-        _LOG.info("the run is complete: nothing to do")
+    record = trained(options, config, out)
     show_scores(record, out)
     value = record.get("val", {}).get("mAP")
     return None if value is None else float(value)
 
 
-def _exclusive(folder: Path) -> AbstractContextManager[None]:
+def trained(options: TrainOptions, config: RunConfig, out: Path, name: str = "hydra.run.dir") -> dict[str, Any]:
+    """Train one run unless it is complete, while no other process does so, and return metrics.json.
+
+    A run of the same configuration with a smaller max_steps is lengthened.
+
+    Args:
+        options: of the run.
+        config: the same, to be recorded.
+        out: folder of the run.
+        name: of the option with the folder, for messages.
+
+    Raises:
+        ValueError: the run cannot start, or another process trains it.
+    """
+    from audiobag.runs import RunDirectory
+    from audiobag.runs.lengthening import can_lengthen
+
+    directory = RunDirectory(out)
+    if not can_lengthen(directory, config.config):
+        if is_first():
+            directory.check(config.config)  # a refused command leaves progress.json as it is
+        if (record := directory.finished(config.config)) is not None:
+            _LOG.info("the run is complete: nothing to do")
+            return record
+    with _exclusive(out, name):
+        # torch and Lightning take seconds to import: only if there is something to train.
+        from audiobag.cli.assemble import train
+
+        return train(options, config, out)
+
+
+def _exclusive(folder: Path, name: str) -> AbstractContextManager[None]:
     """Keep other runs out of the folder; the first rank does so for all of them."""
     if not is_first():
         return nullcontext()
-    check_writable(folder, "hydra.run.dir")
+    check_writable(folder, name)
     return locked(folder / ".lock", f"another audiobag-train is running in {folder}: wait for it, or stop it")
 
 

@@ -1,1 +1,1 @@
-"""What a machine or a cluster promises, checked where runs will be: file system, processes, devices, network."""
+"""Checks of a machine or a cluster on which runs will be: file system, processes, devices, network."""

@@ -127,7 +127,7 @@ class Faults:
             return skipped("this system does not let its users mount a small file system")
         said = next((line for line in done.stderr.splitlines() if "no space is left" in line), None)
         if codes[0] == 0 or said is None:
-            return failed(f"a full disk ended with exit code {codes[0]}, without a word about it")
+            return failed(f"a full disk ended with exit code {codes[0]}, and no message about it")
         text = done.stdout.rpartition("code 0\n")[2]
         if codes[1] or _comparable(json.loads(text or "{}")) != self._scores("undisturbed"):
             return self._not_same(codes[1])

@@ -48,7 +48,7 @@ print(int(numpy.memmap(sys.argv[1], numpy.uint8, "r").sum(dtype=numpy.int64)))
 
 
 def space(folder: Path) -> Finding:
-    """Say which file system a folder is on, and how much of it is free."""
+    """Report which file system a folder is on, and how much space is free."""
     free = shutil.disk_usage(folder).free / _GIB
     kind = _kind(folder)
     told = f"{folder} on {kind}, {free:,.0f} GiB free" if kind else f"{folder}, {free:,.0f} GiB free"

@@ -1,4 +1,4 @@
-"""What a check has found, and checks that raise or hang."""
+"""Results of checks. A check that raises or hangs has failed."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ skipped = partial(Finding, Verdict.SKIPPED)
 
 
 def findings(checks: Iterable[tuple[str, Check]], seconds: float) -> Iterator[Finding]:
-    """Run checks one after another and yield what each has found.
+    """Run checks one after another and yield the result of each.
 
-    A check that raises has failed, and so has one that hangs, as on a file server that does not answer; the next one
-    starts anyway.
+    A check that raises has failed, and so has one that hangs, for example on a file server that does not answer. The
+    next one starts in any case.
 
     Args:
         checks: name and function of each.

@@ -18,7 +18,7 @@ _PRECISIONS: Final = ("float32", "bfloat16", "float16")
 
 
 def cores() -> Finding:
-    """Say how many cores and how much memory this process may use."""
+    """Report how many cores and how much memory this process may use."""
     threads = os.environ.get("OMP_NUM_THREADS")
     told = f"{available_cores()} of {os.cpu_count()} cores" + (f", OMP_NUM_THREADS={threads}" if threads else "")
     memory = _memory()

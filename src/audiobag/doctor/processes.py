@@ -1,4 +1,4 @@
-"""Processes: signals through what starts a job, ranks that compute together, SLURM's queue."""
+"""Processes: signals that reach a job, ranks that compute together, SLURM's queue."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def make_app(opened: Opened) -> Flask:
 
 
 def _guard(app: Flask, sounds: str) -> None:
-    """Answer requests to loopback names only, and forbid the browser to contact any other server.
+    """Answer requests to loopback names only, and forbid browsers to contact other servers.
 
     Checking the name stops another web page from reaching this server through a DNS name that resolves to 127.0.0.1.
 

@@ -48,7 +48,7 @@ def _padded(bags: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
     if not bags or any(bag.ndim != 2 or bag.shape[1] != bags[0].shape[1] for bag in bags):
         raise InputError(f"expected a list of bags [frames, D], got the shapes {[bag.shape for bag in bags]}")
     counts = np.array([len(bag) for bag in bags])
-    padded = np.zeros((len(bags), counts.max(), bags[0].shape[1]), bags[0].dtype)
+    padded = np.zeros((len(bags), counts.max(), bags[0].shape[1]), np.result_type(*bags))
     for row, bag in zip(padded, bags, strict=True):
         row[: len(bag)] = bag
     return padded, counts

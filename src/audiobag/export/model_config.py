@@ -174,7 +174,7 @@ class ModelConfig:
 def _portable(training: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of a training with the paths in its run's folder relative to it.
 
-    An export goes to other people, whom the folders of the machine that trained do not concern.
+    An export goes to other people, who need not know the folders of the machine that trained it.
     """
     run = training["config"].get("paths", {}).get("run")
     if not isinstance(run, str):

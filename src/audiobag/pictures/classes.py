@@ -1,9 +1,8 @@
-"""Figures of classes: heat maps of a few clips over time, precision and recall, AP against frequency."""
+"""Figures of classes: precision and recall, AP against frequency."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,44 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from audiobag.pictures.clips import ClipPicture
 from audiobag.pictures.curves import precision_recall_curve, spread
-from audiobag.utils.plotting import annotate, cut, figure_axes, group_medians, heat_map, plain_log
+from audiobag.utils.plotting import annotate, cut, figure_axes, group_medians, plain_log
 
 _names_as_text = matplotlib.rc_context({"text.parse_math": False})  # a $ in a name does not start a formula
-
-
-@_names_as_text
-def heat_maps(clips: Sequence[ClipPicture], step: int) -> Figure:
-    """Draw the measure p and the frame probability f of each clip over time: a row per clip, a line per class.
-
-    The figure has no p if the model has no measure.
-
-    Args:
-        clips: at least one, of one model.
-        step: training step, for the title.
-    """
-    rows = [len(clip.classes) for clip in clips]
-    figure = Figure(figsize=(9, 1.1 + sum(0.28 * r + 0.55 for r in rows)), layout="constrained")
-    measured = clips[0].measure is not None
-    columns = 2 if measured else 1
-    grid: NDArray[Any] = figure.subplots(len(clips), columns, squeeze=False, sharex=False, height_ratios=rows)
-    figure.suptitle(f"step {step:,}", fontsize=9)
-    for row, clip in zip(grid, clips, strict=True):
-        if clip.measure is not None:
-            heat_map(row[0], clip.measure, clip.seconds, None)
-        heat_map(row[-1], clip.frame, clip.seconds, 1.0)
-        names, F = [cut(c) for c in clip.classes], [f"F = {p:.2f}" for p in clip.clip]
-        labels = [names, F] if measured else [[f"{name}, {p}" for name, p in zip(names, F, strict=True)]]
-        row[0].set_title(clip.title, fontsize=8, loc="left")
-        for axes, texts in zip(row, labels, strict=True):
-            axes.set_yticks(range(len(texts)), texts, fontsize=7)
-    titles = ["measure p", "frame probability f"] if measured else ["frame probability f"]
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.text(1, 1.02, title, transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
-    for axes in grid[-1]:
-        axes.set_xlabel("seconds", fontsize=8)
-    return figure
 
 
 @_names_as_text

@@ -71,11 +71,11 @@ class Summary:
         return sum(split.clips for split in self.splits) / self.seconds
 
     def __rich__(self) -> RenderableType:
-        table = Table("split", title=f"stores in {self.out}", title_justify="left")
+        table = Table("split", title=Text(f"stores in {self.out}"), title_justify="left")
         for heading in ("clips", "positives", "frames per clip: clips", "classes without positives", "rejected"):
             table.add_column(heading, justify="right")
         for split in self.splits:
-            table.add_row(split.name, *_cells(split))
+            table.add_row(*map(Text, (split.name, *_cells(split))))
         return Group(table, Text(self._last_line()))
 
     def _last_line(self) -> str:

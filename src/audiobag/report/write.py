@@ -148,7 +148,9 @@ def report(
         "report.html": page(content),
     }
     for name, text in texts.items():
-        if text is not None:
+        if text is None:
+            (folder / name).unlink(missing_ok=True)  # of an earlier report
+        else:
             write_text(folder / name, text)
     return Report(
         folder / "report.html",

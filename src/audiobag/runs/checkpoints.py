@@ -126,7 +126,7 @@ def newest_whole(run: RunDirectory) -> Path | None:
         try:
             load_checkpoint(path)
         except InputError as error:
-            _LOG.warning("%s; continuing from the one before it", error)
+            _LOG.warning("%s; it is left out", error)
         else:
             return path
     return None

@@ -94,7 +94,7 @@ class RunConfig:
 
 
 def read_record(path: Path, key: str, kind: type = object) -> dict[str, Any] | None:
-    """Return the content of a JSON file that audiobag wrote, which has a key of some kind; None if there is no file.
+    """Return the content of a JSON file of audiobag, with a value of type `kind` under `key`; None if there is no file.
 
     Raises:
         ValueError: the file was not written by audiobag.
@@ -174,14 +174,16 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def hashed_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that `config_hash` covers."""
-    return {
+    """Return the part of a configuration that `config_hash` covers, as JSON has it: with texts as keys."""
+    covered = {
         key: {k: v for k, v in value.items() if k not in _NOT_HASHED.get(key, ()) and not _as_before(f"{key}.{k}", v)}
         if isinstance(value, Mapping)
         else value
         for key, value in config.items()
         if key not in _NOT_HASHED[""] and not _as_before(key, value)
     }
+    part: dict[str, Any] = json.loads(json.dumps(covered))
+    return part
 
 
 def _as_before(key: str, value: Any) -> bool:

@@ -39,6 +39,8 @@ from audiobag.runs.predictions import read_predictions, write_predictions
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import read_json, write_json
 
+RESULTS: Final = ("predictions.h5", "holdout.h5", "per_class.csv", "localisation.csv", "localisation.h5")
+"""The files of scores beside metrics.json."""
 # Traces of a training or of scores. run.json is of audiobag 0.1.
 _TRACES: Final = ("metrics.json", "run.json", "predictions.h5", "checkpoints/*.ckpt", "csv/*/metrics.csv", "before")
 
@@ -138,6 +140,11 @@ class RunDirectory:
         """
         if self.checkpoints.is_dir() or "train" in (self.metrics() or {}):
             raise InputError(f"{self.path} holds a training run, whose files would be replaced: choose another folder")
+
+    def remove_results(self) -> None:
+        """Remove the results of an earlier evaluation, metrics.json first: others never stand beside its scores."""
+        for name in ("metrics.json", *RESULTS):
+            (self.path / name).unlink(missing_ok=True)
 
     def finished(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the metrics of a complete run, so that it need not run again; None if it is not complete.

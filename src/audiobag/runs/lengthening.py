@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiobag.runs.configuration import OtherConfigurationError, RunConfig, hashed_config
-from audiobag.runs.directory import RunDirectory
+from audiobag.runs.directory import RESULTS, RunDirectory
 from audiobag.utils.configs import flatten
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import whole_folder
 
 _LOG = logging.getLogger(__name__)
 _STEPS: Final = "trainer.max_steps"
-_KEPT: Final = ("config.json", "predictions.h5", "holdout.h5", "per_class.csv", "localisation.csv", "localisation.h5")
 _PATIENCE_SECONDS: Final = 120.0
 
 
@@ -103,7 +102,11 @@ def lengthen_here(run: RunDirectory, config: RunConfig, *, first: bool = True) -
 
 def _keep(run: RunDirectory, steps: int, folder: Path) -> None:
     """Copy what a complete run consists of; files of a run are replaced and never changed, so links are copies."""
-    names = [*_KEPT, *(f"checkpoints/{p.name}" for p in (run.step_checkpoint(steps), run.best_checkpoint))]
+    names = [
+        "config.json",
+        *RESULTS,
+        *(f"checkpoints/{p.name}" for p in (run.step_checkpoint(steps), run.best_checkpoint)),
+    ]
     with whole_folder(folder) as temporary:
         (temporary / "checkpoints").mkdir()
         for name in [*names, "metrics.json"]:

@@ -1,7 +1,7 @@
 """Whether a process works on a run, and where: progress.json, as the run writes it and anyone reads it.
 
-A lock tells nothing across machines on many file systems, and trying it could keep a run from starting. So a run says
-in its own folder where it works, and the age of that file tells whether it still does.
+On many file systems a lock is not seen by other machines, and trying it could keep a run from starting. So a run
+records in its own folder where it works, and the age of that file tells whether it still does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SILENT_SECONDS: Final = 180.0
 
 
 NUMBERS: Final = ("step", "max_steps", "steps_per_second", "seconds_left", "loss", "val_mAP")
-"""What a run tells of its progress, where it is known."""
+"""The numbers that a run records of its progress, as far as they are known."""
 
 
 class Stage(Enum):
@@ -44,24 +44,25 @@ class Stage(Enum):
         return self in (Stage.STARTING, Stage.TRAINING, Stage.SCORING)
 
 
-def write_presence(path: Path, stage: Stage, **numbers: float | None) -> None:
+def write_presence(path: Path, stage: Stage, error: str | None = None, **numbers: float | None) -> None:
     """Write progress.json: the numbers, the stage, and where this process is.
 
     Args:
         path: the file.
         stage: what the process does.
+        error: why it failed; None if it did not, or if nobody knows.
         **numbers: step, max_steps and what else is known; NaN and infinity are written as null.
     """
     finite = {key: value if value is None or math.isfinite(value) else None for key, value in numbers.items()}
     where = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": os.environ.get("SLURM_JOB_ID")}
-    write_json(path, {**finite, "stage": stage.value, **where})
+    write_json(path, {**finite, "stage": stage.value, **where, **({} if error is None else {"error": error})})
 
 
 @contextmanager
 def present(folder: Path) -> Iterator[None]:
-    """Record in progress.json how the work on a run ends, if it does not end well.
+    """Record in progress.json whether the work on a run is interrupted or fails.
 
-    A file of an earlier start says from now on that the run is starting again.
+    The file of an earlier start says within this context that the run is starting.
     """
     path = folder / NAME
     if path.exists():
@@ -77,7 +78,7 @@ def present(folder: Path) -> Iterator[None]:
 
 
 def record_failure(folder: Path, code: int | None = None) -> None:
-    """Record that the process of a run has ended badly, which it may not have been able to do itself.
+    """Record that the process of a run has failed, since a killed process cannot do so itself.
 
     Args:
         folder: folder of the run.
@@ -91,7 +92,7 @@ def record_failure(folder: Path, code: int | None = None) -> None:
 def stage_of(folder: Path) -> tuple[Stage | None, dict[str, Any]]:
     """Return what the process of a run does or how it ended, and progress.json.
 
-    None means that the process is gone without a word, as one that was killed, or that none has been here.
+    The stage is None if the process ended without recording it, as a killed one does, or if there has been none.
     """
     path = folder / NAME
     content = read_json(path)
@@ -117,6 +118,4 @@ def at_work_elsewhere(folder: Path) -> bool:
 def _change(path: Path, stage: Stage, error: str | None = None) -> None:
     told = read_json(path)
     numbers = {key: told.get(key) for key in NUMBERS if isinstance(told.get(key), int | float)}
-    write_presence(path, stage, **numbers)
-    if error is not None:
-        write_json(path, {**read_json(path), "error": error})
+    write_presence(path, stage, error, **numbers)

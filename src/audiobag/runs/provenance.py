@@ -60,4 +60,4 @@ def _git(path: Path, *arguments: str) -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.rstrip("\n")

@@ -36,7 +36,7 @@ class RunStatus:
 
     Attributes:
         path: its folder.
-        state: its state; a process that is gone without a word, as one that was killed, counts as failed.
+        state: its state; a run whose process was killed counts as failed.
         doing: what its process does (starting, training or scoring); None if it has none.
         where: host, pid and slurm_job of its process, as far as known; of a waiting run, the SLURM job it was submitted
             as.
@@ -115,7 +115,7 @@ def last_lines(folder: Path, count: int = 10) -> list[str]:
 def _failure(folder: Path, stage: Stage | None, told: Mapping[str, Any], lines: int) -> list[str]:
     """Return the last lines of the log, and why the run failed where the log does not say it."""
     log = last_lines(folder, lines)
-    reason = str(told.get("error", "")) if stage is not None else "(its process is gone without a word)"
+    reason = str(told.get("error", "")) if stage is not None else "(its process ended without saying why)"
     said = " ".join(log)
     return log if reason.partition(": ")[2] in said and ": " in reason else [*log, *([reason] if reason else [])]
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from audiobag.runs.offline import sync_command
 from audiobag.sweep.naming import is_search
+from audiobag.utils.console import say
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import shown_path
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ShowAnswer(Callback):
-    """Hydra callback that prints what the complete runs of a sweep say, once the sweep has ended.
+    """Hydra callback that prints the results of the complete runs of a sweep when it ends.
 
     All complete runs in the sweep's folder count, those of earlier commands included.
     """
@@ -45,9 +46,9 @@ class ShowAnswer(Callback):
             show_trial(runs, list(hydra.sweeper.get("params") or {}), Console())
         else:
             show_systems(runs, Console())
-        _say(Console(), f"Report:   audiobag-report {shlex.quote(str(folder))}")
+        say(f"Report:   audiobag-report {shlex.quote(str(folder))}")
         if starts := unsent([folder]):
-            _say(Console(), f"W&B:      {sync_command(starts)}")
+            say(f"W&B:      {sync_command(starts)}")
 
 
 def show_systems(runs: Sequence[Run], console: Console) -> None:
@@ -69,19 +70,17 @@ def show_systems(runs: Sequence[Run], console: Console) -> None:
         table.add_row(Text(system.name), mean, spread, str(len(system.runs)))
     console.print(table)
     best = max(runs, key=_eval)
-    _say(console, f"Best run: {shown_path(best.directory.path)} (eval mAP {_eval(best):.4f})")
+    say(f"Best run: {shown_path(best.directory.path)} (eval mAP {_eval(best):.4f})", console)
 
 
 def show_trial(runs: Sequence[Run], parameters: Sequence[str], console: Console) -> None:
     """Print the folder and the parameters of the trial with the highest val/mAP."""
     best = max(runs, key=_hold_out)
-    _say(
-        console,
-        f"Best trial: {shown_path(best.directory.path)} (val/mAP {_hold_out(best):.4f}, eval mAP {_eval(best):.4f})",
-    )
+    scores = f"val/mAP {_hold_out(best):.4f}, eval mAP {_eval(best):.4f}"
+    say(f"Best trial: {shown_path(best.directory.path)} ({scores})", console)
     for override in best.overrides:
         if override.partition("=")[0] in parameters:
-            _say(console, f"  {override}")
+            say(f"  {override}", console)
 
 
 def _eval(run: Run) -> float:
@@ -90,7 +89,3 @@ def _eval(run: Run) -> float:
 
 def _hold_out(run: Run) -> float:
     return float(run.metrics.get("val", {}).get("mAP") or 0.0)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -11,11 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from audiobag.runs.directory import RunDirectory
 from audiobag.runs.status import last_lines
 from audiobag.sweep.child import LOG
 from audiobag.sweep.jobs import Job, State
+from audiobag.utils.console import say
 from audiobag.utils.errors import ExitCode
 from audiobag.utils.times import duration
 
@@ -60,10 +62,10 @@ class Display:
             self._shown[job.name] = job.state
             name, value = job.score() if job.state is State.DONE else ("", None)
             score = "" if value is None else f"  {name} {value:.4f}"
-            self._print(f"{job.name}: {job.state.value}{score}")
+            say(f"{job.name}: {job.state.value}{score}", self.console)
         lasting = any(job.state in _LASTING for job in self.jobs)  # the last counts are those of the summary
         if lasting and any(job.state in _ENDED for job in changed):
-            self._print(self._counts())
+            say(self._counts(), self.console)
 
     def plan(self, shorter: Mapping[str, Path]) -> None:
         """Show which jobs would run, continue or be skipped."""
@@ -78,17 +80,17 @@ class Display:
                 else "run"
             )
             there = {State.SKIPPED: "skip: done before", State.QUEUED: "in the queue", State.RUNNING: "running"}
-            table.add_row(job.name, there.get(job.state, todo))
+            table.add_row(Text(job.name), there.get(job.state, todo))
         self.console.print(table)
 
     def summary(self) -> None:
         """Show the last lines of the log of each failed job, and how many jobs are in each state."""
         for job in self.jobs:
             if job.state is State.FAILED:
-                self._print(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:")
+                say(f"\n{job.name} failed ({_reason(job.exit_code)}); the end of {job.folder / LOG}:", self.console)
                 for line in last_lines(job.folder):
-                    self._print(f"  {line}")
-        self._print(self._counts())
+                    say(f"  {line}", self.console)
+        say(self._counts(), self.console)
 
     def table(self) -> Table:
         """Return the table of the jobs; if the terminal is too low for all, of those that are running."""
@@ -104,11 +106,8 @@ class Display:
             left = now.get("stage", "") if seconds is None else duration(seconds)
             colour = _COLOURS.get(job.state, "")
             state = f"[{colour}]{job.state.value}[/]" if colour else job.state.value
-            table.add_row(job.name, state, step, *("" if v is None else f"{v:.4f}" for v in values), left)
+            table.add_row(Text(job.name), state, step, *("" if v is None else f"{v:.4f}" for v in values), left)
         return table
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def _counts(self) -> str:
         counts = Counter(job.state.value for job in self.jobs)
@@ -147,6 +146,6 @@ def seconds_left(jobs: Sequence[Job], slots: int) -> float | None:
     if not lasted or not (known or waiting):
         return None
     mean = sum(lasted) / len(lasted)
-    # A job also starts and scores, of which its own estimate knows nothing.
+    # A job also starts and scores, which its own estimate leaves out.
     running = [max(left or 0.0, mean - elapsed, 0.0) for elapsed, left in known]
     return max([*running, (sum(running) + waiting * mean) / slots])

@@ -29,6 +29,7 @@ from audiobag.sweep.slots import Slot, make_slots, visible_gpus
 from audiobag.sweep.snapshot import take_snapshot
 from audiobag.training.interruption import begin
 from audiobag.utils.configs import quoted
+from audiobag.utils.console import say
 from audiobag.utils.errors import ExitCode, Interrupted
 from audiobag.utils.processes import available_cores
 
@@ -94,7 +95,7 @@ def show_plan(display: Display, composed: Sequence[Job], folder: Path, *, search
     Raises:
         SystemExit: 0 after the plan of a search, whose sweeper would propose further jobs otherwise.
     """
-    display.console.print(f"Folder: {folder}", soft_wrap=True, markup=False, highlight=False)
+    say(f"Folder: {folder}", display.console)
     display.plan({job.name: source for job in display.jobs if (source := shorter_run(job)) is not None})
     if search:
         raise SystemExit(ExitCode.DONE)

@@ -1,7 +1,7 @@
 """Lengthening: a job whose only change is a larger max_steps starts where the shorter run of another sweep ended.
 
 The shorter run stays as it is. Its last checkpoint, its best weights and its curves are copied into the folder of the
-job, which then continues as an interrupted run does, and ends with the weights that it would have had anyway.
+job, which then continues as an interrupted run does, and ends with the weights of a run from the beginning.
 """
 
 from __future__ import annotations
@@ -31,11 +31,9 @@ def shorter_run(job: Job) -> Path | None:
     sweep = job.folder.parents[len(Path(job.name).parts) - 1]
     for folder in sorted(sweep.parent.iterdir()) if sweep.parent.is_dir() else []:
         run = RunDirectory(folder / job.name)
-        if folder == sweep or not (run.path / "metrics.json").is_file():
-            continue
         try:
-            steps = _steps(job, run)
-        except InputError:  # not a run of this version
+            steps = _steps(job, run) if folder != sweep and (run.path / "metrics.json").is_file() else None
+        except (InputError, OSError):  # not a run of this version, or one that may not be read
             continue
         if steps is not None:
             found[steps] = run.path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,9 +41,7 @@ def folder_name(text: str) -> str:
     """
     plain = text.replace("/", "-").replace("+", "-") or "job"
     name = _UNSAFE.sub("-", plain)
-    if name != plain or len(name) > LONGEST:
-        name = f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return name
+    return name if name == plain and len(name) <= LONGEST else short_name(text, name, LONGEST)
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

@@ -54,7 +54,7 @@ class ContinueSearch(Callback):
 
 
 def _quiet() -> None:
-    """Drop what Optuna and its sweeper say of each trial: the sweep shows it."""
+    """Silence the messages of Optuna and its sweeper about each trial, which the sweep shows itself."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)

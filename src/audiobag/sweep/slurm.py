@@ -189,7 +189,7 @@ def _told(folder: Path, jobs: Sequence[Job], submitted: Sequence[Job], wait: boo
         if not wait:
             # Where a job is complete, the answer of the sweep ends with this line.
             lines += [] if counts["done before"] else [f"Report:   audiobag-report {name}"]
-            lines.append("The same command says later what is done, and submits what is missing then.")
+            lines.append("Give the same command again later: it shows what is done, and submits what is missing.")
     return lines
 
 

@@ -141,7 +141,7 @@ def _own(name: str, sweep: Path) -> _Part | None:
     found: list[Path] = []
     for parent, below, names in os.walk(folder):
         below[:] = [b for b in below if not b.startswith(".") and Path(parent, b).resolve() != sweep]
-        paths = [Path(parent, one) for one in names if not one.startswith(".")]
+        paths = [p for one in names if not one.startswith(".") and (p := Path(parent, one)).is_file()]
         found += [p.relative_to(folder) for p in paths if p.suffix == ".py" or p.stat().st_size <= _LARGEST]
         if len(found) > _MOST_FILES:
             _LOG.warning("%s has more than %d files, so the jobs use it where it is", folder, _MOST_FILES)

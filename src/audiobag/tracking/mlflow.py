@@ -66,8 +66,12 @@ class MLflowTracker(Tracker):
         self._client = client
 
     def _create(self, client: Any, subject: Subject) -> str:
-        found = client.get_experiment_by_name(self._experiment)
-        experiment = found.experiment_id if found else client.create_experiment(self._experiment)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            experiment = client.create_experiment(self._experiment)
+        except MlflowException:  # it exists, perhaps for a moment, by another job
+            experiment = client.get_experiment_by_name(self._experiment).experiment_id
         words = dict.fromkeys(subject.config.get("tags") or (), "true")
         tags = {**words, **self._tags, **({"group": self._group} if self._group else {})}
         tags |= {f"store.{s.path.stem}": f"{s.path.resolve()} sha256:{s.content_sha256}" for s in subject.stores}

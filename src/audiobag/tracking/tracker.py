@@ -19,6 +19,7 @@ from PIL import Image
 from audiobag.data.store import Store
 from audiobag.runs.directory import RunDirectory
 from audiobag.utils.errors import InputError, exit_code
+from audiobag.utils.plotting import png
 
 _LOG = logging.getLogger(__name__)
 STEP = "trainer/global_step"
@@ -161,9 +162,7 @@ def tracked(loggers: Sequence[Logger], subject: Subject) -> Iterator[list[Tracke
 
 def image_of(figure: Figure) -> Image.Image:
     """Return a figure as an image, as trackers take it."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return Image.open(png)
+    return Image.open(io.BytesIO(png(figure, dpi=100)))
 
 
 def need(module: str, extra: str) -> None:

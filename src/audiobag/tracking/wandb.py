@@ -164,7 +164,7 @@ class WandbTracker(Tracker):
             return wandb.init(**{**options, "mode": "offline"})
 
     def _settings(self) -> wandb.Settings:
-        """Return our settings, without those that the user has made in the environment."""
+        """Return our settings, without those that the user has set in the environment."""
         import wandb
 
         ours: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from audiobag.training.evaluation import distances, own_eval_set, tested
 from audiobag.training.scoring import callback_of, write_class_scores
 from audiobag.training.trainer import TRAINER_DEFAULTS
 from audiobag.utils.errors import InputError
+from audiobag.utils.files import check_writable
 from audiobag.utils.values import check_choice
 
 
@@ -86,21 +88,22 @@ def evaluate_ensemble(
     if not members:
         raise InputError("checkpoint must have at least one run or checkpoint, got none")
     run = RunDirectory(Path(out))
+    check_writable(run.path)
     run.check_not_trained()
     read = [_Member.of(member) for member in members]
     config: dict[str, Any] = {"ensemble": {"combine": combine, "members": [member.identity for member in read]}}
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
     if holdout:
-        scored = _hold_out(read)
+        stores = tuple(find_train_stores(read[0].config, read[0].near))
+        predict = partial(_hold_out, read, stores)
     else:
         data = data or own_eval_set(read[0].near, read[0].config)
-        found = [_of_eval_set(member, data, allow, trainer, trainer_options) for member in read]
-        store = data.test_store
-        place = {"root": str(store.path.parent), "test": store.path.stem}
-        config["data"] = place
-        scored = _Scored("test", (store,), store.columns.video_id, store.labels, found)
-    first = scored.stores[0]
-    distance = distances(ontology, first)
+        stores = (data.test_store,)
+        config["data"] = {"root": str(stores[0].path.parent), "test": stores[0].path.stem}
+        predict = partial(_eval_set, read, data, allow, trainer, trainer_options)
+    distance = distances(ontology, stores[0])
+    run.check(config)
+    scored = predict()
     probability = COMBINATIONS[combine]([torch.from_numpy(one) for one in scored.probabilities]).float()
     labels = torch.from_numpy(scored.labels.dense())
     scores = tagging_scores(probability, labels)
@@ -110,13 +113,14 @@ def evaluate_ensemble(
         "choices": {},
         "ensemble": {"combine": combine, "members": [str(member.near) for member in read]},
         scored.key: {**scores.summary(), **further_scores(probability, labels, distance)},
-        "stores": {store.path.stem: store.content_sha256 for store in scored.stores},
+        "stores": {store.path.stem: store.content_sha256 for store in stores},
         **provenance(),
     }
     run.begin(RunConfig(config))
+    run.remove_results()
     write = run.write_hold_out if holdout else run.write_predictions
     write(scored.video_id, probability.numpy())
-    write_class_scores(run, first, scores)
+    write_class_scores(run, stores[0], scores)
     run.write_metrics(record)
     return record
 
@@ -163,13 +167,18 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """What is scored: the key in metrics.json, stores, clips, their labels and the predictions of each member."""
+    """What is scored: the key in metrics.json, clips, their labels and the predictions of each member."""
 
     key: str
-    stores: tuple[Store, ...]
     video_id: NDArray[np.character]
     labels: LabelTable
     probabilities: Sequence[NDArray[np.float32]]
+
+
+def _eval_set(members: Sequence[_Member], data: BagDataModule, *how: Any) -> _Scored:
+    """Return an eval set, with the members' predictions of it."""
+    store, found = data.test_store, [_of_eval_set(member, data, *how) for member in members]
+    return _Scored("test", store.columns.video_id, store.labels, found)
 
 
 def _of_eval_set(
@@ -192,21 +201,19 @@ def _of_eval_set(
     return predicted
 
 
-def _hold_out(members: Sequence[_Member]) -> _Scored:
+def _hold_out(members: Sequence[_Member], stores: Sequence[Store]) -> _Scored:
     """Return the hold-out that the members share, with their saved predictions.
 
     Raises:
         ValueError: a member has no such predictions, or held out other clips than the first.
     """
-    first = members[0]
-    stores = tuple(find_train_stores(first.config, first.near))
     read = list(_saved_hold_outs(members, stores))
     video_id = read[0][0]
     rows = rows_of(video_id, np.concatenate([store.columns.video_id for store in stores]))
     if (rows < 0).any():
-        raise InputError(f"{first.run.hold_out} has clips that {stores[0].path} has not")
+        raise InputError(f"{members[0].run.hold_out} has clips that {stores[0].path} does not have")
     labels = LabelTable.concatenate([store.labels for store in stores]).take(rows)
-    return _Scored("val", stores, video_id, labels, [probability for _, probability in read])
+    return _Scored("val", video_id, labels, [probability for _, probability in read])
 
 
 def _saved_hold_outs(

@@ -81,6 +81,8 @@ def evaluate(
         _check_psds(labels)
     also = [] if labels is None else [collect_frames(data.test_store, labels)]
     made = tested(path, content, data, allow, trainer, also, **trainer_options)
+    if made.is_global_zero:
+        run.remove_results()
     scores = write_test(made, data.test_store, run, distance=distance)
     record = {
         "status": "done",

@@ -125,30 +125,21 @@ def fit(
         initialise(model, Path(init_from), data.test_store)
     metadata = checkpoint_metadata(config.config, data.test_store)
     parts = (model, loss, optimizer, lr_scheduler, seed, metadata, augment, compile)
-    module = TaggingModule(*parts)
-    reason = obstacle(
-        options,
-        placement=data.placement,
-        padding=data.train_set.lengths.max() / data.train_set.lengths.mean(),
-        compile=compile,
-        optimizer=module.configure_optimizers()["optimizer"],
-    )
-    if captures(graph, options, reason):
-        module, data.whole_steps = WholeStepModule(*parts, graph_required=graph == "always"), True
+    module = _module(parts, data, options, graph, compile)
     for sentence in training_summary(module, data):
         _LOG.info(sentence)
     if resumed is not None:
         check_continuable(resumed, module)
     clock = timer(options.pop("max_time", None))
     strong = own_strong_labels(data.test_store)
-    callbacks = [
-        *_with_defaults(callbacks, run),
-        *([] if strong is None else [collect_frames(data.test_store, strong)]),
-        clock,
-        Observer(),
-        ProgressLines(),
-    ]  # the last one reads what the others log
-    made = make_trainer(trainer, callbacks, loggers or [CSVLogger(run.path, name="csv")], options, data)
+    further = [clock] if strong is None else [clock, collect_frames(data.test_store, strong)]
+    made = make_trainer(
+        trainer,
+        _with_defaults([*callbacks, *further], run),
+        loggers or [CSVLogger(run.path, name="csv")],
+        options,
+        data,
+    )
     if resumed is not None:
         _LOG.info("continuing from %s", resumed)
     stores = (*data.train_stores, data.test_store)
@@ -185,7 +176,7 @@ def _check_select(select: str, data: BagDataModule, options: Mapping[str, Any]) 
 
 
 def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:
-    """Tell the parts of a training that ask for it of the training clips."""
+    """Pass the training clips to the losses and augmentations that need them."""
     info = data.test_store.description
     clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
     for part in parts:
@@ -202,8 +193,27 @@ def _with_defaults(callbacks: Sequence[Callback], run: RunDirectory) -> list[Cal
         ProgressBar: Progress,
     }
     missing = [make() for kind, make in needed.items() if not any(isinstance(c, kind) for c in callbacks)]
-    # Other callbacks see the averaged weights of the step.
-    return sorted([*callbacks, *missing], key=lambda callback: not isinstance(callback, WeightAveraging))
+    # Other callbacks see the averaged weights of the step, and the last one reads what they log.
+    first = sorted([*callbacks, *missing], key=lambda callback: not isinstance(callback, WeightAveraging))
+    return [*first, Observer(), ProgressLines()]
+
+
+def _module(
+    parts: Sequence[Any],
+    data: BagDataModule,
+    options: Mapping[str, Any],
+    graph: str,
+    compile: str | None,  # noqa: A002 - torch's name
+) -> TaggingModule:
+    """Return the module of a training, by whole steps where they can be captured as a CUDA graph."""
+    module = TaggingModule(*parts)
+    lengths, optimizer = data.train_set.lengths, module.configure_optimizers()["optimizer"]
+    padding = lengths.max() / lengths.mean()
+    reason = obstacle(options, placement=data.placement, padding=padding, compile=compile, optimizer=optimizer)
+    if not captures(graph, options, reason):
+        return module
+    data.whole_steps = True
+    return WholeStepModule(*parts, graph_required=graph == "always")
 
 
 def _described(

@@ -1,4 +1,4 @@
-"""Scores of what a model says about each second, against strong labels, to the folder of an evaluation."""
+"""Scores of a model's predictions for each second against strong labels, written to the folder of an evaluation."""
 
 from __future__ import annotations
 

@@ -97,7 +97,10 @@ def _check_gpus(accelerator: str, precision: str, devices: object) -> None:
     found = torch.cuda.device_count()
     if not found:
         raise InputError(f"accelerator cannot be {accelerator}: torch finds no GPU here; use cpu")
-    if isinstance(devices, int) and devices > found:
-        raise InputError(f"devices must be at most {found}, the number of GPUs here, got {devices}")
+    asked = max(devices) + 1 if isinstance(devices, list) else devices
+    if isinstance(asked, int) and asked > found:
+        raise InputError(
+            f"devices must be at most {found}, the number of GPUs here, or a list of numbers below it, got {devices}"
+        )
     if precision == "bf16-mixed" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise InputError("precision cannot be bf16-mixed on this GPU: use 16-mixed or 32-true")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from audiobag.utils.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 _SHOWN: Final = 3  # differences in a message
-_NUMBERS: Final = {"lr", "weight_decay", "betas", "momentum", "eps"}
+_SCHEDULED: Final = {"lr", "betas", "momentum"}
+_NUMBERS: Final = {"weight_decay", "eps", *_SCHEDULED}
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -57,15 +59,25 @@ def check_continuable(path: Path, module: TaggingModule) -> None:
             f"ckpt_path must be a checkpoint of this optimizer, {name}, but {path} has the state of another one:"
             " choose the optimizer that it was trained with, or give it as init_from"
         )
+    scheduler = made["lr_scheduler"]["scheduler"] if "lr_scheduler" in made else None
     for here, there in zip(ours, theirs, strict=True):
-        kept = [f"{k}={there[k]}" for k in sorted(_NUMBERS & set(here)) if here[k] != there[k]]
-        if kept and "lr_scheduler" not in made:
-            _LOG.warning("the optimizer continues with the values of %s: %s", path, ", ".join(kept))
-    if len(content.get("lr_schedulers") or []) != int("lr_scheduler" in made):
+        _say_kept("optimizer", path, _NUMBERS - _SCHEDULED if scheduler else _NUMBERS, here, there)
+    schedules = content.get("lr_schedulers") or []
+    if len(schedules) != int(scheduler is not None):
         raise InputError(
             f"ckpt_path must be a checkpoint with the lr_scheduler of this training, but {path} has"
-            f" {'none' if 'lr_scheduler' in made else 'one'}: choose the same lr_scheduler, or give it as init_from"
+            f" {'one' if scheduler is None else 'none'}: choose the same lr_scheduler, or give it as init_from"
         )
+    if scheduler is not None:
+        given = signature(type(scheduler)).parameters.keys() - {"last_epoch"}
+        _say_kept("lr_scheduler", path, given, scheduler.state_dict(), schedules[0])
+
+
+def _say_kept(what: str, path: Path, names: Set[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Warn of values that the checkpoint replaces."""
+    kept = [f"{k}={theirs[k]}" for k in sorted(names & ours.keys() & theirs.keys()) if ours[k] != theirs[k]]
+    if kept:
+        _LOG.warning("the %s continues with the values of %s: %s", what, path, ", ".join(kept))
 
 
 def _weights(theirs: Mapping[str, Any], ours: Mapping[str, Tensor]) -> list[str]:

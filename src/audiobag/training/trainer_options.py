@@ -20,7 +20,7 @@ ACCELERATORS: Final = ("cpu", "gpu", "cuda", "mps", "auto")
 # Strategies that start their ranks by other means than a command lose what the ranks have computed, and those that
 # distribute the parameters write checkpoints of several files.
 STRATEGIES: Final = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
-_DURATION: Final = re.compile(r"\d+:\d\d:\d\d:\d\d")
+_DURATION: Final = re.compile(r"\d{1,8}:\d\d:\d\d:\d\d")
 _PART: Final = "the scores of a part would look complete"
 
 
@@ -78,7 +78,7 @@ def _max_time(name: str, value: Any) -> None:
     elif isinstance(value, Mapping):
         try:
             usable = timedelta(**{str(key): number for key, number in value.items()}) >= timedelta(0)
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             usable = False
     else:
         usable = value is None or (isinstance(value, timedelta) and value >= timedelta(0))

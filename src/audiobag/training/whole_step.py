@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from audiobag.data.resident import ResidentBags
+from audiobag.training.devices import device_count
 from audiobag.training.module import TaggingModule
 from audiobag.utils.errors import InputError
 from audiobag.utils.values import check_choice
@@ -185,7 +186,7 @@ def _no_waits() -> Iterator[None]:
     """Raise RuntimeError at operations for which the host waits for a GPU."""
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch says that it does not find all of them; a capture does
+        warnings.simplefilter("ignore")  # torch warns that it does not find all of them; a capture does
         torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -198,7 +199,7 @@ class WholeStepModule(TaggingModule):
 
     A step ends with the optimizer, so Lightning's hooks between the loss and the optimizer find nothing to do, and
     batches are the numbers [B] of their clips. An optimizer step is a Lightning step, so steps, validations,
-    checkpoints and learning rates are counted as ever.
+    checkpoints and learning rates are counted as usual.
 
     Args:
         *args: see `TaggingModule`.
@@ -264,11 +265,10 @@ def obstacle(
         compile: mode of torch.compile.
         optimizer: the optimizer.
     """
-    devices = options["devices"]
-    several = devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1)
+    processes = device_count(options["accelerator"], options["devices"]) * options["num_nodes"]
     found = {
         f"accelerator is {options['accelerator']}": options["accelerator"] in ("cpu", "mps"),
-        "there is more than one process": several or options["num_nodes"] != 1,
+        "there is more than one process": processes > 1,
         "strategy is set": options.get("strategy", "auto") not in ("auto", "single_device"),
         f"placement is {placement}, not device": placement != "device",
         "precision is 16-mixed": options["precision"] == "16-mixed",

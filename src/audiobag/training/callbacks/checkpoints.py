@@ -119,5 +119,6 @@ class RunCheckpoints(Checkpoint):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best score so far."""
-        self.best_score = state_dict["best_score"]
+        """Restore the best score so far, unless its weights stayed in the folder of another run."""
+        if best_checkpoint(self.folder).is_file():
+            self.best_score = state_dict["best_score"]

@@ -15,8 +15,8 @@ from audiobag.training.callbacks.pace import Pace
 class Heartbeat(Callback):
     """Writes `progress.json`: where the run is, what it does, step, rate, loss, val_mAP and seconds_left.
 
-    It also writes while the run scores, so that a file that has been silent for minutes tells of a process that is
-    stuck or was killed; see `runs.presence`.
+    It also writes while the run scores. If the file has not changed for minutes, the process is stuck or was killed;
+    see `runs.presence`.
 
     Args:
         path: the file.

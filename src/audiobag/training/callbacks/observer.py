@@ -14,23 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiobag.bags import BagPrediction
-from audiobag.pictures.classes import heat_maps
-from audiobag.pictures.clips import ClipPicture
+from audiobag.pictures.clips import ClipPicture, clip_picture, draw_clips
 from audiobag.tracking.tracker import Tracker
 from audiobag.training.callbacks.weights import evaluating
 
 CLIPS = 4
-_CLASSES = 6
+_LIKELIEST = 3
 
 
 class Observer(Callback):
-    """Logs numbers of a training step, and gives trackers heat maps of a few clips.
+    """Logs numbers of a training step, and gives trackers pictures of a few clips.
 
     Every `log_every_n_steps` steps it logs `train/loss`, the mean over the ranks; `train/lr`;
     `train/clips_per_second` of all ranks since the last log, without the time of validation; and the peak memory of the
     first rank, `memory/peak_gib` and `memory/gpu_peak_gib`. Every `val_check_interval` steps and at the last step,
-    trackers get heat maps of the same few clips of the hold-out, or of the eval set if there is no hold-out: of f and,
-    if the model has a measure, of p.
+    trackers get a picture of the same few clips of the hold-out, or of the eval set if there is no hold-out, see
+    `draw_clips`.
     """
 
     def __init__(self) -> None:
@@ -75,7 +74,7 @@ class Observer(Callback):
             return
         clips = self._predict(trainer, pl_module)
         for tracker in trackers:
-            tracker.picture("measure", lambda: heat_maps(clips, step), step)
+            tracker.picture("measure", lambda: draw_clips(clips), step)
         self._since = time.perf_counter(), step
 
     def _predict(self, trainer: Trainer, pl_module: LightningModule) -> list[ClipPicture]:
@@ -89,21 +88,19 @@ class Observer(Callback):
             prediction: BagPrediction = pl_module(bags)
         p = prediction.measure
         info = dataset.stores[0].description
-        shown = []
-        for i, clip in enumerate(self._clips):
-            classes = torch.nonzero(cpu_bags.labels[i]).ravel()[:_CLASSES]
-            frames = int(cpu_bags.lengths[i])
-            shown.append(
-                ClipPicture(
-                    dataset.video_id[clip].decode(errors="replace"),
-                    tuple(info.class_names[k] for k in classes),
-                    prediction.clip[i].cpu()[classes].numpy(),
-                    None if p is None else p[i, :frames].cpu()[:, classes].T.numpy(),
-                    prediction.frame[i, :frames].cpu()[:, classes].T.numpy(),
-                    info.frame_seconds,
-                )
+        return [
+            clip_picture(
+                dataset.video_id[clip].decode(errors="replace"),
+                info.class_names,
+                prediction.clip[i].cpu().numpy(),
+                prediction.frame[i, :frames].cpu().numpy(),
+                None if p is None else p[i, :frames].cpu().numpy(),
+                seconds=info.frame_seconds,
+                labels=torch.nonzero(cpu_bags.labels[i]).ravel().tolist(),
+                count=_LIKELIEST,
             )
-        return shown
+            for i, (clip, frames) in enumerate(zip(self._clips, cpu_bags.lengths.tolist(), strict=True))
+        ]
 
 
 def choose(lengths: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
