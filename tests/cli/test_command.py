@@ -290,6 +290,32 @@ def test_the_arguments_in_a_sentence_are_named_by_the_keys_to_set() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "begins"),
+    [
+        ("path must be a file, got data/ontology.json", "loss.path must"),
+        ("path must be a file, got elsewhere", "path must"),
+        ("paths have no prediction of 2 of 3 clips", "augment.distillation.teacher.paths have"),
+        ("lengths[0] must be at least 2", "pooling.lengths[0] must"),
+    ],
+)
+def test_of_several_keys_the_one_with_the_value_is_named(said: str, begins: str) -> None:
+    config = {
+        "loss": {"path": "${paths.data}/ontology.json"},
+        "callbacks": {"heartbeat": {"path": "${paths.run}/progress.json"}},
+        "augment": {"distillation": {"teacher": {"paths": "teachers"}}},
+        "pooling": {"lengths": [1, 2]},
+        "paths": {"data": "data", "run": "run"},
+    }
+    assert with_key(said, config).startswith(begins)
+
+
+def test_the_argument_of_a_part_is_named_with_its_key() -> None:
+    error = wrapped(InputError("k must be a whole number of at least 1, got 0"))
+    assert str(component_error("pooling", {"measure": {"k": 0}}, error)).startswith("pooling.measure.k must be")
+    assert str(component_error("pooling", {"a": {"k": 0}, "b": {"k": 0}}, error)).startswith("pooling.k must be")
+
+
 @pytest.mark.parametrize("value", ["daten/ä", "~x", "a(b)", "a=b", "a b", "it's", 'say "x"', "a,b", "C:\\x\\"])
 def test_the_hint_of_a_refused_text_is_read_as_that_text(value: str) -> None:
     error = OverrideParseException(f"data.root={value}", "mismatched input")
