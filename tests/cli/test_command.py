@@ -148,6 +148,8 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["augment.mixup.alpha=1"], "augment.mixup needs augment=mixup: add it, or augment=[...,mixup] beside others"),
         (["callbacks.averaging.first=1"], "callbacks.averaging needs callbacks=averaging: add it, or"),
         (["lr_scheduler.warmup=1"], "lr_scheduler.warmup needs another choice of lr_scheduler, which has no argu"),
+        (["sweep=recipe", "lr_scheduler.warmup=1"], "options have it, write 'lr_scheduler.warmup=choice(1)'\n"),
+        (["-m", "pooling=max,top_k", "pooling.measure.k=2"], "options have it, write 'pooling.measure.k=choice(2)'\n"),
         (["-m", "hydra.sweeper.params.x=1"], "needs a value of hydra.sweeper.params, which is null: set it as a"),
         (["-m", "+hydra.launcher.job=1"], "hydra.launcher.job is not a key that anything reads: did you mean"),
         (["+optimizer.eps=inf"], "audiobag: optimizer.eps must be finite, got inf: null stands for no limit"),

@@ -75,6 +75,19 @@ def test_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert sorted(folder.rglob("*")) == before
 
 
+def test_the_lines_of_a_pipe_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{'experiment-ensemble-long__' * 4}seed-{i}" for i in (0, 1)]
+    for name in names:
+        write_text(tmp_path / name / "job.yaml", "")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["audiobag-status", str(tmp_path)])
+    main()
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in shown[1:3]] == [[name, "waiting"] for name in names]
+
+
 def test_a_missing_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["audiobag-status", "nowhere"])
     with pytest.raises(SystemExit) as end:
