@@ -151,6 +151,7 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["sweep=recipe", "lr_scheduler.warmup=1"], "options have it, write 'lr_scheduler.warmup=choice(1)'\n"),
         (["-m", "pooling=max,top_k", "pooling.measure.k=2"], "options have it, write 'pooling.measure.k=choice(2)'\n"),
         (["-m", "hydra.sweeper.params.x=1"], "needs a value of hydra.sweeper.params, which is null: set it as a"),
+        (["-m", "hydra.launcher.wait=false", "seed=0,1"], "has jobs, devices_per_job, fail_fast, dry_run\n"),
         (["-m", "+hydra.launcher.job=1"], "hydra.launcher.job is not a key that anything reads: did you mean"),
         (["+optimizer.eps=inf"], "audiobag: optimizer.eps must be finite, got inf: null stands for no limit"),
         (["+optimizer.betas=[0.9,nan]"], "audiobag: optimizer.betas must be finite, got nan: null"),

@@ -53,6 +53,11 @@ def test_states(folder: Path) -> None:
     assert found["killed"].log == ["(its process is gone without a word)"]
 
 
+def test_a_folder_in_which_a_command_was_refused_is_no_run(tmp_path: Path) -> None:
+    write_text(tmp_path / "refused" / "train.log", "")
+    assert statuses([tmp_path]) == []
+
+
 def test_a_folder_with_a_damaged_record_counts_as_failed(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
     assert status(tmp_path).state is RunState.FAILED

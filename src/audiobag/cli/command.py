@@ -166,7 +166,8 @@ def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> 
     swept = {"-m", "--multirun"} & {*arguments} or any(argument.startswith("sweep=") for argument in arguments)
     unknown = [str(one.full_key) for one in causes(error) if isinstance(one, ConfigKeyError | ConfigAttributeError)]
     for key, _, value in (argument.partition("=") for argument in arguments if swept):
-        if key in unknown and value and (sentence := messages.message(error, config, "")) is not None:
+        mine = key in unknown and not key.startswith("hydra.")
+        if mine and value and (sentence := messages.message(error, config, "")) is not None:
             return InputError(f"{sentence}; if the swept options have it, write '{key}=choice({value})'")
     for argument in arguments if isinstance(error, AssertionError) else []:
         if (sentence := below_null(argument, config)) is not None:
