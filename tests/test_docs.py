@@ -122,6 +122,8 @@ def test_python_on_the_pages_runs(page: str, tmp_path: Path, monkeypatch: pytest
     assert python
     for text in python:
         exec(compile(text.replace('"trainer.max_steps=60"', FEW_STEPS), page, "exec"), names)
+    if page == "docs/own-embeddings.md":  # whose commands read what its Python writes
+        assert {path.name for path in tmp_path.glob("*.npz")} == {"bal_train.npz", "eval.npz"}
 
 
 def test_the_notebook_runs_and_shows_what_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

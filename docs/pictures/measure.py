@@ -42,7 +42,8 @@ def draw(checkpoint: Path, store_path: Path, out: Path) -> None:
         image = axis.imshow(
             values, aspect="auto", vmin=0, vmax=high, cmap="viridis", extent=(0, 10, CLASSES - 0.5, -0.5)
         )
-        axis.set(title=title, xlabel="seconds", xticks=range(0, 11, 2))
+        axis.set_title(title, fontsize="medium")
+        axis.set(xlabel="seconds", xticks=range(0, 11, 2))
         figure.colorbar(image, ax=axis)
     axes[0].set_yticks(range(CLASSES), names)
     figure.savefig(out, dpi=110)

@@ -148,7 +148,10 @@ def test_unusable_values_exit_with_2(config: dict[str, Any], said: str, capsys: 
         (["augment.mixup.alpha=1"], "augment.mixup needs augment=mixup: add it, or augment=[...,mixup] beside others"),
         (["callbacks.averaging.first=1"], "callbacks.averaging needs callbacks=averaging: add it, or"),
         (["lr_scheduler.warmup=1"], "lr_scheduler.warmup needs another choice of lr_scheduler, which has no argu"),
+        (["sweep=recipe", "lr_scheduler.warmup=1"], "options have it, write 'lr_scheduler.warmup=choice(1)'\n"),
+        (["-m", "pooling=max,top_k", "pooling.measure.k=2"], "options have it, write 'pooling.measure.k=choice(2)'\n"),
         (["-m", "hydra.sweeper.params.x=1"], "needs a value of hydra.sweeper.params, which is null: set it as a"),
+        (["-m", "hydra.launcher.wait=false", "seed=0,1"], "has jobs, devices_per_job, fail_fast, dry_run\n"),
         (["-m", "+hydra.launcher.job=1"], "hydra.launcher.job is not a key that anything reads: did you mean"),
         (["+optimizer.eps=inf"], "audiobag: optimizer.eps must be finite, got inf: null stands for no limit"),
         (["+optimizer.betas=[0.9,nan]"], "audiobag: optimizer.betas must be finite, got nan: null"),
@@ -288,6 +291,32 @@ def test_the_arguments_in_a_sentence_are_named_by_the_keys_to_set() -> None:
     assert said == (
         "lr_scheduler.warmup must be less than trainer.max_steps=9, got 100: lr_scheduler.floor=0 or other=3"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "begins"),
+    [
+        ("path must be a file, got data/ontology.json", "loss.path must"),
+        ("path must be a file, got elsewhere", "path must"),
+        ("paths have no prediction of 2 of 3 clips", "augment.distillation.teacher.paths have"),
+        ("lengths[0] must be at least 2", "pooling.lengths[0] must"),
+    ],
+)
+def test_of_several_keys_the_one_with_the_value_is_named(said: str, begins: str) -> None:
+    config = {
+        "loss": {"path": "${paths.data}/ontology.json"},
+        "callbacks": {"heartbeat": {"path": "${paths.run}/progress.json"}},
+        "augment": {"distillation": {"teacher": {"paths": "teachers"}}},
+        "pooling": {"lengths": [1, 2]},
+        "paths": {"data": "data", "run": "run"},
+    }
+    assert with_key(said, config).startswith(begins)
+
+
+def test_the_argument_of_a_part_is_named_with_its_key() -> None:
+    error = wrapped(InputError("k must be a whole number of at least 1, got 0"))
+    assert str(component_error("pooling", {"measure": {"k": 0}}, error)).startswith("pooling.measure.k must be")
+    assert str(component_error("pooling", {"a": {"k": 0}, "b": {"k": 0}}, error)).startswith("pooling.k must be")
 
 
 @pytest.mark.parametrize("value", ["daten/ä", "~x", "a(b)", "a=b", "a b", "it's", 'say "x"', "a,b", "C:\\x\\"])

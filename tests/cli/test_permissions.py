@@ -48,8 +48,8 @@ def test_a_shared_finished_store_is_only_read(tmp_path: Path, closed: Path) -> N
         (("train", "hydra.run.dir=here"), "{closed}/here cannot be used (Permission denied)"),
         (("evaluate", "checkpoint={run}"), "{closed}/outputs cannot be used (Permission denied)"),
         (("predict", "checkpoint={run}", "source={store}"), "{closed}/outputs cannot be used (Permission denied)"),
-        (("predict", "checkpoint={run}", "source={store}", "out=a.csv"), "out must be a folder that can be written"),
-        (("export", "checkpoint={run}", "out=here"), "out must be a folder that can be written"),
+        (("predict", "checkpoint={run}", "source={store}", "out=a.csv"), "out must be a file in a folder that can be"),
+        (("export", "checkpoint={run}", "out=here"), "out must be a folder that can be written to, got here (Perm"),
     ],
 )
 def test_an_unwritable_folder_is_refused_in_a_sentence(

@@ -53,6 +53,11 @@ def test_states(folder: Path) -> None:
     assert found["killed"].log == ["(its process ended without saying why)"]
 
 
+def test_a_folder_in_which_a_command_was_refused_is_no_run(tmp_path: Path) -> None:
+    write_text(tmp_path / "refused" / "train.log", "")
+    assert statuses([tmp_path]) == []
+
+
 def test_a_folder_with_a_damaged_record_counts_as_failed(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
     assert status(tmp_path).state is RunState.FAILED
@@ -73,6 +78,19 @@ def test_command(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     main()
     assert {one["state"] for one in json.loads(capsys.readouterr().out)} == {state.value for state in RunState}
     assert sorted(folder.rglob("*")) == before
+
+
+def test_the_lines_of_a_pipe_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{'experiment-ensemble-long__' * 4}seed-{i}" for i in (0, 1)]
+    for name in names:
+        write_text(tmp_path / name / "job.yaml", "")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["audiobag-status", str(tmp_path)])
+    main()
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in shown[1:3]] == [[name, "waiting"] for name in names]
 
 
 def test_a_missing_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What commands print of paths and names, in which rich finds markup such as `[/x]` if nobody tells it not to."""
+"""Tables of scores, and paths and names in which rich would find markup such as `[/x]`."""
 
 from __future__ import annotations
 
@@ -40,3 +40,16 @@ def test_the_names_of_stores_and_of_classes_are_shown_as_they_are(name: str) -> 
     console.print(Summary(Path(name), (SplitSummary(name, 3, 3, ((1, 1, 3),), (name,), 0),), 0, 1.0, unchanged=False))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count(name) == 3
+
+
+def test_the_ontology_aware_score_is_shown_where_it_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {"mAP": 0.25, "AUC": 0.9, "d_prime": None, "classes": 4, "lwlrap": 0.3}
+    show_scores({"test": scores}, Path("run"))
+    assert "OmAP" not in capsys.readouterr().out
+    show_scores({"val": scores, "test": {**scores, "OmAP": 0.375}}, Path("run"))
+    head, _, held_out, scored = capsys.readouterr().out.splitlines()[1:5]
+    assert [" ".join(text.split()) for text in (head, held_out, scored)] == [
+        "┃ scored ┃ mAP ┃ AUC ┃ d-prime ┃ OmAP ┃ classes ┃",
+        "│ hold-out │ 0.2500 │ 0.9000 │ - │ - │ 4 │",
+        "│ eval, final weights │ 0.2500 │ 0.9000 │ - │ 0.3750 │ 4 │",
+    ]

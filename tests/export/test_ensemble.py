@@ -16,10 +16,15 @@ from safetensors.torch import load_file, save_file
 from scipy.special import expit, logit
 
 import audiobag
+from audiobag.cli.assemble import score
+from audiobag.cli.options import typed
+from audiobag.cli.schema import EvaluateOptions
 from audiobag.export import pretrained, write_export
 from audiobag.prediction import predict_to_file
 from audiobag.runs import RunDirectory
 from audiobag.runs.checkpoints import load_checkpoint
+from audiobag.training import evaluate, evaluate_ensemble
+from tests.composing import composed
 from tests.export.fabricate import make_run
 
 MEMBERS = {
@@ -129,6 +134,27 @@ def test_a_damaged_ensemble_is_refused(runs: Path, tmp_path: Path, change: objec
         audiobag.load(tmp_path / "out")
 
 
+def options(*overrides: str) -> EvaluateOptions:
+    """Return the options of audiobag-evaluate."""
+    made = typed("evaluate", composed("evaluate", "data=own", *overrides, "paths.run=unused"))
+    assert isinstance(made, EvaluateOptions)
+    return made
+
+
+def test_exports_are_scored_as_their_members(runs: Path, tmp_path: Path) -> None:
+    one, both = tmp_path / "one", tmp_path / "both"
+    write_export(runs / "max", one, replicates=0)
+    members = [runs / name / "checkpoints" / "step-00000008.ckpt" for name in ("softmax", "max")]
+    write_export(members, both, replicates=0)
+    given = options(f"data.root={runs / 'data'}")
+    expected = evaluate_ensemble(members, tmp_path / "expected")["test"]
+    alone = score(given, [one], tmp_path / "alone")
+    assert (alone["checkpoint"], alone["step"]) == (str(one), 8)
+    assert alone["test"] == pytest.approx(evaluate(runs / "max", tmp_path / "run")["test"])
+    assert score(given, [both], tmp_path / "as one")["test"] == pytest.approx(expected)
+    assert score(given, [one, members[0]], tmp_path / "mixed")["test"] == pytest.approx(expected)
+
+
 def test_the_card_has_the_command_that_made_the_weights(runs: Path, tmp_path: Path) -> None:
     run = RunDirectory(runs / "max")
     record = run.config()
@@ -181,6 +207,8 @@ def test_a_shipped_tagger_is_loaded_by_its_name(runs: Path, tmp_path: Path, monk
     assert done.clips == 40
     with pytest.raises(ValueError, match=r"no model at smal: .*a tagger in the package \(small\)"):
         audiobag.load("smal")
+    scored = score(options(f"data.root={runs / 'data'}"), ["small"], tmp_path / "scored")
+    assert scored["checkpoint"] == str(tmp_path / "assets" / "small")
     with pytest.raises(ValueError, match=r"small is an export already"):
         write_export("small", tmp_path / "out")
     shutil.copytree(tmp_path / "assets" / "small", tmp_path / "small")

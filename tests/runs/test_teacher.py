@@ -57,9 +57,9 @@ def test_unusable_paths_are_refused(tmp_path: Path) -> None:
         SavedPredictions([]).probability(IDS)
     with pytest.raises(ValueError, match=r"paths must have the same classes: .*b\.h5 has 4, not 3"):
         SavedPredictions([tmp_path / "a.h5", tmp_path / "b.h5"]).probability(IDS[:1])
-    with pytest.raises(
-        ValueError, match=r"paths must lead to holdout\.h5 of runs with a hold-out, got .*, which has none"
-    ):
+    with pytest.raises(ValueError, match=r"^paths must name runs that held clips out, got .* without holdout\.h5"):
         SavedPredictions([tmp_path]).probability(IDS)
+    with pytest.raises(ValueError, match=r"^paths must name the folders of runs, .*missing, which is not there"):
+        SavedPredictions([tmp_path / "missing"]).probability(IDS)
     with pytest.raises(ValueError, match="combine must be one of logit, probability, got median"):
         SavedPredictions([tmp_path], "median")

@@ -51,6 +51,8 @@ def test_a_path_through_something_else_than_a_folder_is_refused(tmp_path: Path, 
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
     with pytest.raises(InputError, match=rf"^out must be a folder that can be written to, got .*/out \({reason} in "):
         check_writable(tmp_path / under / "out")
+    with pytest.raises(InputError, match=rf"^out must be a file in a folder .*, got .*/a.csv \({reason} in "):
+        check_writable(tmp_path / under, file=tmp_path / under / "a.csv")
 
 
 def test_a_read_only_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,14 @@ from audiobag.cli.messages import component_error
 from audiobag.cli.schema import EvaluateOptions, TrainOptions
 from audiobag.data import BagDataModule
 from audiobag.data.store import Store
+from audiobag.export.pretrained import export_folder
 from audiobag.model import BagClassifier, build_model
 from audiobag.runs import RunConfig, RunDirectory
 from audiobag.runs.lengthening import lengthen_here
 from audiobag.runs.presence import present
 from audiobag.training import evaluate, evaluate_ensemble, fit
 from audiobag.training.cluster import is_first
+from audiobag.training.evaluation import Scorable
 from audiobag.training.options import check_seed
 from audiobag.training.trainer_options import REFUSED, check_trainer_options
 from audiobag.utils.errors import InputError
@@ -76,12 +78,13 @@ def _train(options: TrainOptions, config: RunConfig, out: Path) -> dict[str, Any
 
 
 def score(options: EvaluateOptions, named: Sequence[str | Path], out: Path) -> dict[str, Any]:
-    """Score the checkpoint or the ensemble of the checkpoints that the options name, and return metrics.json.
+    """Score the model that the options name, or the ensemble of several, and return metrics.json.
 
     Raises:
-        ValueError: the checkpoint or the eval set cannot be used.
+        ValueError: a model or the eval set cannot be used.
     """
     _quiet_libraries()
+    models = [_scorable(one, options.allow) for one in named]
     how: dict[str, Any] = {
         "data": build("data", options.data) if options.data else None,
         "ontology": options.ontology,
@@ -89,12 +92,30 @@ def score(options: EvaluateOptions, named: Sequence[str | Path], out: Path) -> d
         "threads": options.threads,
         **_trainer(options.trainer, evaluate),
     }
-    if len(named) == 1 and not options.holdout:
-        return evaluate(named[0], out, strong=options.strong, psds=options.psds, **how)
+    if len(models) == 1 and not options.holdout:
+        return evaluate(models[0], out, strong=options.strong, psds=options.psds, **how)
     for name, given in {"psds": options.psds, "strong": options.strong is not None}.items():
         if given:
             raise InputError(f"{name} needs one checkpoint and its eval set: score the members one by one")
-    return evaluate_ensemble(named, out, combine=options.combine, holdout=options.holdout, **how)
+    return evaluate_ensemble(models, out, combine=options.combine, holdout=options.holdout, **how)
+
+
+def _scorable(model: str | Path, allow: Sequence[str]) -> str | Path | Scorable:
+    """Return the tagger of an export folder or of the package as a model; runs and checkpoints unchanged."""
+    if (folder := export_folder(model)) is None:
+        return model
+    from audiobag.export.tagger import load  # a training does not need what it imports
+
+    tagger = load(folder, allow=allow)
+    config = tagger.model_config
+    training = (config.members or [config])[0].training
+    metadata = {
+        **{name: getattr(config, name) for name in ("dim", "scale", "offset", "encoder")},
+        "class_names": list(config.class_names),
+        "config": training["config"],
+        "config_hash": training.get("config_hash"),
+    }
+    return Scorable(folder, tagger.model, metadata, None if config.members else training.get("step"))
 
 
 def model_of(options: TrainOptions, store: Store) -> BagClassifier:

@@ -19,6 +19,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from audiobag.cli import help, messages, schema  # noqa: A004 - the module
 from audiobag.cli.folders import flags_first, name_folders, quote_paths
@@ -30,7 +31,7 @@ from audiobag.sweep.child import PARENT, die_with_parent
 from audiobag.sweep.search import nothing_complete
 from audiobag.training import interruption
 from audiobag.utils.configs import resolved
-from audiobag.utils.errors import ExitCode, InputError, Interrupted
+from audiobag.utils.errors import ExitCode, InputError, Interrupted, causes
 from audiobag.utils.files import folder_or_temporary
 from audiobag.utils.processes import environment
 from hydra_plugins.audiobag_launcher import (
@@ -158,7 +159,16 @@ def _refuse_flags(root: str, arguments: list[str]) -> None:
 
 
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
-    """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null."""
+    """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null.
+
+    In a sweep, what is refused may be a key of the swept options, which Hydra does not know before it starts the jobs.
+    """
+    swept = {"-m", "--multirun"} & {*arguments} or any(argument.startswith("sweep=") for argument in arguments)
+    unknown = [str(one.full_key) for one in causes(error) if isinstance(one, ConfigKeyError | ConfigAttributeError)]
+    for key, _, value in (argument.partition("=") for argument in arguments if swept):
+        mine = key in unknown and not key.startswith("hydra.")
+        if mine and value and (sentence := messages.message(error, config, "")) is not None:
+            return InputError(f"{sentence}; if the swept options have it, write '{key}=choice({value})'")
     for argument in arguments if isinstance(error, AssertionError) else []:
         if (sentence := below_null(argument, config)) is not None:
             return InputError(sentence)

@@ -44,7 +44,7 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:.*\}")
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 _OTHER = re.compile(r"(?<![.\w])(\w+)=")
-_ARGUMENT = re.compile(r"(\w+) (?:must|needs|has|cannot|reaches)\b")
+_ARGUMENT = re.compile(r"(\w+)(?:\[\d+\])? (?:must|needs|has|have|cannot|reaches)\b")
 
 
 def message(error: BaseException, config: Mapping[str, Any], remedy: str) -> str | None:
@@ -99,29 +99,37 @@ def component_error(key: str, config: Any, error: InstantiationException) -> Inp
     chain = list(causes(error))
     cause = next((one for one in chain if isinstance(one, InputError)), chain[-1])
     text = " ".join(str(cause).split())
-    if _ARGUMENT.match(text):
-        return InputError(f"{path}.{text}")
+
+    def whole(argument: str) -> str:
+        """Return the key of an argument, which may be that of a part: Hydra does not say so of a partial one."""
+        keys = [one for one in flatten(config) if one.rpartition(".")[2] == argument]
+        return f"{key}.{keys[0]}" if len(keys) == 1 else f"{path}.{argument}"
+
+    if argument := _ARGUMENT.match(text):
+        return InputError(whole(argument[1]) + text.removeprefix(argument[1]))
     if unexpected := _UNEXPECTED.search(text):
-        keys = [one for one in flatten(config) if one.rpartition(".")[2] == unexpected[2]]
-        argument = f"{key}.{keys[0]}" if len(keys) == 1 else f"{path}.{unexpected[2]}"
-        return InputError(f"{argument} is not an argument of {unexpected[1]}: --help lists the usual ones")
+        return InputError(f"{whole(unexpected[2])} is not an argument of {unexpected[1]}: --help lists the usual ones")
     return InputError(text if isinstance(cause, InputError) else f"{path}: {text}")
 
 
 def with_key(text: str, config: Mapping[str, Any]) -> str:
     """Return a message that starts with the name of an argument with the whole key of that argument instead.
 
-    Only where exactly one key of the configuration ends in that name. Other arguments of the same component, written
-    `name=value`, are replaced by their keys too, or by the keys that they refer to.
+    Only where exactly one key of the configuration ends in that name, or one of them whose value is in the message.
+    Other arguments of the same component, written `name=value`, are replaced by their keys too, or by the keys that
+    they refer to.
     """
     for key, attribute in KEYWORDS.items():
         if key in config:
             text = re.sub(rf"\b{attribute}\b", key, text)
     argument = _ARGUMENT.match(text)
-    if argument is None or argument[1] in config:
+    # The group `paths` is not an argument of anything.
+    if argument is None or (argument[1] in config and argument[1] != "paths"):
         return text
     values = flatten(config)
     keys = [key for key in values if key.rpartition(".")[2] == argument[1]]
+    if len(keys) > 1:
+        keys = [key for key in keys if isinstance(values[key], str) and values[key].rpartition("}")[2] in text]
     if len(keys) != 1:
         return text
     parent = keys[0].removesuffix(argument[1])

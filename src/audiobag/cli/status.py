@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _COLOURS: Final = {"running": "cyan", "done": "green", "failed": "red", "interrupted": "yellow"}
 _SCORES: Final = {"val": "val/mAP", "test": "eval mAP"}
+_WIDEST: Final = 1000
 _EPILOG: Final = """
   audiobag-status                                   everything below outputs/
   audiobag-status outputs/sweeps/table2 --watch     one sweep, again every few seconds; Ctrl-C ends it
@@ -53,7 +54,10 @@ def main() -> None:
         else:
             from rich.console import Console
 
-            Console().print(_page(folders, options.lines), soft_wrap=True)  # paths stay whole, to be copied
+            console = Console()
+            if not console.is_terminal:  # lines stay whole, for grep
+                console = Console(width=_WIDEST)
+            console.print(_page(folders, options.lines), soft_wrap=True)  # paths stay whole, to be copied
     except InputError as error:
         sys.stderr.write(f"audiobag: {error}\n")
         raise SystemExit(ExitCode.USER) from None
@@ -110,6 +114,7 @@ def _table(runs: Sequence[RunStatus]) -> Table:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
+    table.add_column(overflow="fold")  # the names of two jobs may differ at their ends only
     for run in runs:
         state = Text(run.state.value, style=_COLOURS.get(run.state.value, ""))
         table.add_row(Text(run.path.name), state, Text(_details(run)))

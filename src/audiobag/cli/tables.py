@@ -14,20 +14,25 @@ from audiobag.training.cluster import is_first
 from audiobag.utils.console import say
 
 _KINDS = {"f": "f", "p": "p", "fp": "f p", "F": "F everywhere", "random": "random"}
+_SCORES = {"mAP": "mAP", "AUC": "AUC", "d_prime": "d-prime", "OmAP": "OmAP"}
 _ROWS = {"val": "hold-out", "test": "eval, final weights", "test_averaged": "eval, averaged predictions"}
 
 
 def show_scores(record: Mapping[str, Any], run: Path) -> None:
-    """Print mAP, AUC and d-prime of a run and the path of its folder. Only the first of several processes prints."""
+    """Print mAP, AUC, d-prime and, where it was asked for, OmAP of a run, and the path of its folder.
+
+    Only the first of several processes prints.
+    """
     if not is_first():
         return
     table = Table(title=None)
     table.add_column("scored")
-    for name in ("mAP", "AUC", "d-prime", "classes"):
-        table.add_column(name, justify="right")
+    shown = [name for name in _SCORES if any(name in record.get(key, {}) for key in _ROWS)]
+    for title in (*(_SCORES[name] for name in shown), "classes"):
+        table.add_column(title, justify="right")
     for key, title in _ROWS.items():
         if scores := record.get(key):
-            numbers = (scores[k] for k in ("mAP", "AUC", "d_prime"))
+            numbers = (scores.get(name) for name in shown)
             table.add_row(title, *("-" if n is None else f"{n:.4f}" for n in numbers), str(scores["classes"]))
     console = Console()
     console.print(table)

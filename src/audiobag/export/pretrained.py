@@ -16,6 +16,17 @@ def shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(FOLDER.glob("*/config.json"))}
 
 
+def export_folder(model: str | Path) -> Path | None:
+    """Return the export folder that a path or the name of a shipped tagger means; None for anything else.
+
+    A path that exists takes precedence over a name.
+    """
+    path = Path(model)
+    if not path.exists():
+        return shipped().get(str(model))
+    return path if (path / "class_names.json").is_file() else None
+
+
 def locate(model: str | Path) -> Path:
     """Return the checkpoint or export folder that a path or the name of a shipped tagger means.
 

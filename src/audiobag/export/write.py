@@ -78,7 +78,7 @@ def write_export(
     out = Path(out)
     if out.exists():
         raise InputError(f"{out} exists, and exports overwrite nothing: choose another out, or remove it")
-    check_writable(out.parent)
+    check_writable(out)
     paths = [locate(one) for one in listed(checkpoint)]
     if not paths:
         raise InputError("checkpoint must have at least one run or checkpoint, got none")

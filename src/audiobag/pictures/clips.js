@@ -124,5 +124,5 @@ function legend(truth) {
   const context = canvas.getContext("2d");
   for (let x = 0; x < 100; x++) { context.fillStyle = colour((x / 100) ** 2); context.fillRect(x, 0, 1, 1); }
   const orange = truth ? " Orange: where the class is heard." : "";
-  return element("p", ["0", canvas, `1, on a square-root scale, the same for all clips. ✓: a label of the clip.${orange}`], { class: "legend" });
+  return element("p", ["0", canvas, element("span", "1,"), `on a square-root scale, the same for all clips. ✓: a label of the clip.${orange}`], { class: "legend" });
 }

@@ -197,4 +197,7 @@ def _check_out(out: Path, *, folder: bool, force: bool = False) -> None:
         raise InputError(f"{out} exists, and folders are not overwritten: choose another out, or remove it")
     if out.exists() and not force:
         raise InputError(f"{out} exists: choose another out, or overwrite it with force=true")
-    check_writable(out.parent)
+    if folder:
+        check_writable(out)
+    else:
+        check_writable(out.parent, file=out)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiobag.runs.directory import RunDirectory
-from audiobag.runs.finding import real_run_folders
+from audiobag.runs.finding import JOB, real_run_folders
 from audiobag.runs.presence import NUMBERS, Stage, stage_of
 from audiobag.utils.errors import InputError
 from audiobag.utils.files import read_json
@@ -61,12 +61,14 @@ class RunStatus:
 def statuses(folders: Iterable[Path], lines: int = 5) -> list[RunStatus]:
     """Return the state of each run at and below some folders, each once, sorted by path.
 
-    A failed run has the last `lines` of its log.
+    A failed run has the last `lines` of its log. A folder in which a command was refused before a run began is left
+    out.
 
     Raises:
         ValueError: a folder does not exist.
     """
-    return [status(path, lines) for path in real_run_folders(folders, waiting=True)]
+    found = [status(path, lines) for path in real_run_folders(folders, waiting=True)]
+    return [one for one in found if one.state is not RunState.WAITING or (one.path / JOB).exists()]
 
 
 def status(folder: Path, lines: int = 5) -> RunStatus:

@@ -89,10 +89,20 @@ class SavedPredictions:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files of predictions that a path stands for."""
+    """Return the files of predictions that a path stands for.
+
+    Raises:
+        ValueError: there is no such path, or no file in the folder.
+    """
+    if not path.exists():
+        raise InputError(
+            f"paths must name the folders of runs, or files of predictions, got {path}, which is not there"
+        )
     if not path.is_dir():
         return [path]
     own = RunDirectory(path).hold_out
-    if found := [own] if own.exists() else sorted(path.glob(f"*/{own.name}")):
-        return found
-    raise InputError(f"paths must lead to {own.name} of runs with a hold-out, got {path}, which has none")
+    if files := [own] if own.exists() else sorted(path.glob(f"*/{own.name}")):
+        return files
+    raise InputError(
+        f"paths must name runs that held clips out, got {path} without {own.name}: give a run of each fold"
+    )

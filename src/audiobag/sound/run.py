@@ -60,7 +60,8 @@ class Embedded:
         lines = [self.summary.__rich__()]
         if not self.summary.unchanged:
             encoded = self.recordings - self.taken_over
-            line = f"{encoded:,} recordings, {duration(self.audio_seconds)} of audio by {self.encoder}"
+            what = f"{encoded:,} recording{'' if encoded == 1 else 's'}"
+            line = f"{what}, {duration(self.audio_seconds)} of audio by {self.encoder}"
             lines.append(Text(f"{line}: {self.speed:,.0f} s of audio per second"))
             if self.taken_over:
                 lines.append(Text(f"{self.taken_over:,} recordings were taken over from an interrupted run"))

@@ -19,14 +19,14 @@ from audiobag.data.store import Store
 from audiobag.labels import LabelTable
 from audiobag.metrics import further_scores, tagging_scores
 from audiobag.model import mean_of_logits
-from audiobag.runs import RunConfig, RunDirectory, resolve_checkpoint
+from audiobag.runs import RunConfig, RunDirectory
 from audiobag.runs.checkpoints import load_checkpoint
 from audiobag.runs.eval_set import find_train_stores
 from audiobag.runs.predictions import rows_of
 from audiobag.runs.provenance import provenance
 from audiobag.training.callbacks import TaggingScore
 from audiobag.training.devices import set_threads
-from audiobag.training.evaluation import distances, own_eval_set, tested
+from audiobag.training.evaluation import Scorable, distances, own_eval_set, tested
 from audiobag.training.scoring import callback_of, write_class_scores
 from audiobag.training.trainer import TRAINER_DEFAULTS
 from audiobag.utils.errors import InputError
@@ -45,7 +45,7 @@ COMBINATIONS: Final[Mapping[str, Callable[[Sequence[Tensor]], Tensor]]] = {
 
 
 def evaluate_ensemble(
-    members: Sequence[str | Path],
+    members: Sequence[str | Path | Scorable],
     out: str | Path,
     *,
     combine: str = "logit",
@@ -65,7 +65,7 @@ def evaluate_ensemble(
     Predictions that a run saved for the same eval set, by its checksum, are read; others are computed.
 
     Args:
-        members: folders of runs, or checkpoints; architectures may differ.
+        members: folders of runs, checkpoints, or models; architectures may differ.
         out: folder to write to.
         combine: "logit" for the mean of the logits of probabilities clipped to [1e-7, 1 - 1e-7]; "probability" for the
             mean of the probabilities.
@@ -132,18 +132,23 @@ class _Member:
     Attributes:
         near: the run's folder, or the checkpoint.
         config: the configuration of its training.
-        metrics: the run's metrics.json; None for a checkpoint.
+        metrics: the run's metrics.json; None for others.
         identity: what tells it from other members, in plain containers.
+        model: a model that was given itself; None for others.
     """
 
     near: Path
     config: Mapping[str, Any]
     metrics: Mapping[str, Any] | None
     identity: Mapping[str, Any]
+    model: Scorable | None = None
 
     @classmethod
-    def of(cls, path: str | Path) -> _Member:
-        near = Path(path)
+    def of(cls, member: str | Path | Scorable) -> _Member:
+        if isinstance(member, Scorable):
+            known = {"config_hash": member.metadata["config_hash"], "step": member.step, "name": member.path.name}
+            return cls(member.path, member.metadata["config"], None, known, member)
+        near = Path(member)
         if not near.is_dir():
             content = load_checkpoint(near)
             metadata = content["audiobag"]
@@ -195,8 +200,8 @@ def _of_eval_set(
         if not np.array_equal(video_id, store.columns.video_id) or probability.shape[1] != store.classes:
             raise InputError(f"{member.run.predictions} has other clips or classes than {store.path}")
         return probability
-    path = resolve_checkpoint(member.near)
-    made = tested(path, load_checkpoint(path), data, allow, trainer, (), **trainer_options)
+    scored = member.model or Scorable.of_checkpoint(member.near, allow)
+    made = tested(scored, data, trainer, (), **trainer_options)
     predicted: NDArray[np.float32] = callback_of(made, TaggingScore).predictions["test"][1].numpy()
     return predicted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from audiobag.data.strong import StrongLabels, strong_labels
 from audiobag.loss import ClipBCE
 from audiobag.metrics import Tagging, class_distances
 from audiobag.metrics.sed import check_sed
+from audiobag.model import BagClassifier, Ensemble
 from audiobag.runs import RunDirectory, resolve_checkpoint
 from audiobag.runs.checkpoints import check_scorable, checkpoint_model, load_checkpoint
 from audiobag.runs.eval_set import find_eval_store
@@ -30,8 +32,36 @@ from audiobag.utils.errors import InputError
 from audiobag.utils.files import check_writable
 
 
+@dataclass(frozen=True, slots=True)
+class Scorable:
+    """A model with its weights, and what is known of its training.
+
+    Attributes:
+        path: where it was read from, for messages and the record.
+        model: the classifier or the ensemble.
+        metadata: what the entry `audiobag` of a checkpoint has; see `runs.checkpoints`.
+        step: completed steps of the training; None for an ensemble.
+    """
+
+    path: Path
+    model: BagClassifier | Ensemble
+    metadata: Mapping[str, Any]
+    step: int | None
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: str | Path, allow: Sequence[str] = ()) -> Scorable:
+        """Read a checkpoint, or that of a run which belongs to its scores.
+
+        Raises:
+            ValueError: it cannot be read, or it names a class that is not allowed.
+        """
+        path = resolve_checkpoint(checkpoint)
+        content = load_checkpoint(path)
+        return cls(path, checkpoint_model(path, content, allow), content["audiobag"], content["global_step"])
+
+
 def evaluate(
-    checkpoint: str | Path,
+    checkpoint: str | Path | Scorable,
     out: str | Path,
     *,
     data: BagDataModule | None = None,
@@ -48,7 +78,7 @@ def evaluate(
     With strong labels, localisation.csv and localisation.h5 are written too.
 
     Args:
-        checkpoint: a checkpoint, or the folder of a run for the weights that it scored.
+        checkpoint: a checkpoint, the folder of a run for the weights that it scored, or a model.
         out: folder to write to.
         data: whose eval set to score; None for the checkpoint's own.
         ontology: ontology of the classes, for the ontology-aware mAP, see `class_distances`, and for strong labels
@@ -68,11 +98,11 @@ def evaluate(
     Raises:
         ValueError: the checkpoint cannot be read, or the eval set has other frames or classes.
     """
-    path, run = resolve_checkpoint(checkpoint), RunDirectory(Path(out))
+    run = RunDirectory(Path(out))
     check_writable(run.path)
     run.check_not_trained()
-    content = load_checkpoint(path)
-    data = data or own_eval_set(path, content["audiobag"]["config"])
+    scored = checkpoint if isinstance(checkpoint, Scorable) else Scorable.of_checkpoint(checkpoint, allow)
+    data = data or own_eval_set(scored.path, scored.metadata["config"])
     distance = distances(ontology, data.test_store)
     set_threads(threads, trainer_options.get("devices", TRAINER_DEFAULTS["devices"]))
     own = strong is None
@@ -80,14 +110,14 @@ def evaluate(
     if psds:
         _check_psds(labels)
     also = [] if labels is None else [collect_frames(data.test_store, labels)]
-    made = tested(path, content, data, allow, trainer, also, **trainer_options)
+    made = tested(scored, data, trainer, also, **trainer_options)
     if made.is_global_zero:
         run.remove_results()
     scores = write_test(made, data.test_store, run, distance=distance)
     record = {
         "status": "done",
-        "checkpoint": str(path),
-        "step": content["global_step"],
+        "checkpoint": str(scored.path),
+        **({} if scored.step is None else {"step": scored.step}),
         **with_localisation(scores, made, data.test_store, labels, run, psds),
         "stores": {data.test_store.path.stem: data.test_store.content_sha256},
         **provenance(),
@@ -106,22 +136,20 @@ def _check_psds(strong: StrongLabels | None) -> None:
 
 
 def tested(
-    path: Path,
-    content: dict[str, Any],
+    scored: Scorable,
     data: BagDataModule,
-    allow: Sequence[str],
     trainer: Callable[..., Trainer],
     also: Sequence[Callback],
     **trainer_options: Any,
 ) -> Trainer:
-    """Return a Trainer that has tested the model of a checkpoint with `TaggingScore` and further callbacks.
+    """Return a Trainer that has tested a model with `TaggingScore` and further callbacks.
 
     Raises:
         ValueError: the eval set has other frames or classes, or an option cannot be honoured.
     """
     options = {**checked_options(trainer_options), "enable_checkpointing": False}
-    check_scorable(path, content["audiobag"], data.test_store)
-    module = TaggingModule(checkpoint_model(path, content, allow), ClipBCE(), optimizer=_no_optimizer)
+    check_scorable(scored.path, scored.metadata, data.test_store)
+    module = TaggingModule(scored.model, ClipBCE(), optimizer=_no_optimizer)
     made = make_trainer(trainer, [TaggingScore(Tagging), Progress(), *also], [], options, data)
     made.test(module, data, verbose=False)
     return made

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from audiobag.bags import BagPrediction, Bags
-from audiobag.model import BagClassifier
+from audiobag.model import BagClassifier, Ensemble
 from audiobag.utils.errors import InputError
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -26,7 +26,7 @@ class TaggingModule(LightningModule):
     run therefore continues with the numbers it would have drawn, and no generator state is saved.
 
     Args:
-        model: the classifier.
+        model: the classifier; an ensemble can be scored.
         loss: maps (prediction, labels [B, K], mask [B, T]) to a scalar.
         optimizer: makes the optimizer from the parameters.
         lr_scheduler: makes the learning-rate scheduler from the optimizer; it is stepped once a batch. None for a
@@ -39,7 +39,7 @@ class TaggingModule(LightningModule):
 
     def __init__(
         self,
-        model: BagClassifier,
+        model: BagClassifier | Ensemble,
         loss: nn.Module,
         optimizer: OptimizerFactory,
         lr_scheduler: SchedulerFactory | None = None,

@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF}
 
 
-def check_writable(folder: Path, name: str = "out") -> None:
+def check_writable(folder: Path, name: str = "out", file: Path | None = None) -> None:
     """Check, before any work, that files can be created in a folder, or that the folder itself can be created.
 
     A file is created and removed, because permissions alone do not tell: file systems can be mounted read-only, and
@@ -37,6 +37,7 @@ def check_writable(folder: Path, name: str = "out") -> None:
     Args:
         folder: the folder, which need not exist.
         name: name of the argument, for the message.
+        file: the argument, if it is a file in the folder; None if it is the folder itself.
 
     Raises:
         ValueError: no file can be created.
@@ -47,10 +48,11 @@ def check_writable(folder: Path, name: str = "out") -> None:
         trial.touch(exist_ok=False)
         trial.unlink()
     except OSError as error:
-        where = "" if nearest == folder else f" in {nearest}"
+        what = "a folder that can be written to" if file is None else "a file in a folder that can be written to"
+        where = "" if nearest == (file or folder) else f" in {nearest}"
         raise InputError(
-            f"{name} must be a folder that can be written to, got {folder} ({error.strerror}{where}): choose another"
-            " folder, or change its permissions"
+            f"{name} must be {what}, got {file or folder} ({error.strerror}{where}): choose another folder, or change"
+            " its permissions"
         ) from error
 
 

@@ -28,7 +28,8 @@ def children(ontology: Path, argument: str = "ontology") -> dict[str, list[str]]
         return {str(entry["id"]): [str(child) for child in entry["child_ids"]] for entry in content}
     except OSError as error:
         raise InputError(
-            f"{argument} must be a file like AudioSet's ontology.json, got {ontology} ({error.strerror})"
+            f"{argument} must be a file like AudioSet's ontology.json, got {ontology} ({error.strerror}): give its"
+            " path; AudioSet's is at github.com/audioset/ontology"
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{argument} {ontology} is not a list of id and child_ids ({type(error).__name__})") from error
