@@ -265,6 +265,19 @@ def parts() -> str:
     return table(["change", "mAP", "AUC", "difference in mAP"], rows)
 
 
+def teachers() -> str:
+    """Return a table of the augmentations with teachers that were trained on the hold-out."""
+    with (RESULTS / "beyond" / "teachers.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            [
+                f"`{row['change']}`" if row["change"] else "none",
+                *(f"{float(row[name]):.4f}" for name in ("hold_out_mAP", "mAP", "AUC")),
+            ]
+            for row in csv.DictReader(file)
+        ]
+    return table(["change", "hold-out mAP", "eval mAP", "eval AUC"], rows)
+
+
 def folds() -> str:
     """Return a table of mAP on each held-out fold."""
     rows_of = _scores("beyond")
@@ -371,6 +384,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "poolings": poolings,
     "folds": folds,
     "parts": parts,
+    "teachers": teachers,
     "gpu": gpu,
     "whole": whole,
     **{name: lambda systems=systems: papers_table(systems) for name, systems in THE_PAPERS.items()},

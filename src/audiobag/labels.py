@@ -92,12 +92,14 @@ class TrainingClips:
         labels: their labels.
         mids: machine id of each of the K classes.
         scale: factor that dequantises a stored frame.
+        held_out: whether other clips of the same stores are held out for validation.
     """
 
     video_id: NDArray[np.character]
     labels: LabelTable
     mids: Sequence[str]
     scale: float = 1.0
+    held_out: bool = False
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,16 @@ class TestDistillation(AugmentSuite):
     def test_other_classes_are_refused(self) -> None:
         with pytest.raises(ValueError, match="teacher has 4 classes, the training clips have 3"):
             Distillation(Fixed(4)).set_training_clips(self.clips())
+
+
+@pytest.mark.parametrize("make", [Distillation, LabelEnhancement])
+def test_a_hold_out_that_the_teacher_may_know_gets_a_warning(
+    make: Callable[[Fixed], Augmentation], caplog: pytest.LogCaptureFixture
+) -> None:
+    make(Fixed()).set_training_clips(TestDistillation().clips())
+    assert not caplog.messages
+    make(Fixed()).set_training_clips(replace(TestDistillation().clips(), held_out=True))
+    assert "the scores of the hold-out are far too high" in caplog.text
 
 
 class TestLabelEnhancement(AugmentSuite):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -19,6 +20,8 @@ from audiobag.labels import TrainingClips
 from audiobag.utils.errors import InputError
 from audiobag.utils.ontology import ancestors
 from audiobag.utils.values import check_number
+
+_LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -41,7 +44,8 @@ class Distillation(Targets):
     $$\tilde y_{nk} = (1 - w) y_{nk} + w q_{nk}$$
 
     The teacher must not have been trained on the clips that it teaches: train it on folds (`data.fold`), and give the
-    predictions of each fold's hold-out.
+    predictions of each fold's hold-out. If it was trained on the clips that the student holds out, the student learns
+    their labels from it: a warning says so.
 
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015).
 
@@ -152,6 +156,11 @@ class OntologyParents(Targets):
 
 
 def _taught(teacher: Teacher, clips: TrainingClips) -> NDArray[np.floating[Any]]:
+    if clips.held_out:
+        _LOG.warning(
+            "if the teacher was trained on the hold-out's clips, as runs on other folds are, the scores of the hold-out"
+            " are far too high: compare the scores of the eval set"
+        )
     q = teacher.probability(clips.video_id)
     if q.shape[1] != clips.labels.classes:
         raise InputError(

@@ -178,7 +178,8 @@ def _check_select(select: str, data: BagDataModule, options: Mapping[str, Any]) 
 def _tell_of_clips(parts: Sequence[nn.Module], data: BagDataModule) -> None:
     """Pass the training clips to the losses and augmentations that need them."""
     info = data.test_store.description
-    clips = TrainingClips(data.train_set.video_id, data.train_set.labels, info.class_mids, info.scale)
+    train = data.train_set
+    clips = TrainingClips(train.video_id, train.labels, info.class_mids, info.scale, data.holds_out)
     for part in parts:
         if isinstance(part, LearnsOfClips):
             part.set_training_clips(clips)
