@@ -116,9 +116,9 @@ def test_another_world_size_continues_the_same_batches(place: Path, before: str,
     assert changing.wait(150) == 75
     assert begin(place, after, name, *options).wait(PATIENCE) == 0
     whole, changed = (RunDirectory(place / n).curve("train/loss") for n in (f"whole-{before}", name))
-    assert list(changed) == list(whole) == list(range(STEPS))
-    for step in range(STEPS):
-        tolerance = 0 if step < taken else 1e-5 if step < taken + 5 else 5e-3
+    assert list(changed) == list(whole) == list(range(1, STEPS + 1))
+    for step in whole:
+        tolerance = 0 if step <= taken else 1e-5 if step <= taken + 5 else 5e-3
         assert changed[step] == pytest.approx(whole[step], rel=tolerance, abs=0), step
     for key, scores in results(place / f"whole-{before}").items():
         if key != "config_hash":
@@ -137,7 +137,6 @@ def test_a_run_with_a_truncated_checkpoint_continues_from_the_one_before(place: 
     assert begin(place, "cpu", name).wait(PATIENCE) == 0
     output = log_of(place, name)
     assert f"{newest.name} is damaged" in output
-    assert "continuing from the one before it" in output
     assert f"continuing from {place / name / 'checkpoints' / before.name}" in output.replace("\n", "")
     assert results(place / name) == results(place / "undisturbed-cpu")
 

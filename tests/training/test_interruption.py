@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,18 @@ def test_under_nohup_sighup_stays_ignored(before: str) -> None:
     command = ["nohup", sys.executable, "-c", head + body]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+def test_a_signal_during_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    """An exception there would abort the process if an extension module is loading."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.2)\nprint('imported')"
+    )
+    body = (
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\ni.begin()\n"
+        "try:\n    import slow\n    time.sleep(5)\n    print('still here')\nfinally:\n    print('closed')"
+    )
+    assert run(body) == (75, "imported\nclosed\n")
 
 
 def test_before_the_work_begins_a_signal_cannot_be_caught() -> None:

@@ -23,6 +23,7 @@ from audiobag.utils.errors import ExitCode
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _ECHO_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 0.05
 
 
 class Stopped(SystemExit):
@@ -102,4 +103,21 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _State.first is None:
         _State.first = now
         if not _State.deferred:
-            raise Stopped
+            _stop(frame)
+
+
+def _stop(frame: FrameType | None) -> None:
+    """Raise `Stopped`, but not within an import: extensions such as torch's abort on an exception while they load."""
+    if not _imports(frame):
+        raise Stopped
+    signal.signal(signal.SIGALRM, lambda _, there: _stop(there))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return whether a frame, or one that called it, is that of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
