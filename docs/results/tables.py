@@ -102,8 +102,7 @@ Scores = dict[tuple[str, str, str], dict[str, str]]
 
 def scores(name: str) -> Scores:
     """Return the rows of the scores.csv of a report by (system, scored, metric)."""
-    with (RESULTS / name / "scores.csv").open(encoding="utf-8", newline="") as file:
-        return {(_name(row["system"]), row["scored"], row["metric"]): row for row in csv.DictReader(file)}
+    return {(_name(row["system"]), row["scored"], row["metric"]): row for row in _csv(name, "scores.csv")}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -166,9 +165,8 @@ def precisions() -> str:
 
 def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Return a table of differences in mAP between pairs of systems, for the final weights, with their intervals."""
-    with (RESULTS / name / "pairwise.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["scored"] == "test"]
-    found = {(_name(row["system"]), _name(row["baseline"])): row for row in rows}
+    rows = _csv(name, "pairwise.csv")
+    found = {(_name(row["system"]), _name(row["baseline"])): row for row in rows if row["scored"] == "test"}
     lines = []
     for one, other in pairs:
         sign, row = (1, found[one, other]) if (one, other) in found else (-1, found[other, one])
@@ -180,11 +178,10 @@ def orderings(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
 def repeated() -> str:
     """Return a table of the difference between attention and average in the report of the CPU's runs."""
     rows = []
-    with (RESULTS / "report" / "differences.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            weights = "averaged predictions" if row["scored"] == "test_averaged" else "final weights"
-            ranges = (_range(row, over, 1) for over in ("seeds", "clips", "classes"))
-            rows.append([weights, f"{float(row['difference']):+.4f}", *ranges])
+    for row in _csv("report", "differences.csv"):
+        weights = "averaged predictions" if row["scored"] == "test_averaged" else "final weights"
+        ranges = (_range(row, over, 1) for over in ("seeds", "clips", "classes"))
+        rows.append([weights, f"{float(row['difference']):+.4f}", *ranges])
     return table(["mAP on a CPU", "difference", "95 % over seeds", "over clips", "over classes"], rows)
 
 
@@ -230,8 +227,7 @@ def poolings() -> str:
 
 def held_out() -> str:
     """Return a table of what was tried on two held-out folds, as differences from where it started."""
-    with (RESULTS / "beyond" / "holdout.csv").open(encoding="utf-8", newline="") as file:
-        tried = list(csv.DictReader(file))
+    tried = _csv("beyond", "holdout.csv")
     start = {row["fold"]: float(row["hold_out_mAP"]) for row in tried if not row["change"]}
     of: dict[str, dict[str, float]] = {}
     for row in tried:
@@ -250,16 +246,11 @@ def held_out() -> str:
 
 def parts() -> str:
     """Return a table of single losses, augmentations and schedules on one held-out fold, best first."""
-    with (RESULTS / "beyond" / "parts.csv").open(encoding="utf-8", newline="") as file:
-        tried = {
-            row["change"]: (float(row["hold_out_mAP"]), float(row["hold_out_AUC"])) for row in csv.DictReader(file)
-        }
+    tried = {
+        row["change"]: (float(row["hold_out_mAP"]), float(row["hold_out_AUC"])) for row in _csv("beyond", "parts.csv")
+    }
     rows = [
-        [
-            f"`{change}`" if change else "none",
-            *(f"{x:.4f}" for x in of),
-            f"{of[0] - tried[''][0]:+.4f}" if change else "",
-        ]
+        [_change(change), *(f"{x:.4f}" for x in of), f"{of[0] - tried[''][0]:+.4f}" if change else ""]
         for change, of in sorted(tried.items(), key=lambda item: -item[1][0])
     ]
     return table(["change", "mAP", "AUC", "difference in mAP"], rows)
@@ -267,14 +258,10 @@ def parts() -> str:
 
 def teachers() -> str:
     """Return a table of the augmentations with teachers that were trained on the hold-out."""
-    with (RESULTS / "beyond" / "teachers.csv").open(encoding="utf-8", newline="") as file:
-        rows = [
-            [
-                f"`{row['change']}`" if row["change"] else "none",
-                *(f"{float(row[name]):.4f}" for name in ("hold_out_mAP", "mAP", "AUC")),
-            ]
-            for row in csv.DictReader(file)
-        ]
+    rows = [
+        [_change(row["change"]), *(f"{float(row[name]):.4f}" for name in ("hold_out_mAP", "mAP", "AUC"))]
+        for row in _csv("beyond", "teachers.csv")
+    ]
     return table(["change", "hold-out mAP", "eval mAP", "eval AUC"], rows)
 
 
@@ -353,8 +340,7 @@ def localisation_durations() -> str:
 
 @cache
 def _localisation(name: str) -> list[dict[str, str]]:
-    with (RESULTS / "localisation" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return _csv("localisation", f"{name}.csv")
 
 
 def _poolings() -> list[str]:
@@ -410,6 +396,15 @@ def renewed(page: str) -> str:
     return re.sub(r"(<!-- results: ([\w-]+) -->).*?<!-- end -->", new, page, flags=re.DOTALL)
 
 
+def _csv(folder: str, name: str) -> list[dict[str, str]]:
+    with (RESULTS / folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _change(change: str) -> str:
+    return f"`{change}`" if change else "none"
+
+
 def _name(system: str) -> str:
     """Return the name of a system without its steps and without the folder that experiments had in audiobag 0.1."""
     return system.partition(" schedule.")[0].removeprefix("paper/")
@@ -435,8 +430,7 @@ def _fold(fold: int, pooling: str) -> str:
 @cache
 def _scores(folder: str) -> dict[str, dict[str, str]]:
     """Return the rows of the scores.csv of a folder by sweep/run."""
-    with (RESULTS / folder / "scores.csv").open(encoding="utf-8", newline="") as file:
-        return {f"{row['sweep']}/{row['run']}": row for row in csv.DictReader(file)}
+    return {f"{row['sweep']}/{row['run']}": row for row in _csv(folder, "scores.csv")}
 
 
 def _without_seed(name: str) -> str:

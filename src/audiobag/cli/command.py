@@ -159,19 +159,24 @@ def _refuse_flags(root: str, arguments: list[str]) -> None:
 
 
 def _refusal(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
-    """Return an error for the user in place of Hydra's assertion about `a.b=value` where `a` is null.
-
-    In a sweep, what is refused may be a key of the swept options, which Hydra does not know before it starts the jobs.
-    """
-    swept = {"-m", "--multirun"} & {*arguments} or any(argument.startswith("sweep=") for argument in arguments)
-    unknown = [str(one.full_key) for one in causes(error) if isinstance(one, ConfigKeyError | ConfigAttributeError)]
-    for key, _, value in (argument.partition("=") for argument in arguments if swept):
-        mine = key in unknown and not key.startswith("hydra.")
-        if mine and value and (sentence := messages.message(error, config, "")) is not None:
-            return InputError(f"{sentence}; if the swept options have it, write '{key}=choice({value})'")
+    """Return an error for the user in place of Hydra's about `a.b=value`, where `a` is null or of the swept options."""
+    if any(argument in ("-m", "--multirun") or argument.startswith("sweep=") for argument in arguments):
+        error = _for_swept_options(error, arguments, config)
     for argument in arguments if isinstance(error, AssertionError) else []:
         if (sentence := below_null(argument, config)) is not None:
             return InputError(sentence)
+    return error
+
+
+def _for_swept_options(error: Exception, arguments: list[str], config: dict[str, Any]) -> Exception:
+    """Return an error that says how to give a key of the swept options, which Hydra does not know before the jobs."""
+    unknown = [str(one.full_key) for one in causes(error) if isinstance(one, ConfigKeyError | ConfigAttributeError)]
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if not value or key not in unknown or key.startswith("hydra."):
+            continue
+        if (sentence := messages.message(error, config, "")) is not None:
+            return InputError(f"{sentence}; if the swept options have it, write '{key}=choice({value})'")
     return error
 
 

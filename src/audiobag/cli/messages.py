@@ -102,7 +102,7 @@ def component_error(key: str, config: Any, error: InstantiationException) -> Inp
 
     def whole(argument: str) -> str:
         """Return the key of an argument, which may be that of a part: Hydra does not say so of a partial one."""
-        keys = [one for one in flatten(config) if one.rpartition(".")[2] == argument]
+        keys = _keys_of(argument, flatten(config))
         return f"{key}.{keys[0]}" if len(keys) == 1 else f"{path}.{argument}"
 
     if argument := _ARGUMENT.match(text):
@@ -110,6 +110,11 @@ def component_error(key: str, config: Any, error: InstantiationException) -> Inp
     if unexpected := _UNEXPECTED.search(text):
         return InputError(f"{whole(unexpected[2])} is not an argument of {unexpected[1]}: --help lists the usual ones")
     return InputError(text if isinstance(cause, InputError) else f"{path}: {text}")
+
+
+def _keys_of(argument: str, values: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys that end in the name of an argument."""
+    return [key for key in values if key.rpartition(".")[2] == argument]
 
 
 def with_key(text: str, config: Mapping[str, Any]) -> str:
@@ -127,7 +132,7 @@ def with_key(text: str, config: Mapping[str, Any]) -> str:
     if argument is None or (argument[1] in config and argument[1] != "paths"):
         return text
     values = flatten(config)
-    keys = [key for key in values if key.rpartition(".")[2] == argument[1]]
+    keys = _keys_of(argument[1], values)
     if len(keys) > 1:
         keys = [key for key in keys if isinstance(values[key], str) and values[key].rpartition("}")[2] in text]
     if len(keys) != 1:

@@ -1,1 +1,1 @@
-"""Checks of a machine or a cluster on which runs will be: file system, processes, devices, network."""
+"""Checks of a machine or a cluster before runs rely on it: file system, processes, devices, network."""

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from audiobag.runs import resolve_checkpoint
+from audiobag.runs.finding import EXPORT
 
 FOLDER = Path(str(files("audiobag"))) / "assets" / "pretrained"
 """Has an export folder for each shipped tagger."""
@@ -24,7 +25,7 @@ def export_folder(model: str | Path) -> Path | None:
     path = Path(model)
     if not path.exists():
         return shipped().get(str(model))
-    return path if (path / "class_names.json").is_file() else None
+    return path if (path / EXPORT).is_file() else None
 
 
 def locate(model: str | Path) -> Path:

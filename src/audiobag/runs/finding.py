@@ -11,7 +11,8 @@ from audiobag.runs.directory import RunDirectory
 from audiobag.utils.errors import InputError
 
 _STARTED: Final = frozenset({"metrics.json", "config.json", "run.json", "train.log"})
-_EXPORT: Final = "class_names.json"
+EXPORT: Final = "class_names.json"
+"""A file that the folder of an export has, and no run."""
 JOB: Final = "job.yaml"
 """The file that a sweep hands to a job, before the job starts; see `sweep.handover`."""
 
@@ -34,7 +35,7 @@ def run_folders(folder: Path, *, waiting: bool = False) -> Iterator[Path]:
             below.clear()
             continue
         visited.add(real)
-        if _EXPORT in names:  # its config.json is that of a model
+        if EXPORT in names:  # its config.json is that of a model
             below.clear()
         elif (_STARTED | {JOB} if waiting else _STARTED) & set(names):
             below.clear()

@@ -206,7 +206,7 @@ def _module(
     graph: str,
     compile: str | None,  # noqa: A002 - torch's name
 ) -> TaggingModule:
-    """Return the module of a training, by whole steps where they can be captured as a CUDA graph."""
+    """Return the module of a training; where whole steps can be captured as a CUDA graph, `data` is set to them too."""
     module = TaggingModule(*parts)
     lengths, optimizer = data.train_set.lengths, module.configure_optimizers()["optimizer"]
     padding = lengths.max() / lengths.mean()

@@ -3,8 +3,9 @@
 While a training runs, a signal is only noted: the training saves a checkpoint after its step and raises `Interrupted`.
 At any other time there is nothing to save, and the command exits with 75: by SystemExit once its work has begun, so
 that open files are closed, and at once before that, since the libraries that parse the command line catch exceptions of
-all kinds. A second signal ends the command at once, unless it follows the first within a second: SLURM signals every
-process of a step, and a sweep forwards a signal to jobs that may have received it already.
+all kinds. SystemExit is raised after imports that are in progress. A second signal ends the command at once, unless it
+follows the first within a second: SLURM signals every process of a step, and a sweep forwards a signal to jobs that may
+have received it already.
 
 SIGHUP says that the terminal was closed or the connection was lost. Under `nohup` it is ignored, and stays so.
 """
