@@ -72,7 +72,7 @@ def test_a_list_of_bags_is_padded_and_without_lengths_all_frames_count(tagger: T
 
 def test_bags_of_integers_and_of_floats_keep_their_values(tagger: Tagger) -> None:
     dim = tagger.model_config.dim
-    integers, floats = np.ones((2, dim), np.uint8), np.full((3, dim), 0.5)
+    integers, floats = np.ones((2, dim), np.uint8), np.full((3, dim), -100.5)
     together = tagger.predict([integers, floats])
     torch.testing.assert_close(together.clip[1:], tagger.predict([floats]).clip)
 
