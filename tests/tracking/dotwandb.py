@@ -28,6 +28,7 @@ class Tracked:
         history: names and values for each logged step.
         summary: at the end.
         artifacts: in the order of logging.
+        preempting: whether the run was marked as preempted.
         exit_code: None if the run was never finished.
         folder: folder of the file; media are below `files`.
     """
@@ -38,6 +39,7 @@ class Tracked:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Any] = field(default_factory=list)
+    preempting: bool = False
     exit_code: int | None = None
 
     def curve(self, name: str) -> dict[int, Any]:
@@ -83,6 +85,8 @@ def read(path: Path) -> Tracked:
             _update(tracked.summary, record.summary.update)
         elif kind == "artifact":
             tracked.artifacts.append(record.artifact)
+        elif kind == "preempting":
+            tracked.preempting = True
         elif kind == "exit":
             tracked.exit_code = record.exit.exit_code
     return tracked
